@@ -1,0 +1,275 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- 0001: the base. Each table says whether it is content (must migrate) or derived (may be dropped
+-- and rebuilt). Times are milliseconds since 1970 (UTC). Numbers named *_id are keys inside of this
+-- database only; the outside knows names.
+
+-- content: facts about this database: tenant, uuid, created_at
+CREATE TABLE instance (
+  key TEXT PRIMARY KEY, value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- content: bearer tokens of people, pipelines and enrolment; the secret is stored hashed
+CREATE TABLE token (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  hash BLOB NOT NULL,                -- BLAKE2b-256 of the secret
+  roles INTEGER NOT NULL,            -- enum who bits
+  selector TEXT,                     -- RSQL over devices: all that the token sees; NULL: everything
+  uses_left INTEGER,                 -- of an enrolment token; NULL: no limit
+  labels TEXT,                       -- JSON object given to devices that enrol with it
+  expires_at INTEGER,                -- NULL: never
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  revoked_at INTEGER
+) STRICT;
+
+-- content: named units of software
+CREATE TABLE module (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,                -- wasm, container, firmware, file
+  tier TEXT NOT NULL,                -- device, gateway
+  description TEXT NOT NULL DEFAULT '',
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- content: content-addressed bytes that are on disk as a blob
+CREATE TABLE artifact (
+  id INTEGER PRIMARY KEY,
+  sha256 BLOB NOT NULL UNIQUE,
+  size INTEGER NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- content: versions of modules
+CREATE TABLE version (
+  id INTEGER PRIMARY KEY,
+  module_id INTEGER NOT NULL REFERENCES module(id),
+  version TEXT NOT NULL,             -- semver, build metadata included
+  downgrade INTEGER NOT NULL DEFAULT 1, -- 0: no way back below this one
+  floor INTEGER NOT NULL DEFAULT 0,  -- 1: must be passed through
+  blocked_at INTEGER, blocked_why TEXT,
+  notes TEXT NOT NULL DEFAULT '',
+  digest BLOB NOT NULL,              -- of the canonical publication; the same again changes nothing
+  signature TEXT,                    -- the publisher's envelope, JSON
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  UNIQUE (module_id, version)
+) STRICT;
+
+-- content: a version's artifacts; the first whose selector matches the device is taken
+CREATE TABLE variant (
+  version_id INTEGER NOT NULL REFERENCES version(id),
+  ordinal INTEGER NOT NULL,
+  selector TEXT,                     -- RSQL over attributes; NULL: every device
+  artifact_id INTEGER REFERENCES artifact(id), -- NULL: declared without bytes
+  PRIMARY KEY (version_id, ordinal)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX variant_by_artifact ON variant(artifact_id);
+
+-- content: what a version requires of other modules, on the same device or on its gateway
+CREATE TABLE requirement (
+  version_id INTEGER NOT NULL REFERENCES version(id),
+  module TEXT NOT NULL,              -- by name: it may come later
+  range TEXT NOT NULL,
+  PRIMARY KEY (version_id, module)
+) STRICT, WITHOUT ROWID;
+
+-- content: what a version needs of the device itself: runtime, memory, capabilities
+CREATE TABLE need (
+  version_id INTEGER NOT NULL REFERENCES version(id),
+  attribute TEXT NOT NULL,           -- of the device
+  range TEXT NOT NULL,               -- semver range, ">=N" for numbers, or a word that must be there
+  PRIMARY KEY (version_id, attribute)
+) STRICT, WITHOUT ROWID;
+
+-- content: named sets of module versions
+CREATE TABLE release (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  notes TEXT NOT NULL DEFAULT '',
+  digest BLOB NOT NULL,
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL
+) STRICT;
+CREATE TABLE release_entry (
+  release_id INTEGER NOT NULL REFERENCES release(id),
+  module_id INTEGER NOT NULL REFERENCES module(id),
+  version_id INTEGER REFERENCES version(id), -- NULL with action absent
+  action TEXT NOT NULL,              -- update, install, absent
+  PRIMARY KEY (release_id, module_id)
+) STRICT, WITHOUT ROWID;
+
+-- content: interned sets of installed versions; id 1 is the empty set
+CREATE TABLE state (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE        -- SHA-256 of the sorted "module@version\n" lines
+) STRICT;
+CREATE TABLE state_entry (
+  state_id INTEGER NOT NULL REFERENCES state(id),
+  module TEXT NOT NULL,              -- by name: devices may run what was never published here
+  version TEXT NOT NULL,
+  PRIMARY KEY (state_id, module)
+) STRICT, WITHOUT ROWID;
+
+-- content: devices; narrow, since a million of them are read at start
+CREATE TABLE device (
+  no INTEGER PRIMARY KEY,            -- dense; the outside knows the id
+  id TEXT NOT NULL UNIQUE,
+  tier TEXT NOT NULL DEFAULT 'device',
+  gateway_no INTEGER REFERENCES device(no),
+  state_id INTEGER NOT NULL REFERENCES state(id),
+  manifest INTEGER NOT NULL DEFAULT 0, -- number of the newest manifest; only rises
+  epoch INTEGER NOT NULL DEFAULT 0,  -- sessions older than this are void
+  last_seen INTEGER NOT NULL DEFAULT 0, -- seconds; flushed in bulk, minutes may be lost
+  retired_at INTEGER
+) STRICT;
+CREATE INDEX device_by_gateway ON device(gateway_no) WHERE gateway_no IS NOT NULL;
+
+-- content: the wide part of a device
+CREATE TABLE device_profile (
+  device_no INTEGER PRIMARY KEY REFERENCES device(no),
+  public_key BLOB,                   -- Ed25519; NULL: registered in bulk, not enrolled yet
+  attributes TEXT NOT NULL DEFAULT '{}', -- JSON object; the device reports them
+  labels TEXT NOT NULL DEFAULT '{}', -- JSON object; operators set them
+  created_at INTEGER NOT NULL,
+  changed_at INTEGER NOT NULL
+) STRICT;
+
+-- content: interned contents of manifests: the module list with artifacts, as JSON
+CREATE TABLE goal (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE,
+  content TEXT NOT NULL
+) STRICT;
+
+-- content: the newest manifest of each device; signed anew from this whenever it is sent
+CREATE TABLE manifest (
+  device_no INTEGER PRIMARY KEY REFERENCES device(no),
+  number INTEGER NOT NULL,
+  goal_id INTEGER NOT NULL REFERENCES goal(id),
+  stage_id INTEGER,                  -- whose step it carries out
+  issued_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT;
+
+-- content: campaigns
+CREATE TABLE rollout (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  release_id INTEGER NOT NULL REFERENCES release(id),
+  selector TEXT NOT NULL,            -- RSQL; '' is every device
+  strategy TEXT NOT NULL,            -- JSON
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',   -- why it is paused, stopped or failed
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  started_at INTEGER, ended_at INTEGER
+) STRICT;
+
+-- content: the immutable plan of a rollout
+CREATE TABLE plan (
+  rollout_id INTEGER PRIMARY KEY REFERENCES rollout(id),
+  digest BLOB NOT NULL,
+  content TEXT NOT NULL,             -- JSON: layers, waves, stages, classes, forecast, refusals
+  created_at INTEGER NOT NULL
+) STRICT;
+
+-- content: one cell (layer, wave) with its counters, which are kept, never counted
+CREATE TABLE stage (
+  id INTEGER PRIMARY KEY,
+  rollout_id INTEGER NOT NULL REFERENCES rollout(id),
+  layer INTEGER NOT NULL, wave INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  counters BLOB NOT NULL,            -- steps per step state and the sums of section 5 (stage.h)
+  gate TEXT NOT NULL DEFAULT '{}',   -- JSON: cursor, counted outcomes, last decision with its numbers
+  opened_at INTEGER, soak_at INTEGER, ended_at INTEGER,
+  UNIQUE (rollout_id, wave, layer)
+) STRICT;
+
+-- content: one device's part in one rollout
+CREATE TABLE assignment (
+  rollout_id INTEGER NOT NULL REFERENCES rollout(id),
+  device_no INTEGER NOT NULL REFERENCES device(no),
+  wave INTEGER NOT NULL,
+  class INTEGER NOT NULL,            -- index into the plan's classes
+  state_id INTEGER NOT NULL,         -- what it had
+  PRIMARY KEY (rollout_id, device_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX assignment_by_wave ON assignment(rollout_id, wave, device_no);
+
+-- content: one device in one stage; rows are made when the stage opens
+CREATE TABLE step (
+  stage_id INTEGER NOT NULL REFERENCES stage(id),
+  device_no INTEGER NOT NULL,
+  state INTEGER NOT NULL,            -- enum step_state
+  cause INTEGER NOT NULL DEFAULT 0,  -- enum step_cause
+  attempt INTEGER NOT NULL DEFAULT 1,
+  delivered INTEGER,                 -- place in the stage's order of delivery, from 1
+  delivered_at INTEGER,
+  deadline INTEGER,                  -- reach before delivery, install after it
+  changed_at INTEGER NOT NULL,
+  PRIMARY KEY (stage_id, device_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX step_by_device ON step(device_no, stage_id);
+CREATE INDEX step_by_delivery ON step(stage_id, delivered) WHERE delivered IS NOT NULL;
+
+-- content: what devices reported, as it came
+CREATE TABLE report (
+  id INTEGER PRIMARY KEY,
+  device_no INTEGER NOT NULL,
+  stage_id INTEGER,
+  at INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  cause TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX report_by_device ON report(device_no, id);
+
+-- content: work in slices; after a crash it goes on from the cursor
+CREATE TABLE job (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  subject INTEGER NOT NULL,          -- rollout or stage
+  cursor INTEGER NOT NULL DEFAULT 0,
+  argument TEXT NOT NULL DEFAULT '{}',
+  created_at INTEGER NOT NULL,
+  UNIQUE (kind, subject)
+) STRICT;
+
+-- content: the audit trail, chained by hash in commit order
+CREATE TABLE event (
+  seq INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  kind TEXT NOT NULL,                -- a row of tbl/events.h
+  subject TEXT NOT NULL,
+  data TEXT NOT NULL,                -- JSON
+  hash BLOB NOT NULL                 -- SHA-256 over the previous hash and this line
+) STRICT;
+CREATE INDEX event_by_subject ON event(subject, seq);
+
+-- derived: deltas that are ready (or known not to pay)
+CREATE TABLE delta (
+  id INTEGER PRIMARY KEY,
+  from_artifact INTEGER NOT NULL REFERENCES artifact(id),
+  to_artifact INTEGER NOT NULL REFERENCES artifact(id),
+  codec TEXT NOT NULL,
+  state TEXT NOT NULL,               -- ready, useless, failed
+  sha256 BLOB, size INTEGER NOT NULL DEFAULT 0,
+  built_ms INTEGER NOT NULL DEFAULT 0,
+  used_at INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL,
+  UNIQUE (from_artifact, to_artifact, codec)
+) STRICT;
+
+-- content: answers that a repeated request gets again
+CREATE TABLE idempotency (
+  token_id INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  request BLOB NOT NULL,             -- digest of method, path and body
+  status INTEGER NOT NULL,
+  response TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  PRIMARY KEY (token_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency(created_at);
+
+INSERT INTO state (id, digest) VALUES
+  (1, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855');

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a handler in the write lane wants to happen outside of the database.
+ *
+ * DESIGN. Handlers change no shared memory. They add effects; the batch runner (store/batch.c)
+ *  1. drops a request's effects with its savepoint when the request is refused,
+ *  2. before COMMIT merges those of one kind and key over the whole batch and applies each once
+ *     inside the transaction (kept counters, gate decisions),
+ *  3. after COMMIT runs the others, in order, on the writer thread (attention, wake-ups, caches).
+ * If COMMIT fails nothing of 3 happens. Memory comes from one arena per batch. */
+#ifndef EFFECTS_H
+#define EFFECTS_H
+
+#include "lib/err.h"
+#include "server/store/store.h"
+
+struct server;
+struct effects;
+
+/* Runs after COMMIT on the writer thread; must not fail, must not block. `payload` is the copy. */
+typedef void (*effect_fn)(struct server *server, const void *payload);
+
+/* Copy `size` bytes of `payload` (a multiple of 8 aligned) and run fn after COMMIT. Out of memory
+ * makes the request fail with FL_NOMEM at its end: no check is needed here. */
+void effects_after_commit(struct effects *e, effect_fn fn, const void *payload, size_t size);
+
+/* A kind of change that is summed over the batch and applied once per key before COMMIT. */
+struct effect_sum {
+	size_t size;                                        /* of its payload */
+	void (*add)(void *into, const void *payload);       /* payloads start from zeroed memory */
+	/* Runs inside the transaction under a savepoint of its own; may add more effects (also sums:
+	 * they are applied in a further round). A failure fails the whole batch. */
+	enum fl_code (*apply)(struct server *server, struct store *store, struct effects *e,
+		int64_t key, const void *sum, struct fl_err *err);
+};
+
+/* Add `payload` (kind->size bytes) to the sum of (kind, key). */
+void effects_sum(struct effects *e, const struct effect_sum *kind, int64_t key, const void *payload);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What one fleetd is made of. Each part is owned by its room and opaque outside of it; main.c brings
+ * them up in this order and down in reverse. */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include "lib/err.h"
+#include "server/settings.h"
+
+struct server {
+	const struct settings *settings; /* swapped on SIGHUP; read once per use */
+	struct metrics *metrics;         /* metrics.h */
+	struct database *database;       /* store/batch.h: migrations, the writer, readers */
+	struct lanes *lanes;             /* http/lanes.h */
+	struct trust *trust;             /* trust.h: keys of the server */
+	struct tokens *tokens;           /* tokens.h: bearer tokens in memory */
+	struct blobs *blobs;             /* blobs.h: content-addressed files */
+	struct fleet *fleet;             /* fleet.h: devices in memory: sessions, attention, last seen */
+	struct delta_service *deltas;    /* delta_service.h */
+	struct rollouts *rollouts;       /* rollouts.h: jobs and timers of running rollouts */
+	struct http *http;               /* http/http.h: loops, connections */
+};
+
+#endif
