@@ -58,11 +58,11 @@ static inline void fl_free_cleanup(void *pp)
 #define FL_AUTOFREE __attribute__((cleanup(fl_free_cleanup)))
 
 /* Hand a pointer over: returns *pp and nulls it. */
-#define fl_steal(pp)                                                                               \
-	({                                                                                         \
-		__typeof__(*(pp)) fl_stolen_ = *(pp);                                              \
-		*(pp) = NULL;                                                                      \
-		fl_stolen_;                                                                        \
+#define fl_steal(pp)                                  \
+	({                                            \
+		__typeof__(*(pp)) fl_stolen_ = *(pp); \
+		*(pp) = NULL;                         \
+		fl_stolen_;                           \
 	})
 
 #define FL_COUNT(a) (sizeof(a) / sizeof((a)[0]))

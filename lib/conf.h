@@ -33,27 +33,28 @@ struct fl_conf_row {
 struct fl_conf {
 	const struct fl_conf_row *rows;
 	size_t n;
-	void *out;            /* the program's struct, zeroed before fl_conf_init */
-	const char *prefix;   /* of environment variables, as "FLEETD" */
-	uint8_t source[128];  /* per row: 0 default, 1 file, 2 environment, 3 flag */
+	void *out;           /* the program's struct, zeroed before fl_conf_init */
+	const char *prefix;  /* of environment variables, as "FLEETD" */
+	uint8_t source[128]; /* per row: 0 default, 1 file, 2 environment, 3 flag */
 };
 
 /* Fill `out` with the defaults. A default that does not parse is our defect (aborts). */
-void fl_conf_init(struct fl_conf *c, const struct fl_conf_row *rows, size_t n, void *out,
-	const char *prefix);
+void fl_conf_init(
+	struct fl_conf *c, const struct fl_conf_row *rows, size_t n, void *out, const char *prefix);
 /* Free the strings in `out`. Safe twice. */
 void fl_conf_fini(struct fl_conf *c);
 /* Set one by name; `where` is for the error ("fleetd.conf:12", "--port"). */
 enum fl_code fl_conf_set(struct fl_conf *c, const char *name, const char *value, int source,
 	const char *where, struct fl_err *err) FL_MUST_CHECK;
 /* Read a file; `must_exist` false: a missing one is no error. */
-enum fl_code fl_conf_file(struct fl_conf *c, const char *path, bool must_exist, struct fl_err *err)
-	FL_MUST_CHECK;
+enum fl_code fl_conf_file(
+	struct fl_conf *c, const char *path, bool must_exist, struct fl_err *err) FL_MUST_CHECK;
 /* Read PREFIX_NAME variables. */
 enum fl_code fl_conf_env(struct fl_conf *c, struct fl_err *err) FL_MUST_CHECK;
 /* Take `--name=value` and `--name value` (and `--name` for a bool) out of argv; what is left (not
  * a setting) is moved to the front and counted in *argc. Stops at "--". */
-enum fl_code fl_conf_flags(struct fl_conf *c, int *argc, char **argv, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_conf_flags(
+	struct fl_conf *c, int *argc, char **argv, struct fl_err *err) FL_MUST_CHECK;
 /* Append all rows as a file that would give the same settings, each with its source as a comment. */
 void fl_conf_show(const struct fl_conf *c, struct fl_buf *b);
 /* Append the rows as mdoc list items for the manual page. */

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-#define FL_MUST_CHECK __attribute__((warn_unused_result))
+#define FL_MUST_CHECK   __attribute__((warn_unused_result))
 #define FL_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* What can go wrong; the rows of tbl/errors.h. */
@@ -52,10 +52,10 @@ const char *fl_title(enum fl_code code);
 void fl_bug(const char *file, int line, const char *what) __attribute__((noreturn));
 
 /* Assert that stays in production: `cond` must be false. */
-#define FL_BUG_IF(cond)                                                                            \
-	do {                                                                                       \
-		if (__builtin_expect(!!(cond), 0))                                                 \
-			fl_bug(__FILE__, __LINE__, #cond);                                         \
+#define FL_BUG_IF(cond)                                    \
+	do {                                               \
+		if (__builtin_expect(!!(cond), 0))         \
+			fl_bug(__FILE__, __LINE__, #cond); \
 	} while (0)
 
 #endif

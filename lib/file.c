@@ -91,7 +91,8 @@ enum fl_code fl_file_put(const char *path, struct fl_bytes bytes, mode_t mode, s
 	return code;
 }
 
-static enum fl_code read_all(int fd, const char *path, size_t max, struct fl_buf *b, struct fl_err *err)
+static enum fl_code read_all(
+	int fd, const char *path, size_t max, struct fl_buf *b, struct fl_err *err)
 {
 	size_t start = b->n;
 

@@ -9,21 +9,25 @@
 enum fl_code fl_json_parse(struct fl_bytes text, json_t **out, struct fl_err *err)
 {
 	json_error_t why;
-	json_t *value = json_loadb((const char *)text.p, text.n,
-		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	json_t *value = json_loadb(
+		(const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 
 	if (value == NULL && json_error_code(&why) == json_error_out_of_memory)
 		return fl_fail(err, FL_NOMEM, "no memory to parse JSON");
 	if (value == NULL)
-		return fl_fail(err, FL_INVALID, "not JSON: line %d column %d: %s", why.line, why.column,
-			why.text);
+		return fl_fail(err, FL_INVALID, "not JSON: line %d column %d: %s", why.line,
+			why.column, why.text);
 	*out = value;
 	return FL_OK;
 }
 
 static const char *const type_texts[] = {
-	[FL_JSON_STRING] = "a string", [FL_JSON_INT] = "an integer", [FL_JSON_REAL] = "a number",
-	[FL_JSON_BOOL] = "true or false", [FL_JSON_OBJECT] = "an object", [FL_JSON_ARRAY] = "an array",
+	[FL_JSON_STRING] = "a string",
+	[FL_JSON_INT] = "an integer",
+	[FL_JSON_REAL] = "a number",
+	[FL_JSON_BOOL] = "true or false",
+	[FL_JSON_OBJECT] = "an object",
+	[FL_JSON_ARRAY] = "an array",
 	[FL_JSON_ANY] = "a value",
 };
 
@@ -58,16 +62,19 @@ static int64_t extent(const json_t *value)
 	return json_integer_value(value);
 }
 
-static enum fl_code check_bounds(const json_t *value, const struct fl_json_field *f, struct fl_err *err)
+static enum fl_code check_bounds(
+	const json_t *value, const struct fl_json_field *f, struct fl_err *err)
 {
-	const char *what = json_is_string(value) ? " bytes" : json_is_array(value) ? " elements" : "";
+	const char *what = json_is_string(value) ? " bytes"
+		: json_is_array(value)           ? " elements"
+						 : "";
 	int64_t n = extent(value);
 
 	if ((f->min == 0 && f->max == 0) || json_is_object(value) || json_is_real(value))
 		return FL_OK;
 	if (n < f->min || n > f->max)
-		return fl_fail(err, FL_INVALID, "\"%s\" must be from %lld to %lld%s, not %lld", f->name,
-			(long long)f->min, (long long)f->max, what, (long long)n);
+		return fl_fail(err, FL_INVALID, "\"%s\" must be from %lld to %lld%s, not %lld",
+			f->name, (long long)f->min, (long long)f->max, what, (long long)n);
 	return FL_OK;
 }
 
@@ -96,8 +103,8 @@ static void store(json_t *value, const struct fl_json_field *f, void *out)
 	}
 }
 
-static enum fl_code read_field(const json_t *object, const struct fl_json_field *f, void *out,
-	struct fl_err *err)
+static enum fl_code read_field(
+	const json_t *object, const struct fl_json_field *f, void *out, struct fl_err *err)
 {
 	json_t *value = json_object_get(object, f->name);
 	enum fl_code code;
@@ -118,8 +125,8 @@ static enum fl_code read_field(const json_t *object, const struct fl_json_field 
 	return code;
 }
 
-static enum fl_code refuse_unknown(const json_t *object, const struct fl_json_field *fields, size_t n,
-	struct fl_err *err)
+static enum fl_code refuse_unknown(
+	const json_t *object, const struct fl_json_field *fields, size_t n, struct fl_err *err)
 {
 	const char *key;
 	json_t *value;
@@ -213,7 +220,10 @@ enum fl_code fl_json_canonical(struct fl_buf *b, const json_t *value, struct fl_
 	case JSON_TRUE:
 	case JSON_FALSE:
 	case JSON_NULL:
-		fl_buf_str(b, json_is_null(value) ? "null" : json_is_true(value) ? "true" : "false");
+		fl_buf_str(b,
+			json_is_null(value)           ? "null"
+				: json_is_true(value) ? "true"
+						      : "false");
 		return FL_OK;
 	}
 	return fl_fail(err, FL_INVALID, "not a JSON value");

@@ -31,10 +31,10 @@ struct fl_json_field {
 };
 
 /* A field spec: FL_FIELD(struct x, member, "name", STRING, .required = true, .max = 64) */
-#define FL_FIELD(type_, member_, name_, kind_, ...)                                                \
-	{                                                                                          \
-		.name = name_, .type = FL_JSON_##kind_, .offset = offsetof(type_, member_),        \
-		__VA_ARGS__                                                                        \
+#define FL_FIELD(type_, member_, name_, kind_, ...)                                         \
+	{                                                                                   \
+		.name = name_, .type = FL_JSON_##kind_, .offset = offsetof(type_, member_), \
+		__VA_ARGS__                                                                 \
 	}
 
 /* What to do with keys that the table does not have. */
@@ -55,7 +55,8 @@ void fl_json_write(struct fl_buf *b, const json_t *value);
 
 /* Append canonical JSON (keys sorted, no blanks, integers only, only '"' and '\' escaped), the form
  * that TUF signs (securesystemslib's OLPC canonical JSON). FL_INVALID on a real number. */
-enum fl_code fl_json_canonical(struct fl_buf *b, const json_t *value, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_json_canonical(
+	struct fl_buf *b, const json_t *value, struct fl_err *err) FL_MUST_CHECK;
 
 static inline void fl_json_cleanup(json_t **j)
 {

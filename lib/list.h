@@ -16,11 +16,11 @@ struct fl_list {
 	size_t n;
 };
 
-#define fl_container(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define fl_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Loop over a list; the body may remove the current element. */
-#define fl_list_each(list, var)                                                                    \
-	for (struct fl_link *var = (list)->head.next, *var##_next = var->next;                     \
+#define fl_list_each(list, var)                                                \
+	for (struct fl_link *var = (list)->head.next, *var##_next = var->next; \
 		var != &(list)->head; var = var##_next, var##_next = var->next)
 
 static inline void fl_list_init(struct fl_list *l)

@@ -28,7 +28,8 @@ enum fl_code fl_log_level_parse(const char *s, enum fl_log_level *out, struct fl
 			return FL_OK;
 		}
 	}
-	return fl_fail(err, FL_INVALID, "\"%s\" is not a log level; use error, warning, info or debug", s);
+	return fl_fail(
+		err, FL_INVALID, "\"%s\" is not a log level; use error, warning, info or debug", s);
 }
 
 bool fl_log_on(enum fl_log_level level)
@@ -53,7 +54,8 @@ static void add_value(struct fl_buf *b, const struct fl_log_field *f, bool json)
 {
 	if (f->text == NULL)
 		fl_buf_printf(b, "%lld", (long long)f->number);
-	else if (json || f->text[0] == '\0' || strcspn(f->text, " \"=\\\n\r\t\x1b") != strlen(f->text))
+	else if (json || f->text[0] == '\0' ||
+		strcspn(f->text, " \"=\\\n\r\t\x1b") != strlen(f->text))
 		fl_buf_json(b, f->text, strlen(f->text));
 	else
 		fl_buf_str(b, f->text);

@@ -27,17 +27,18 @@ struct fl_log_field {
 /* Lines above `level` are dropped; `json` chooses the form. Set at start and on reload. */
 void fl_log_setup(enum fl_log_level level, bool json);
 /* "error", "warning", "info", "debug" -> level; FL_INVALID otherwise. */
-enum fl_code fl_log_level_parse(const char *s, enum fl_log_level *out, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code fl_log_level_parse(
+	const char *s, enum fl_log_level *out, struct fl_err *err) FL_MUST_CHECK;
 bool fl_log_on(enum fl_log_level level);
 /* Write one line; `msg` is a static sentence, the variable parts are the fields. */
 void fl_log_write(enum fl_log_level level, const char *msg, const struct fl_log_field *f, size_t n);
 
-#define fl_log_(level, msg, ...)                                                                   \
-	do {                                                                                       \
-		if (fl_log_on(level)) {                                                            \
-			const struct fl_log_field fl_f_[] = { __VA_ARGS__ };                       \
-			fl_log_write(level, msg, fl_f_, sizeof(fl_f_) / sizeof(fl_f_[0]));         \
-		}                                                                                  \
+#define fl_log_(level, msg, ...)                                                           \
+	do {                                                                               \
+		if (fl_log_on(level)) {                                                    \
+			const struct fl_log_field fl_f_[] = { __VA_ARGS__ };               \
+			fl_log_write(level, msg, fl_f_, sizeof(fl_f_) / sizeof(fl_f_[0])); \
+		}                                                                          \
 	} while (0)
 /* fl_log_info("the release is published", FL_S("release", name), FL_N("modules", n)) */
 #define fl_log_error(msg, ...)   fl_log_(FL_LOG_ERROR, msg, __VA_ARGS__)

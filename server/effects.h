@@ -26,8 +26,8 @@ void effects_after_commit(struct effects *e, effect_fn fn, const void *payload, 
 
 /* A kind of change that is summed over the batch and applied once per key before COMMIT. */
 struct effect_sum {
-	size_t size;                                        /* of its payload */
-	void (*add)(void *into, const void *payload);       /* payloads start from zeroed memory */
+	size_t size;                                  /* of its payload */
+	void (*add)(void *into, const void *payload); /* payloads start from zeroed memory */
 	/* Runs inside the transaction under a savepoint of its own; may add more effects (also sums:
 	 * they are applied in a further round). A failure fails the whole batch. */
 	enum fl_code (*apply)(struct server *server, struct store *store, struct effects *e,
@@ -35,6 +35,7 @@ struct effect_sum {
 };
 
 /* Add `payload` (kind->size bytes) to the sum of (kind, key). */
-void effects_sum(struct effects *e, const struct effect_sum *kind, int64_t key, const void *payload);
+void effects_sum(
+	struct effects *e, const struct effect_sum *kind, int64_t key, const void *payload);
 
 #endif

@@ -19,8 +19,8 @@
 struct write_job {
 	struct fl_link link; /* lanes only */
 	/* Runs on the writer; may be run again after a failed batch of others. */
-	enum fl_code (*run)(struct write_job *job, struct store *store, struct effects *e,
-		struct fl_err *err);
+	enum fl_code (*run)(
+		struct write_job *job, struct store *store, struct effects *e, struct fl_err *err);
 	/* Runs on the writer after COMMIT (code FL_OK) or after its refusal; the job may be freed. */
 	void (*done)(struct write_job *job, struct server *server, enum fl_code code,
 		const struct fl_err *err);

@@ -46,14 +46,14 @@ enum who {
 
 /* Who calls. For tokens: id, name and roles; for devices: number and id. */
 struct principal {
-	unsigned roles;           /* enum who bits; 0: anonymous */
-	int64_t token_id;         /* 0 for devices */
-	int64_t device_no;        /* 0 for tokens */
+	unsigned roles;              /* enum who bits; 0: anonymous */
+	int64_t token_id;            /* 0 for devices */
+	int64_t device_no;           /* 0 for tokens */
 	char name[STORE_ID_MAX + 1]; /* token name or device id: the actor of events */
-	const char *selector;     /* RSQL that limits what the token sees; NULL: everything. Borrowed
+	const char *selector;    /* RSQL that limits what the token sees; NULL: everything. Borrowed
 				   * until the request ends */
-	uint8_t session_key[32];  /* of a device session; keys the MAC of the answer */
-	uint64_t nonce;           /* of this device request */
+	uint8_t session_key[32]; /* of a device session; keys the MAC of the answer */
+	uint64_t nonce;          /* of this device request */
 };
 
 typedef enum fl_code (*handler_fn)(struct request *rq, struct fl_err *err);
@@ -68,7 +68,7 @@ struct request {
 	struct principal who;
 	const char *param[REQUEST_PARAMS_MAX]; /* decoded {…} parts of the path, in order */
 	struct fl_bytes body;                  /* whole body; empty in LANE_STREAM */
-	json_t *json;  /* parsed body when the route takes JSON and one came; owned by the request */
+	json_t *json; /* parsed body when the route takes JSON and one came; owned by the request */
 	int64_t now_ms; /* wall clock at arrival */
 	/* set by the lane */
 	struct store *store;     /* READ, WRITE */
@@ -86,8 +86,8 @@ enum fl_code request_query_int(const struct request *rq, const char *name, int64
 	int64_t otherwise, int64_t *out, struct fl_err *err) FL_MUST_CHECK;
 /* Read the JSON body by a table, unknown keys as the route's side demands (management: rejected,
  * device: ignored). FL_INVALID when there is none. */
-enum fl_code request_read(struct request *rq, const struct fl_json_field *fields, size_t n, void *out,
-	struct fl_err *err) FL_MUST_CHECK;
+enum fl_code request_read(struct request *rq, const struct fl_json_field *fields, size_t n,
+	void *out, struct fl_err *err) FL_MUST_CHECK;
 /* Memory that lives as long as the request; NULL if there is none. */
 void *request_alloc(struct request *rq, size_t size);
 char *request_strdup(struct request *rq, const char *s);
@@ -115,7 +115,8 @@ void reply_file(struct request *rq, const struct reply_file *f);
 void request_then(struct request *rq, enum lane lane, handler_fn fn);
 
 /* Wait without a thread until `topic` is woken or `wait_ms` have passed, then run fn in `lane`. */
-void request_park(struct request *rq, uint64_t topic, int64_t wait_ms, enum lane lane, handler_fn fn);
+void request_park(
+	struct request *rq, uint64_t topic, int64_t wait_ms, enum lane lane, handler_fn fn);
 /* Wake all requests parked on `topic`. Any thread. */
 void request_wake(struct server *server, uint64_t topic);
 /* Topics are a kind and a number. */
@@ -125,9 +126,9 @@ enum topic_kind { TOPIC_DEVICE = 1, TOPIC_DELTA, TOPIC_ROLLOUT, TOPIC_EVENTS };
 /* Receive the body in pieces. Each function runs in its lane, one at a time; a piece may hand over to
  * WRITE with request_then, the next piece comes after that. */
 struct request_stream {
-	enum lane lane;                                       /* of piece and end: WORK or WRITE */
+	enum lane lane; /* of piece and end: WORK or WRITE */
 	enum fl_code (*piece)(struct request *rq, struct fl_bytes bytes, struct fl_err *err);
-	handler_fn end;                                       /* all is there: replies */
+	handler_fn end; /* all is there: replies */
 };
 void request_stream(struct request *rq, const struct request_stream *ops);
 

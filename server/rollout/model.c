@@ -22,20 +22,20 @@ static enum fl_code find(const char *const *texts, int n, const char *noun, cons
 	return fl_fail(err, FL_INVALID, "\"%s\" is not a %s", s, noun);
 }
 
-#define ENUM_TEXT(type, texts, noun, max)                                                          \
-	const char *type##_text(enum type v)                                                       \
-	{                                                                                          \
-		FL_BUG_IF((unsigned)v >= max);                                                     \
-		return texts[v];                                                                   \
-	}                                                                                          \
-	enum fl_code type##_parse(const char *s, enum type *out, struct fl_err *err)               \
-	{                                                                                          \
-		int i;                                                                             \
-		enum fl_code code = find(texts, max, noun, s, &i, err);                            \
-                                                                                                   \
-		if (code == FL_OK)                                                                 \
-			*out = (enum type)i;                                                       \
-		return code;                                                                       \
+#define ENUM_TEXT(type, texts, noun, max)                                            \
+	const char *type##_text(enum type v)                                         \
+	{                                                                            \
+		FL_BUG_IF((unsigned)v >= max);                                       \
+		return texts[v];                                                     \
+	}                                                                            \
+	enum fl_code type##_parse(const char *s, enum type *out, struct fl_err *err) \
+	{                                                                            \
+		int i;                                                               \
+		enum fl_code code = find(texts, max, noun, s, &i, err);              \
+                                                                                     \
+		if (code == FL_OK)                                                   \
+			*out = (enum type)i;                                         \
+		return code;                                                         \
 	}
 
 ENUM_TEXT(rollout_state, rollout_texts, "state of a rollout", ROLLOUT_STATE_MAX)

@@ -23,8 +23,8 @@ struct db_sql {
 };
 
 /* DB_SQL(device_by_id, "SELECT no FROM device WHERE id = $1"); at file scope. */
-#define DB_SQL(name_, text_)                                                                       \
-	static const struct db_sql name_[1]                                                        \
+#define DB_SQL(name_, text_)                \
+	static const struct db_sql name_[1] \
 		__attribute__((section("db_sql"), used)) = { { #name_, text_ } }
 
 /* A bound value: DB_I(integer), DB_T(text), DB_TN(text, bytes), DB_B(bytes, length), DB_R(real),
@@ -42,9 +42,10 @@ struct db_arg {
 #define DB_TN(v, l) ((struct db_arg){ .type = DB_ARG_TEXT, .p = (v), .n = (l) })
 #define DB_B(v, l)  ((struct db_arg){ .type = DB_ARG_BLOB, .p = (v), .n = (l) })
 #define DB_NULL     ((struct db_arg){ .type = DB_ARG_NULL })
+/* Text up to its NUL, or NULL; the memory is borrowed. */
 struct db_arg db_arg_text(const char *s);
-#define DB_ARGS(...)                                                                               \
-	(const struct db_arg[]){ __VA_ARGS__ },                                                    \
+#define DB_ARGS(...)                            \
+	(const struct db_arg[]){ __VA_ARGS__ }, \
 		sizeof((const struct db_arg[]){ __VA_ARGS__ }) / sizeof(struct db_arg)
 #define DB_NO_ARGS NULL, 0
 

@@ -20,14 +20,14 @@ struct db;
 
 struct store {
 	struct db *db;
-	bool write;     /* the write lane's view */
+	bool write; /* the write lane's view */
 	int64_t now_ms; /* wall clock of this request or batch, ms since 1970; the only clock of store/ */
 };
 
 /* Names and limits that every noun shares. */
-#define STORE_NAME_MAX    128 /* bytes of a module's, release's, rollout's name */
-#define STORE_ID_MAX      256 /* bytes of a device's id */
-#define STORE_VERSION_MAX 128 /* bytes of a semver version */
+#define STORE_NAME_MAX    128  /* bytes of a module's, release's, rollout's name */
+#define STORE_ID_MAX      256  /* bytes of a device's id */
+#define STORE_VERSION_MAX 128  /* bytes of a semver version */
 #define STORE_PAGE_MAX    1000 /* rows of one page */
 
 #endif

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts share: where things are, progress on a terminal, one way to build.
+# shellcheck shell=bash
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+jobs=$(nproc)
+# The distribution's Python: it has the distribution's packages, whatever else is on the PATH.
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+else
+	bold='' dim='' red='' green='' plain=''
+fi
+
+# say TEXT: a heading of what happens now.
+say() { printf '%s==>%s %s%s%s\n' "$green" "$plain" "$bold" "$*" "$plain"; }
+# die TEXT: what went wrong and what to do.
+die() {
+	printf '%s%s%s\n' "$red" "$*" "$plain" >&2
+	exit 1
+}
+
+# quietly LOG COMMAND...: run with its output in LOG; show the end of it when it fails.
+quietly() {
+	local log=$1
+	shift
+	mkdir -p "$(dirname "$log")"
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 60 "$log" >&2
+		printf '%sfailed:%s %s (all of it: %s)\n' "$red" "$plain" "$*" "$log" >&2
+		return 1
+	fi
+}
+
+# build FOLDER [CONFIGURE-ARGUMENT...]: configure once, make what is out of date.
+build() {
+	local dir=$1
+	shift
+	mkdir -p "$dir"
+	if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
+		quietly "$dir/autoreconf.log" autoreconf -fi "$top"
+	fi
+	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/arguments" 2>/dev/null)" != "$*" ]; then
+		(cd "$dir" && quietly "$dir/configure.log" "$top/configure" PYTHON="$python" "$@")
+		printf '%s' "$*" >"$dir/arguments"
+	fi
+	quietly "$dir/make.log" make -C "$dir" -j "$jobs" --no-print-directory
+}
