@@ -14,6 +14,8 @@
 #include "lib/err.h"
 #include "server/store/store.h"
 
+#include <stddef.h>
+
 struct server;
 struct effects;
 
@@ -37,5 +39,27 @@ struct effect_sum {
 /* Add `payload` (kind->size bytes) to the sum of (kind, key). */
 void effects_sum(
 	struct effects *e, const struct effect_sum *kind, int64_t key, const void *payload);
+
+
+/* ---- for store/batch.c only */
+
+/* NULL without memory. One object serves all batches. */
+struct effects *effects_new(void);
+void effects_free(struct effects *e);
+/* Forget everything, keep the memory. */
+void effects_reset(struct effects *e);
+/* A place to come back to: what was added after `mark` is dropped by effects_undo. */
+struct effects_mark {
+	size_t after, sums;
+};
+struct effects_mark effects_mark(const struct effects *e);
+void effects_undo(struct effects *e, struct effects_mark mark);
+/* FL_NOMEM once if something could not be added since the last call. */
+enum fl_code effects_check(struct effects *e, struct fl_err *err) FL_MUST_CHECK;
+/* Merge what was summed and apply each (kind, key) once, in rounds until nothing new comes. */
+enum fl_code effects_apply_sums(struct effects *e, struct server *server, struct store *store,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Run the effects on memory in the order in which they were added. */
+void effects_run_after(struct effects *e, struct server *server);
 
 #endif

@@ -9,7 +9,7 @@
 #include "server/settings.h"
 
 struct server {
-	const struct settings *settings; /* swapped on SIGHUP; read once per use */
+	const struct settings *_Atomic settings; /* swapped on SIGHUP; read once per use */
 	struct metrics *metrics;         /* metrics.h */
 	struct database *database;       /* store/batch.h: migrations, the writer, readers */
 	struct lanes *lanes;             /* http/lanes.h */

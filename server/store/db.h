@@ -14,6 +14,9 @@
 
 #include "lib/buf.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct db;
 
 /* A declared statement. */
@@ -59,6 +62,7 @@ struct db_rows {
 enum db_mode {
 	DB_WRITER, /* the one connection that writes and checkpoints */
 	DB_READER, /* read-only, never checkpoints */
+	DB_BARE,   /* writes, nothing prepared: for store/migrate.c */
 };
 
 struct db_options {
@@ -115,6 +119,16 @@ enum fl_code db_savepoint(struct db *db, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code db_release(struct db *db, struct fl_err *err) FL_MUST_CHECK;
 /* Undo to the savepoint and drop it. */
 enum fl_code db_rollback_to(struct db *db, struct fl_err *err) FL_MUST_CHECK;
+/* Begin a transaction that only reads; it ends with db_rollback. */
+enum fl_code db_begin_read(struct db *db, struct fl_err *err) FL_MUST_CHECK;
+/* Run several statements given as one text; only store/migrate.c. */
+enum fl_code db_script(struct db *db, const char *text, struct fl_err *err) FL_MUST_CHECK;
+/* Copy the write-ahead log into the database as far as readers allow; writer only. */
+enum fl_code db_checkpoint(struct db *db, struct fl_err *err) FL_MUST_CHECK;
+/* Size of the write-ahead log after the last commit, in bytes; writer only. */
+int64_t db_wal_bytes(const struct db *db);
+/* "ok", or what PRAGMA integrity_check found first, appended to `out`. */
+enum fl_code db_integrity(struct db *db, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 /* Whether the engine has ended the transaction by itself (full disk, I/O error, no memory). */
 bool db_transaction_lost(const struct db *db);
 

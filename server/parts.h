@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How the parts of fleetd come up and go down.
+ *
+ * DESIGN. main.c has one table of these, in this order; each may use those above it. X_up fills its
+ * member of struct server or explains in `err` what the operator can do; it cleans up after itself
+ * when it fails. X_down ends it, safe when X_up was never called. All run on the main thread. Until
+ * lanes_up the database is reached with database_run (store/batch.h); after it with lanes_*.
+ *
+ * To add a part: a member in server.h, a pair here, a row in main.c. */
+#ifndef PARTS_H
+#define PARTS_H
+
+#include "lib/err.h"
+
+struct server;
+
+#define PART(name)                                                                                 \
+	enum fl_code name##_up(struct server *s, struct fl_err *err) FL_MUST_CHECK;                \
+	void name##_down(struct server *s)
+
+PART(database); /* store/batch.c: opens, migrates, prepares */
+PART(trust);    /* trust.c: keys; makes them at the first start */
+PART(tokens);   /* tokens.c: loads the tokens; the first start makes the admin's (tokens_first) */
+PART(blobs);    /* blobs.c: folders, removes unfinished temporary files */
+PART(fleet);    /* fleet.c: loads the devices and their attention */
+PART(lanes);    /* http/lanes.c: loops' structures, reader, writer and worker threads */
+PART(deltas);   /* delta_service.c */
+PART(rollouts); /* rollouts.c: goes on with jobs and timers */
+PART(http);     /* http/http.c: sockets; the server answers from here on */
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every figure on /metrics.
+ * METRIC(kind, NAME, name, help)
+ *
+ * kind: COUNTER (only rises; metrics_add), GAUGE (metrics_set or metrics_add with either sign),
+ * SECONDS (a histogram of durations; metrics_time). The enum is METRIC_NAME. Names follow the rules
+ * of Prometheus: base units, counters end in _total. To add one: add a row. */
+METRIC(COUNTER, REQUESTS, "fleetd_requests_total", "Requests answered")
+METRIC(COUNTER, REQUEST_ERRORS, "fleetd_request_errors_total", "Requests answered with a status of 500 or above")
+METRIC(COUNTER, REQUESTS_REFUSED, "fleetd_requests_refused_total", "Requests answered with a status from 400 to 499")
+METRIC(COUNTER, REQUEST_DEADLINES, "fleetd_request_deadlines_total", "Requests answered with 504")
+METRIC(COUNTER, QUEUE_REFUSALS, "fleetd_queue_refusals_total", "Requests refused since a queue was full")
+METRIC(SECONDS, REQUEST_SECONDS, "fleetd_request_duration_seconds", "From the request's headers to its answer, lanes only")
+METRIC(GAUGE, REQUESTS_ACTIVE, "fleetd_requests_in_flight", "Requests in lanes, streams and waits")
+METRIC(GAUGE, CONNECTIONS, "fleetd_connections", "Open connections")
+METRIC(COUNTER, BATCHES, "fleetd_write_batches_total", "Transactions of the writer")
+METRIC(COUNTER, BATCH_JOBS, "fleetd_write_jobs_total", "Jobs that ran in them")
+METRIC(COUNTER, BATCH_REFUSED, "fleetd_write_jobs_refused_total", "Jobs that were rolled back alone")
+METRIC(COUNTER, BATCHES_LOST, "fleetd_write_batches_lost_total", "Transactions that could not be committed")
+METRIC(SECONDS, COMMIT_SECONDS, "fleetd_commit_duration_seconds", "COMMIT with its fsync")
+METRIC(COUNTER, CHECKPOINTS, "fleetd_checkpoints_total", "Checkpoints of the write-ahead log")
+METRIC(GAUGE, WAL_BYTES, "fleetd_wal_bytes", "Size of the write-ahead log")
+METRIC(GAUGE, WRITE_QUEUE, "fleetd_write_queue_length", "Jobs that wait for the writer")
+METRIC(GAUGE, READ_QUEUE, "fleetd_read_queue_length", "Jobs that wait for a reader")
+METRIC(GAUGE, WORK_QUEUE, "fleetd_work_queue_length", "Jobs that wait for a worker")
+METRIC(GAUGE, START_TIME, "fleetd_start_time_seconds", "When this process began, seconds since 1970")

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every setting of fleetd.
+ * SETTING(type, name, default, min, max, reload, secret, prose)
+ *
+ * The name is the line in fleetd.conf, the flag --some-name, the variable FLEETD_SOME_NAME and the
+ * member of struct settings. Types and units: lib/conf.h. `reload`: SIGHUP takes a new value.
+ * To add one: add a row; parser, --show-config, reload and fleetd.conf(5) follow. */
+/* ---- where */
+SETTING(STRING, data_dir, FLEET_LOCALSTATEDIR "/lib/fleetd", 0, 0, false, false,
+	"Folder of the database, the keys and the blobs. One fleetd owns it at a time.")
+SETTING(STRING, tenant, "default", 0, 0, false, false,
+	"Name of this fleet. Manifests carry it, and devices refuse those of another one.")
+SETTING(STRING, listen, "127.0.0.1:8470", 0, 0, false, false,
+	"Address and port; [::1]:8470 for IPv6, port 0 for any free one.")
+SETTING(STRING, port_file, "", 0, 0, false, false,
+	"File that gets the port once the server listens; for port 0.")
+SETTING(STRING, web_dir, FLEET_DATADIR "/web", 0, 0, false, false,
+	"Folder of the dashboard's files.")
+
+/* ---- transport */
+SETTING(STRING, tls_certificate, "", 0, 0, true, false,
+	"PEM file with the certificate and its chain. With tls_key it switches HTTPS on.")
+SETTING(STRING, tls_key, "", 0, 0, true, false, "PEM file with the certificate's private key.")
+SETTING(BOOL, plain_http, "no", 0, 0, false, false,
+	"Allow HTTP without TLS on an address that is not loopback, as behind a proxy that does TLS.")
+SETTING(INT, loops, "1", 1, 64, false, false,
+	"Event loops, each with a thread and a socket of its own. One serves a busy fleet; more help "
+	"with TLS on many cores.")
+SETTING(INT, connections, "16384", 8, 1000000, false, false,
+	"Open connections of all loops together; more are not accepted until one ends.")
+SETTING(INT, connections_per_ip, "0", 0, 1000000, false, false,
+	"Open connections from one address; 0 is no limit. Mind devices behind one NAT.")
+SETTING(DURATION, idle_timeout, "60s", 1000, 86400000, false, false,
+	"A connection on which nothing moves is closed after this time.")
+SETTING(DURATION, request_deadline, "30s", 100, 3600000, true, false,
+	"A request that takes longer is answered with 504. Streams and waits have limits of their own.")
+SETTING(DURATION, stop_limit, "10s", 100, 600000, true, false,
+	"How long a stop waits for requests in flight.")
+
+/* ---- lanes */
+SETTING(INT, readers, "2", 1, 64, false, false,
+	"Reader threads, each with a read-only connection to the database.")
+SETTING(INT, workers, "2", 1, 64, false, false,
+	"Worker threads for hashing, signatures, plans and files.")
+SETTING(INT, write_queue, "4096", 16, 1000000, true, false,
+	"Requests that may wait for the writer; beyond it the answer is 503.")
+SETTING(INT, read_queue, "1024", 16, 1000000, true, false, "Requests that may wait for a reader.")
+SETTING(INT, work_queue, "1024", 16, 1000000, true, false, "Requests that may wait for a worker.")
+SETTING(INT, batch_max, "512", 1, 4096, true, false,
+	"Requests that the writer commits together at most.")
+
+/* ---- database */
+SETTING(SIZE, db_cache, "32MiB", 1048576, 68719476736, false, false,
+	"Page cache of the writer.")
+SETTING(SIZE, db_reader_cache, "8MiB", 1048576, 68719476736, false, false,
+	"Page cache of each reader.")
+SETTING(SIZE, db_mmap, "0", 0, 68719476736, false, false,
+	"Bytes of the database mapped into memory; counts as resident memory.")
+SETTING(SIZE, checkpoint_size, "32MiB", 65536, 68719476736, true, false,
+	"Size of the write-ahead log at which the writer copies it into the database.")
+
+/* ---- devices */
+SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
+	"How often a device asks; told to devices in each session.")
+
+/* ---- log */
+SETTING(STRING, log_level, "info", 0, 0, true, false, "error, warning, info or debug.")
+SETTING(STRING, log_format, "text", 0, 0, true, false, "text (key=value) or json.")
