@@ -248,7 +248,7 @@ CREATE INDEX event_by_subject ON event(subject, seq);
 -- derived: deltas that are ready (or known not to pay)
 CREATE TABLE delta (
   id INTEGER PRIMARY KEY,
-  from_artifact INTEGER NOT NULL REFERENCES artifact(id),
+  from_artifact INTEGER NOT NULL,    -- artifact.id; 0: to_artifact compressed by itself
   to_artifact INTEGER NOT NULL REFERENCES artifact(id),
   codec TEXT NOT NULL,
   state TEXT NOT NULL,               -- ready, useless, failed
@@ -256,8 +256,10 @@ CREATE TABLE delta (
   built_ms INTEGER NOT NULL DEFAULT 0,
   used_at INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER NOT NULL,
-  UNIQUE (from_artifact, to_artifact, codec)
+  UNIQUE (to_artifact, from_artifact, codec)
 ) STRICT;
+CREATE INDEX delta_by_sha256 ON delta(sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX delta_by_use ON delta(used_at) WHERE state = 'ready';
 
 -- content: answers that a repeated request gets again
 CREATE TABLE idempotency (

@@ -64,6 +64,24 @@ SETTING(SIZE, checkpoint_size, "32MiB", 65536, 68719476736, true, false,
 SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
 	"How often a device asks; told to devices in each session.")
 
+/* ---- deltas */
+SETTING(SIZE, delta_size, "256MiB", 0, 2147483647, false, false,
+	"Artifacts above this size, old or new, travel whole. 0 switches deltas off.")
+SETTING(SIZE, delta_cache, "4GiB", 0, 0, false, false,
+	"Space for deltas and compressed artifacts; the least recently used ones go first.")
+SETTING(DURATION, delta_wait, "4s", 0, 60000, true, false,
+	"How long a device waits for a delta that is being built before it gets the full artifact.")
+SETTING(INT, delta_builders, "1", 1, 64, false, false,
+	"Deltas built at the same time, each in a process of its own.")
+SETTING(INT, delta_queue, "256", 1, 100000, false, false,
+	"Deltas that may wait to be built for devices; beyond it they get the full artifact.")
+SETTING(SIZE, delta_memory, "1GiB", 16777216, 0, false, false,
+	"Memory of one build; a build that needs more is given up.")
+SETTING(DURATION, delta_cpu, "60s", 1000, 86400000, false, false,
+	"Processor time of one build, in whole seconds.")
+SETTING(DURATION, delta_time, "120s", 1000, 86400000, false, false,
+	"Wall clock of one build.")
+
 /* ---- log */
 SETTING(STRING, log_level, "info", 0, 0, true, false, "error, warning, info or debug.")
 SETTING(STRING, log_format, "text", 0, 0, true, false, "text (key=value) or json.")

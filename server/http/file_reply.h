@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The answer to a GET or HEAD of a file: conditions, ranges, multipart/byteranges (RFC 9110 13, 14).
+ *
+ * http/ calls this for reply_file; nobody else does. */
+#ifndef HTTP_FILE_REPLY_H
+#define HTTP_FILE_REPLY_H
+
+#include "server/http/request.h"
+
+struct MHD_Response;
+
+/* Build the response to `rq` for `f`: its headers of conditions and ranges are read from the request.
+ * Takes f->fd over in every case. *status gets 200, 206, 304, 412 or 416. The caller owns *out (a
+ * response for HEAD has the headers of GET; MHD leaves the body out). FL_NOMEM. */
+enum fl_code file_reply_make(struct request *rq, const struct reply_file *f, unsigned *status,
+	struct MHD_Response **out, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

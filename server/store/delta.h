@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Deltas in the store: what is ready, what is known not to pay. Derived: may be dropped. */
+#ifndef STORE_DELTA_H
+#define STORE_DELTA_H
+
+#include "lib/delta/codec.h"
+#include "server/store/store.h"
+
+/* useless: not smaller than the full artifact compressed; failed: over its limits, or a defect;
+ * tried again after DELTA_RETRY_MS. */
+enum delta_state { DELTA_READY, DELTA_USELESS, DELTA_FAILED, DELTA_STATE_MAX };
+
+#define DELTA_RETRY_MS (60LL * 60 * 1000)
+
+const char *delta_state_name(enum delta_state state);
+
+struct delta {
+	int64_t id;
+	int64_t from; /* artifact key; 0: none, `to` is compressed by itself */
+	int64_t to;
+	char codec[FL_CODEC_NAME_MAX];
+	enum delta_state state;
+	uint8_t sha256[32]; /* of the delta's own bytes; when ready */
+	int64_t size;	    /* likewise; for a useless one: what it would have been */
+	int64_t built_ms;   /* time that the build took */
+	int64_t used_at, uses, created_at;
+	/* read along with it */
+	uint8_t from_sha256[32], to_sha256[32];
+	int64_t from_size, to_size;
+};
+
+/* Write or replace the row of (from, to, codec); d->id gets its key. created_at and used_at are the
+ * store's clock. Write lane. */
+enum fl_code store_delta_put(struct store *s, struct delta *d, struct fl_err *err) FL_MUST_CHECK;
+/* The row of (from, to, codec): FL_NOT_FOUND without touching err. */
+enum fl_code store_delta_find(struct store *s, int64_t from, int64_t to, const char *codec,
+	struct delta *out, struct fl_err *err) FL_MUST_CHECK;
+/* Add `uses` to a delta and set used_at to now; one that is gone is fine. Write lane. */
+enum fl_code store_delta_used(
+	struct store *s, int64_t id, int64_t uses, struct fl_err *err) FL_MUST_CHECK;
+/* Delete the row; *unwanted: no artifact and no other delta has its bytes. Write lane. */
+enum fl_code store_delta_delete(
+	struct store *s, int64_t id, bool *unwanted, struct fl_err *err) FL_MUST_CHECK;
+/* Up to `max` ready ones, least recently used first; *n gets how many. */
+enum fl_code store_delta_coldest(struct store *s, struct delta *out, size_t max, size_t *n,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Up to `max` rows with id > after, in order of id; *n gets how many. */
+enum fl_code store_delta_page(struct store *s, int64_t after, struct delta *out, size_t max,
+	size_t *n, struct fl_err *err) FL_MUST_CHECK;
+
+struct delta_summary {
+	int64_t ready, useless, failed;
+	int64_t bytes; /* of the ready ones */
+	int64_t uses;
+	int64_t saved; /* full sizes minus delta sizes, over all uses */
+};
+enum fl_code store_delta_summary(
+	struct store *s, struct delta_summary *out, struct fl_err *err) FL_MUST_CHECK;
+
+/* Whether an artifact or a ready delta has these bytes. */
+enum fl_code store_delta_wanted(
+	struct store *s, const uint8_t sha256[32], bool *wanted, struct fl_err *err) FL_MUST_CHECK;
+
+#endif
