@@ -108,6 +108,7 @@ CREATE TABLE state_entry (
   version TEXT NOT NULL,
   PRIMARY KEY (state_id, module)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX state_entry_by_module ON state_entry(module, version);
 
 -- content: devices; narrow, since a million of them are read at start
 CREATE TABLE device (
