@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Planning a rollout of the real fleet: read a snapshot, think in the work lane, keep the result.
+ *
+ * DESIGN. Reading, thinking and writing are three parts in three lanes:
+ *   read   planning_load fills a plan_input from one snapshot (distinct states, the versions that they
+ *          and the release can touch, the devices that the selector matches and their neighbours);
+ *   work   plan_make, pure;
+ *   write  the plan's row first, then its assignments in slices through the writer, each with the
+ *          cursor of the job (kind "plan", subject rollout). The last slice sets the rollout's state.
+ * After a crash the job is found again: it plans anew, goes on from the cursor if the digest is the
+ * one that the job remembers, and otherwise removes what was written and starts over. */
+#ifndef PLANNING_H
+#define PLANNING_H
+
+#include "server/rollout/plan.h"
+#include "server/store/store.h"
+
+struct server;
+
+/* What to plan for. Strings are borrowed until the call returns. */
+struct planning_request {
+	const char *release;
+	const char *
+		selector; /* RSQL, "" for every device; already joined with what the caller may see */
+	const struct strategy *strategy; /* borrowed as long as the snapshot lives */
+	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
+};
+
+/* A loaded snapshot: a plan_input and the memory that it borrows. */
+struct planning_snapshot;
+
+/* Load. Any lane with a view. FL_NOT_FOUND (release), FL_INVALID (selector), FL_NOMEM, engine errors. */
+enum fl_code planning_load(struct store *store, const struct planning_request *rq,
+	struct planning_snapshot **out, struct fl_err *err) FL_MUST_CHECK;
+const struct plan_input *planning_input(const struct planning_snapshot *s);
+void planning_free(struct planning_snapshot *s);
+
+/* Plan a rollout whose row is in state `planning`; its job row exists (made in the same transaction by
+ * the caller: kind "plan"). Called after that commit, and for each such job at boot. Any thread; returns
+ * at once. Failures are kept as the rollout's reason and state `failed`. */
+void planning_begin(struct server *server, int64_t rollout_id);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a rollout shall go: what the operator writes as `strategy`, with the defaults filled in.
+ *
+ * DESIGN. strategy_read takes the JSON of the API, strategy_json gives the complete one back (every
+ * default written out, the seed too); that is what is stored and what the plan's digest covers, so a
+ * later default never changes a stored rollout. To add a setting: a member here, a row in the table
+ * of strategy.c, a line in strategy_json. */
+#ifndef ROLLOUT_STRATEGY_H
+#define ROLLOUT_STRATEGY_H
+
+#include "lib/json.h"
+#include "server/rollout/model.h"
+
+#define STRATEGY_WAVES_MAX  1000
+#define STRATEGY_STRATA_MAX 8
+#define STRATEGY_PPM	    1000000 /* shares are kept in parts per million */
+
+#define STRATEGY_ORDERS(X) \
+	X(WAVE_FIRST, "wave_first") X(LAYER_FIRST, "layer_first") X(PIPELINED, "pipelined")
+#define STRATEGY_ON_FAILURES(X) X(PAUSE, "pause") X(STOP, "stop") X(ROLLBACK, "rollback")
+#define STRATEGY_CONFLICTS(X)	X(REFUSE, "refuse") X(LEAVE_OUT, "leave_out")
+
+#define ORDER_ENUM_(code, text)	     ORDER_##code,
+#define ON_FAILURE_ENUM_(code, text) ON_FAILURE_##code,
+#define CONFLICTS_ENUM_(code, text)  CONFLICTS_##code,
+/* Which cell follows which. */
+enum strategy_order { STRATEGY_ORDERS(ORDER_ENUM_) STRATEGY_ORDER_MAX };
+/* What a failed gate does. */
+enum strategy_on_failure { STRATEGY_ON_FAILURES(ON_FAILURE_ENUM_) STRATEGY_ON_FAILURE_MAX };
+/* What the planner does with devices whose requirements cannot be met: refuse the whole plan, or
+ * leave those devices out as incompatible. */
+enum strategy_conflicts { STRATEGY_CONFLICTS(CONFLICTS_ENUM_) STRATEGY_CONFLICTS_MAX };
+
+/* Text on the wire. */
+const char *strategy_order_text(enum strategy_order o);
+const char *strategy_on_failure_text(enum strategy_on_failure f);
+const char *strategy_conflicts_text(enum strategy_conflicts c);
+
+enum strategy_wave_kind { WAVE_COUNT, WAVE_PERCENT, WAVE_SELECTOR };
+
+/* One wave as the operator asked for it; the last of count and percent takes the rest. */
+struct strategy_wave {
+	enum strategy_wave_kind kind;
+	int64_t count;	/* WAVE_COUNT: devices to update, at least 1 */
+	int64_t ppm;	/* WAVE_PERCENT: share of all devices to update, 1 .. 1,000,000 */
+	char *selector; /* WAVE_SELECTOR: RSQL, not empty; owned */
+	char *name;	/* what the operator calls it; NULL: nothing. Owned */
+};
+
+/* When a stage has succeeded and when it has failed. Outcomes are counted as design.md section 5
+ * says; `counted` = successes + failures whose cause counts. */
+struct strategy_gate {
+	int64_t success_ppm; /* succeeded: at least `success_minimum` counted and at least this share
+				  * of them successes */
+	int64_t success_minimum; /* 0: all devices of the stage must have ended */
+	int64_t error_ppm; /* failed: at least `error_minimum` counted and more than this share of
+				  * them failures */
+	int64_t error_minimum; /* at least 1 */
+	unsigned causes;       /* bits 1 << enum step_cause: which failures count */
+};
+
+struct strategy {
+	struct strategy_wave *waves; /* owned; at least one */
+	size_t n_waves;
+	char *strata[STRATEGY_STRATA_MAX]; /* "attribute.hw", "label.region"; owned */
+	size_t n_strata;
+	uint64_t seed; /* of the shuffle; at most 2^53 - 1, so that JSON tools keep it */
+	enum strategy_order order;
+	enum strategy_on_failure on_failure;
+	enum strategy_conflicts conflicts;
+	struct strategy_gate gate;
+	int64_t soak_ms;       /* how long the success condition must hold */
+	int64_t reach_ms;      /* until delivery; ends in `unreached` */
+	int64_t install_ms;    /* from delivery to the end; ends in `timed_out` */
+	int64_t probation_ms;  /* how long a device runs the new set before it confirms */
+	int64_t max_drift_ppm; /* start refuses when more of the fleet has changed since planning */
+	int64_t max_in_flight; /* devices between delivery and end; 0: no limit */
+};
+
+/* Read `object` (NULL or an empty object: all defaults) into `out` (zeroed before). `seed` is used when
+ * the JSON has none. FL_INVALID with a sentence that names the field ("strategy.waves[1].percent must
+ * be more than 0 and at most 100, not 120"); FL_NOMEM. On failure `out` owns nothing. */
+enum fl_code strategy_read(const json_t *object, uint64_t seed, struct strategy *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The complete JSON of `s`, a new reference; NULL without memory. strategy_read of it gives the same. */
+json_t *strategy_json(const struct strategy *s);
+/* Free what `s` owns and zero it. Safe twice and on zeroed memory. */
+void strategy_fini(struct strategy *s);
+
+#endif
