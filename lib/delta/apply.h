@@ -9,11 +9,11 @@
 /* One artifact to make, as the offer describes it. All descriptors are borrowed. */
 struct fl_apply {
 	const struct fl_codec *codec;
-	int old_fd;	       /* the file that the device has; -1 where the codec needs none. It is
+	int old_fd;            /* the file that the device has; -1 where the codec needs none. It is
 				* mapped: nobody may shorten it meanwhile */
-	int data_fd;	       /* the download, whole, its digest already checked by the caller */
-	int out_fd;	       /* written from its present position, in order; not synced */
-	uint64_t size;	       /* of the artifact */
+	int data_fd;           /* the download, whole, its digest already checked by the caller */
+	int out_fd;            /* written from its present position, in order; not synced */
+	uint64_t size;         /* of the artifact */
 	const uint8_t *sha256; /* of the artifact, 32 bytes */
 	uint64_t memory_max;   /* heap for the decoder; 0: no limit */
 };

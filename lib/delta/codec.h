@@ -41,7 +41,7 @@ struct fl_codec_limits {
 
 struct fl_codec {
 	const char *name; /* as in offers, in the store and on the command line */
-	bool needs_old;	  /* false: `old` is not looked at */
+	bool needs_old;   /* false: `old` is not looked at */
 
 	/* Encode `new` for a receiver that has `old`. `level` is the codec's own scale, larger is
 	 * slower and smaller; 0 is its default. FL_TOO_LARGE for sizes it cannot take, FL_NOMEM. */
