@@ -160,8 +160,15 @@ CREATE TABLE rollout (
   strategy TEXT NOT NULL,            -- JSON
   state TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',   -- why it is paused, stopped or failed
+  auto_start INTEGER NOT NULL DEFAULT 0, -- 1: starts as soon as it is planned
+  resume_to TEXT NOT NULL DEFAULT 'running', -- where a paused one goes on
+  pause INTEGER NOT NULL DEFAULT 0,  -- enum engine_pause
+  back_wave INTEGER NOT NULL DEFAULT -1, -- what a rollback takes back; -1: every wave
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
-  started_at INTEGER, ended_at INTEGER
+  started_at INTEGER NOT NULL DEFAULT 0, ended_at INTEGER NOT NULL DEFAULT 0, -- 0: not yet
+  paused_at INTEGER NOT NULL DEFAULT 0, -- its clock stands still since; 0: it runs
+  stood_ms INTEGER NOT NULL DEFAULT 0,  -- how long its clock has stood still in all
+  clock_floor INTEGER NOT NULL DEFAULT 0 -- its clock never shows less
 ) STRICT;
 
 -- content: the immutable plan of a rollout
@@ -172,17 +179,31 @@ CREATE TABLE plan (
   created_at INTEGER NOT NULL
 ) STRICT;
 
--- content: one cell (layer, wave) with its counters, which are kept, never counted
+-- content: one cell (layer, wave) with its sums, which are kept, never counted. Deadlines and soak are
+-- times of the rollout's own clock (wall clock minus the time that it stood still); 0: none
 CREATE TABLE stage (
   id INTEGER PRIMARY KEY,
   rollout_id INTEGER NOT NULL REFERENCES rollout(id),
   layer INTEGER NOT NULL, wave INTEGER NOT NULL,
   state TEXT NOT NULL,
-  counters BLOB NOT NULL,            -- steps per step state and the sums of section 5 (stage.h)
-  gate TEXT NOT NULL DEFAULT '{}',   -- JSON: cursor, counted outcomes, last decision with its numbers
-  opened_at INTEGER, soak_at INTEGER, ended_at INTEGER,
+  jobs INTEGER NOT NULL DEFAULT 0,   -- outstanding mass effects, bits of enum engine_job
+  follow INTEGER NOT NULL DEFAULT 0, -- 1: a later layer of this wave is open
+  cancel_in_flight INTEGER NOT NULL DEFAULT 0,
+  retry_causes INTEGER NOT NULL DEFAULT 0,
+  delivered INTEGER NOT NULL DEFAULT 0, -- last place given in the order of delivery
+  counted_delivered INTEGER NOT NULL DEFAULT 0, -- the same when the sums were brought up to date
+  gate_cursor INTEGER NOT NULL DEFAULT 0, -- place of the last outcome that the gate has taken
+  gate_successes INTEGER NOT NULL DEFAULT 0, gate_failures INTEGER NOT NULL DEFAULT 0,
+  gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
+  gate_text TEXT NOT NULL DEFAULT '',  -- the last decision with its numbers
+  reach_at INTEGER NOT NULL DEFAULT 0, -- the stage's deadline
+  soak_until INTEGER NOT NULL DEFAULT 0,
+  due_at INTEGER,                    -- the first deadline of the stage and of its steps
+  opened_at INTEGER NOT NULL DEFAULT 0, ended_at INTEGER NOT NULL DEFAULT 0, -- wall clock
+  sums BLOB NOT NULL DEFAULT x'',    -- figures.h
   UNIQUE (rollout_id, wave, layer)
 ) STRICT;
+CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
 
 -- content: one device's part in one rollout
 CREATE TABLE assignment (
@@ -199,17 +220,25 @@ CREATE INDEX assignment_by_wave ON assignment(rollout_id, wave, device_no);
 CREATE TABLE step (
   stage_id INTEGER NOT NULL REFERENCES stage(id),
   device_no INTEGER NOT NULL,
+  class INTEGER NOT NULL,            -- index into the plan's classes
   state INTEGER NOT NULL,            -- enum step_state
+  back INTEGER NOT NULL DEFAULT 0,   -- 1: its way is back
+  flags INTEGER NOT NULL DEFAULT 0,  -- bits of enum engine_flag
+  outcome INTEGER NOT NULL DEFAULT 0, -- of the last attempt, enum step_state; 0: none yet
   cause INTEGER NOT NULL DEFAULT 0,  -- enum step_cause
   attempt INTEGER NOT NULL DEFAULT 1,
   delivered INTEGER,                 -- place in the stage's order of delivery, from 1
-  delivered_at INTEGER,
-  deadline INTEGER,                  -- reach before delivery, install after it
+  delivered_at INTEGER NOT NULL DEFAULT 0, -- wall clock
+  deadline INTEGER,                  -- of the installation, on the rollout's clock
+  manifest INTEGER NOT NULL DEFAULT 0, -- number of the manifest that carries it out
   changed_at INTEGER NOT NULL,
+  took_ms INTEGER NOT NULL DEFAULT 0, -- delivery to confirmed, on the rollout's clock
+  sent INTEGER NOT NULL DEFAULT 0, saved INTEGER NOT NULL DEFAULT 0, -- bytes
   PRIMARY KEY (stage_id, device_no)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX step_by_device ON step(device_no, stage_id);
 CREATE INDEX step_by_delivery ON step(stage_id, delivered) WHERE delivered IS NOT NULL;
+CREATE INDEX step_by_deadline ON step(stage_id, deadline) WHERE deadline IS NOT NULL;
 
 -- content: what devices reported, as it came
 CREATE TABLE report (

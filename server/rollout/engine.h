@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rollout engine: the one place that moves a state. Pure: a view of the rows and a fact go in,
+ * changed rows, jobs, events and a sentence come out.
+ *
+ * DESIGN. A fact is what happened: a verb, a poll, a report, a deadline, a finished job, an outage.
+ * engine_step looks at the view, decides, and puts copies of the changed rows into `out`; the view is
+ * never written. A mass effect is one change of a stage's `jobs` ("make its rows", "take it back");
+ * the runner carries it out in slices that are facts about single steps, and says when it is done.
+ *
+ * INVARIANTS. Broken ones are reported in out->broken, never acted upon.
+ *  I1  A state changes only along an edge of the tables in engine_edges.c.
+ *  I2  A stage opens only when every stage that it needs (engine_needs) has succeeded.
+ *  I3  Nothing is offered forward unless the rollout is running (or completed: left-overs) and the
+ *      rows of the stage are complete; nothing backward unless it rolls back or has.
+ *  I4  Only `confirmed` is a success; a step that has ended forward moves again only by retry or
+ *      rollback. A late report moves nothing.
+ *  I5  A delivered step that has not ended has a deadline, a place in the order of delivery and a
+ *      manifest number; each delivery has a greater place than those before.
+ *  I6  Clocks stand still while the rollout is paused and while fleetd was away.
+ *  I7  The sums of a stage are the sum over its steps, and none is below 0.
+ *  I8  A lower layer is taken back only when the layers above it, in the same wave, have been.
+ *  I9  A rollout that has ended has no stage that runs, soaks or rolls back.
+ *  I10 After `stop`, `rollback` or a failed gate no further device is offered the release.
+ *
+ * To add an order: a branch in engine_needs. To add a fact: a row in ENGINE_FACTS and its function in
+ * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes belong into
+ * may_offer (engine_device.c), the one place that says "not now". */
+#ifndef ROLLOUT_ENGINE_H
+#define ROLLOUT_ENGINE_H
+
+#include "server/rollout/figures.h"
+#include "server/rollout/gate.h"
+
+/* Which stage waits for which. */
+enum engine_order { ENGINE_WAVE_FIRST, ENGINE_LAYER_FIRST, ENGINE_PIPELINED };
+
+enum engine_on_failure { ENGINE_PAUSE_IT, ENGINE_STOP_IT, ENGINE_ROLL_IT_BACK };
+
+/* What does not change while the rollout lives: the strategy and the size of the plan. */
+struct engine_rules {
+	int layers, waves;
+	enum engine_order order;
+	enum engine_on_failure on_failure;
+	struct gate_rules gate;
+	int64_t reach_ms;      /* from the opening of a stage until delivery */
+	int64_t install_ms;    /* from delivery until the end */
+	int64_t soak_ms;       /* success must hold so long */
+	int64_t max_in_flight; /* devices between delivery and end, whole rollout; 0: no limit */
+	int64_t back_reach_ms; /* a rollback waits so long for silent devices */
+	int64_t back_first;    /* devices of a stage's first slice of a rollback */
+};
+
+/* Rollout:
+ *
+ *   draft -> planning -> ready -> starting -> running -> completed
+ *               |                     |        |    \______________
+ *               v                     +--------+--> paused(reason)  |  (and back to where it was)
+ *             failed                  |        |        |           |
+ *                                     v        v        v           v
+ *                                    stopping -> stopped      rolling_back -> rolled_back | stopped
+ *
+ * waiting_approval, denied and scheduled stand between planning and starting; a later issue fills
+ * them. rolling_back of one wave ends in stopped, of all in rolled_back; stopped and completed may
+ * still be rolled back. */
+
+/* Why a rollout is paused: what may end the pause. */
+enum engine_pause {
+	ENGINE_NOT_PAUSED,
+	ENGINE_BY_HAND,
+	ENGINE_BY_GATE,
+	ENGINE_BY_BACK,
+	ENGINE_INTERNAL
+};
+
+#define ENGINE_REASON_MAX 256
+#define ENGINE_ALL_WAVES  (-1)
+
+struct engine_rollout {
+	int64_t id;
+	enum rollout_state state;
+	enum rollout_state resume_to; /* of a paused one: where it goes on */
+	enum engine_pause pause;
+	char reason[ENGINE_REASON_MAX]; /* why it is paused, stopped, rolled back or failed */
+	int back_wave;                  /* what a rollback takes back: a wave or ENGINE_ALL_WAVES */
+	int64_t started_at, ended_at;   /* wall clock; 0: not yet */
+	int64_t paused_at;              /* wall clock; 0: its clock runs */
+	int64_t stood_ms;               /* how long its clock has stood still in all */
+	int64_t clock_floor;            /* its clock never shows less */
+};
+
+/* Stage:
+ *
+ *   pending -> running <-> soaking -> succeeded          retry: failed, inconclusive -> running
+ *      |          |   \_____ | ________/                 promote: any open or failed -> succeeded
+ *      v          v         v
+ *   skipped     failed   inconclusive    and from each that was opened:
+ *                                        rolling_back -> rolled_back */
+
+/* Mass effects that the runner carries out in slices, bits of engine_stage.jobs. */
+enum engine_job {
+	ENGINE_OPEN = 1 << 0,   /* make the rows: one FACT_MADE per device of the wave */
+	ENGINE_ATTEND = 1 << 1, /* set attention for each device with an open step */
+	ENGINE_REACH = 1 << 2,  /* FACT_REACH_DUE for each step that was never delivered */
+	ENGINE_CANCEL = 1 << 3, /* FACT_CANCEL for each open step */
+	ENGINE_BACK = 1 << 4,   /* FACT_BACK for each step */
+	ENGINE_RETRY = 1 << 5,  /* FACT_RETRY for each failed step of the causes asked for */
+};
+#define ENGINE_JOBS 6
+
+struct engine_stage {
+	int64_t id;
+	int layer, wave;
+	enum stage_state state;
+	unsigned jobs;         /* outstanding, bits of enum engine_job */
+	bool follow;           /* a later layer of this wave is open: who confirms here goes on */
+	bool cancel_in_flight; /* what ENGINE_CANCEL does with devices that hold the order */
+	unsigned retry_causes; /* what ENGINE_RETRY takes up, bits 1 << enum step_cause */
+	int64_t delivered;     /* last place given in the order of delivery */
+	int64_t counted_delivered; /* the same when the sums were last brought up to date */
+	struct gate_tally tally;   /* forward: outcomes; backward: ways back and failed ones */
+	enum gate_decision decision;
+	char text[GATE_TEXT_MAX]; /* the last decision with its numbers */
+	/* the rollout's own clock; 0: none */
+	int64_t reach_at; /* the stage's deadline */
+	int64_t soak_until;
+	/* wall clock; 0: not yet */
+	int64_t opened_at, ended_at;
+	struct figures_sums sums; /* kept by the runner with engine_count */
+};
+
+/* Step, forward (back goes the same road and ends rolled_back, rollback_failed or held):
+ *
+ *   queued -> offered -> [rejected | waiting] -> downloading -> downloaded -> installing
+ *     |  ^      \____________________________________________________|
+ *     v  |                        -> rebooting -> installed -> confirmed | failed | timed_out
+ *   unreached
+ *
+ * Reports may skip states, never go back, but to waiting before installing. queued also ends noop,
+ * ineligible, canceled, superseded, removed. A rollback turns a delivered step round: it is queued
+ * again with `back` set. */
+
+/* Bits of engine_step.flags. */
+enum engine_flag {
+	ENGINE_LAST = 1 << 0,            /* the device has no further layer in this rollout */
+	ENGINE_SWITCHED = 1 << 1,        /* the new version ran on it, in this attempt */
+	ENGINE_SWITCHED_BEFORE = 1 << 2, /* a lower layer of this rollout had switched already */
+	ENGINE_BACK_BY_DEVICE = 1 << 3,  /* it took itself back */
+	ENGINE_BACK_BROKEN = 1 << 4,     /* it tried to and failed */
+	ENGINE_BACK_COUNTED = 1 << 5,    /* a layer above counts its device as taken back */
+};
+
+struct engine_step {
+	int64_t stage_id, device_no;
+	int class; /* of the plan */
+	enum step_state state;
+	bool back; /* its way is back, not forward */
+	unsigned flags;
+	enum step_state
+		outcome; /* confirmed, failed, timed_out of the last attempt; queued: none */
+	enum step_cause cause;
+	int attempt;
+	int64_t delivered;    /* place in the order of delivery; 0: never */
+	int64_t delivered_at; /* wall clock */
+	int64_t deadline;     /* rollout's clock, of the installation; 0: none runs */
+	int64_t manifest;     /* number of the manifest that carries it out; 0: none */
+	int64_t changed_at;   /* wall clock */
+	int64_t took_ms;      /* delivery to confirmed on the rollout's clock; 0: not confirmed */
+	int64_t sent, saved;  /* bytes */
+};
+
+/* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
+ * stages; STAGE the stage and all stages; STEP the stage and the step. */
+#define ENGINE_FACTS(FACT)                                                                     \
+	FACT(PLANNED, ROLLOUT) /* the plan is stored */                                        \
+	FACT(REFUSED, ROLLOUT) /* there is no plan: text says why */                           \
+	FACT(START, ROLLOUT)                                                                   \
+	FACT(PAUSE, ROLLOUT) /* text: why */                                                   \
+	FACT(RESUME, ROLLOUT)                                                                  \
+	FACT(PROMOTE, ROLLOUT)  /* wave, layer; -1: the one that runs or failed */             \
+	FACT(STOP, ROLLOUT)     /* cancel */                                                   \
+	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                      \
+	FACT(RETRY, ROLLOUT)    /* causes */                                                   \
+	FACT(BROKEN, ROLLOUT)   /* an invariant was found broken: text */                      \
+	FACT(AWAY, ROLLOUT)     /* fleetd was away from `from` until now; grace_ms */          \
+	FACT(JOB_DONE, STAGE)   /* job */                                                      \
+	FACT(STAGE_DUE, STAGE)  /* the stage's deadline or its soak has come */                \
+	FACT(COUNTED, STAGE)    /* sums and tally were brought up to date */                   \
+	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */ \
+	FACT(POLLED, STEP)      /* fit, in_flight, manifest */                                 \
+	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                   \
+	FACT(INSTALL_DUE, STEP)                                                                \
+	FACT(REACH_DUE, STEP)                                                                  \
+	FACT(CANCEL, STEP)    /* cancel */                                                     \
+	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                    \
+	FACT(AGAIN, STEP)     /* retry: causes */                                              \
+	FACT(REMOVED, STEP)   /* the device is retired */                                      \
+	FACT(OVERTAKEN, STEP) /* a newer rollout takes the device over */
+
+#define ENGINE_FACT_ENUM_(name, subject) FACT_##name,
+enum engine_fact_kind { ENGINE_FACTS(ENGINE_FACT_ENUM_) FACT_MAX };
+
+/* Whether a device fits what its step would bring, as found at this moment. */
+enum engine_fit {
+	ENGINE_FITS,
+	ENGINE_ALREADY,  /* it has it: nothing to do */
+	ENGINE_UNFIT,    /* it is not what the plan took it for, or another rollout has it */
+	ENGINE_NO_WAY,   /* backward: no bytes, blocked, or a layer above is held */
+	ENGINE_NOT_OURS, /* backward: the last manifest is not this rollout's */
+	ENGINE_LATER,    /* not before another step of the device has ended */
+	ENGINE_GONE,     /* retired */
+};
+
+struct engine_fact {
+	enum engine_fact_kind kind;
+	int wave, layer;
+	bool cancel;
+	unsigned causes;
+	const char *text;
+	int64_t from, grace_ms;
+	enum engine_job job;
+	enum engine_fit fit;
+	unsigned flags;
+	int64_t in_flight; /* devices of this rollout between delivery and end; never too low */
+	int64_t manifest;
+	enum step_state reported;
+	enum step_cause cause;
+	int64_t sent, saved;
+};
+
+/* The rows that a fact is about. Borrowed, never written. */
+struct engine_view {
+	const struct engine_rules *rules;
+	const struct engine_rollout *rollout;
+	const struct engine_stage
+		*stages; /* all: index wave * layers + layer; NULL for STEP facts */
+	const struct engine_stage *stage; /* the fact's; NULL for ROLLOUT facts */
+	const struct engine_step *step;
+	int64_t now_ms;
+};
+
+/* What an event says happened; the runner gives it its name in the audit trail. */
+enum engine_event_kind {
+	ENGINE_EVENT_STATE,  /* the rollout's state changed */
+	ENGINE_EVENT_OPENED, /* a stage was opened */
+	ENGINE_EVENT_GATE,   /* a gate decided: stage state and text */
+	ENGINE_EVENT_BACK,   /* a stage starts to be taken back, or has been */
+};
+struct engine_event {
+	enum engine_event_kind kind;
+	int stage; /* index; -1 for the rollout */
+};
+#define ENGINE_EVENTS_MAX 32
+
+enum engine_did {
+	ENGINE_NOTHING, /* nothing to do: a verb again, a late report, no free slot */
+	ENGINE_CHANGED,
+	ENGINE_REFUSED, /* a verb that this state does not allow: `said` says why */
+};
+
+/* Decisions. The caller provides `stages` with room for all stages (one for STEP facts); the engine
+ * fills the rest. */
+struct engine_out {
+	enum engine_did did;
+	bool rollout_changed;
+	struct engine_rollout rollout;
+	struct engine_stage *stages; /* the caller's; changed ones are whole copies */
+	bool *changed;               /* the caller's, as many: which of `stages` count */
+	unsigned *start; /* the caller's, as many: jobs that begin (again) from the start */
+	bool step_changed;
+	struct engine_step step;
+	struct figures_sums delta; /* what the step's change adds to its stage's sums */
+	bool offer;                /* the step goes to the device now: write its manifest */
+	bool attend;               /* set the device's attention */
+	bool keep;                 /* nothing now, but soon: leave the attention set */
+	bool follow;               /* make the device's row in its next open layer */
+	bool withdraw;             /* the device holds an order that is void: give it one back */
+	size_t events_n;
+	struct engine_event events[ENGINE_EVENTS_MAX];
+	char said[ENGINE_REASON_MAX]; /* what a verb did, or why it is refused */
+	const char *broken; /* the invariant that does not hold; nothing else counts then */
+};
+
+/* Decide. `out` is overwritten, apart from the caller's arrays, whose flags it clears. */
+void engine_step(
+	const struct engine_view *view, const struct engine_fact *fact, struct engine_out *out);
+
+/* Add the sum of deltas to a stage's sums and note the deliveries. Returns the broken invariant
+ * (static text) or NULL. */
+const char *engine_count(struct engine_stage *stage, const struct figures_sums *delta);
+
+/* The rollout's own clock at wall clock `now_ms`; and the wall clock at which it will show `clock` if
+ * it does not stand still until then. */
+int64_t engine_clock(const struct engine_rollout *r, int64_t now_ms);
+int64_t engine_wall(const struct engine_rollout *r, int64_t clock, int64_t now_ms);
+
+/* Whether stage (layer, wave) needs the other to have succeeded before it opens. */
+bool engine_needs(enum engine_order order, const struct engine_stage *stage,
+	const struct engine_stage *other, int layers);
+
+/* Devices that hold an order and may still switch. */
+int64_t engine_may_switch(const struct engine_stage *stages, size_t n);
+
+/* The reason of the edge, NULL if there is none: the tables, for tests and for printing. */
+const char *engine_rollout_edge(enum rollout_state from, enum rollout_state to);
+const char *engine_stage_edge(enum stage_state from, enum stage_state to);
+const char *engine_step_edge(bool back, enum step_state from, enum step_state to);
+
+/* Check everything that can be checked about a rollout with all its steps: the invariants, and that
+ * the sums are those of the steps. Returns the broken one (static text) or NULL. For tests and
+ * `fleetd --verify`; `view` as for a ROLLOUT fact. */
+const char *engine_check(const struct engine_view *view, const struct engine_step *steps, size_t n);
+
+#endif

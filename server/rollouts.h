@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The runner of rollouts: turns what happens into facts, asks the engine, writes the rows.
+ *
+ * DESIGN. Everything that changes runs in the write lane, under the request's savepoint: a step fact
+ * costs one read (step, stage and rollout in one row), one update and the caller's report row. What
+ * it adds to the stage's sums is an effect that is added up over the batch; once per commit and stage
+ * the sums are written, the outcomes walked in the order of delivery, and the gate judged. Mass
+ * effects are jobs (rows with a cursor) whose slices are writes of their own. Attention is set and
+ * cleared after COMMIT. A timer on the loop looks for due deadlines by index, writes the heartbeat,
+ * and tells the engine when fleetd was away.
+ *
+ * The strategy and the plan of a rollout are parsed once and kept by the writer. Brought up and down
+ * by server/parts.h. */
+#ifndef ROLLOUTS_H
+#define ROLLOUTS_H
+
+#include "server/rollout/engine.h"
+
+#include "server/effects.h"
+#include "server/store/store.h"
+
+struct server;
+struct rollouts;
+
+/* Call fn(arg, device_no) for every device that has something waiting: for the fleet's attention at
+ * start. Any lane that reads. */
+enum fl_code rollouts_waiting(struct store *store, void (*fn)(void *arg, int64_t device_no),
+	void *arg, struct fl_err *err) FL_MUST_CHECK;
+
+enum rollouts_answer {
+	ROLLOUTS_NOTHING, /* no new order; attention is cleared after COMMIT unless it comes soon */
+	ROLLOUTS_OFFER,   /* a step is delivered now: the device's manifest row is new */
+	ROLLOUTS_AGAIN,   /* its step is open and was delivered before: the same manifest again */
+};
+
+struct rollouts_offer {
+	enum rollouts_answer answer;
+	int64_t manifest; /* OFFER, AGAIN: number of the device's newest manifest */
+	int64_t stage_id; /* OFFER, AGAIN */
+};
+
+/* A device asks. Decides whether it is offered a step now, and then writes everything: state, place
+ * in the order of delivery, deadline, goal and manifest row. Write lane.
+ *
+ * The caller sends the manifest row whenever its number is above the device's own, whatever the
+ * answer is, and the same number again on AGAIN.
+ * Errors: those of the store. */
+enum fl_code rollouts_poll(struct server *server, struct store *store, struct effects *effects,
+	int64_t device_no, struct rollouts_offer *out, struct fl_err *err) FL_MUST_CHECK;
+
+/* What a device says about a step. Strings are borrowed. */
+struct rollouts_report {
+	int64_t device_no;
+	int64_t stage_id;      /* the step's id on the wire; 0: about no step */
+	int64_t manifest;      /* number of the manifest that it carries out */
+	enum step_state state; /* as reported: rolled_back is the device's own way back */
+	enum step_cause cause; /* NONE with a failure is taken as UNKNOWN */
+	const char *detail;    /* NULL: none */
+	int64_t sent, saved;   /* bytes; 0: not said */
+	int64_t state_id;      /* interned set that it runs now, if it said so; 0: not said. The
+				 * caller has stored it already */
+};
+
+/* Store the report and move the step. A duplicate, a late one, or one about an unknown step is stored
+ * and moves nothing: FL_OK all the same. On `confirmed` without state_id the device's installed set
+ * becomes the step's goal. Write lane. FL_INVALID for a state that a device cannot report. */
+enum fl_code rollouts_report(struct server *server, struct store *store, struct effects *effects,
+	const struct rollouts_report *report, struct fl_err *err) FL_MUST_CHECK;
+
+/* The device was retired (its row says so already): its open steps end `removed`. Write lane. */
+enum fl_code rollouts_device_retired(struct server *server, struct store *store,
+	struct effects *effects, int64_t device_no, struct fl_err *err) FL_MUST_CHECK;
+
+/* The plan of a rollout in `planning` has been stored (refusal NULL), or there is none and `refusal`
+ * says why. Makes the stages' rows; starts the rollout if it was asked for. Write lane. */
+enum fl_code rollouts_planned(struct server *server, struct store *store, struct effects *effects,
+	int64_t rollout_id, const char *refusal, struct fl_err *err) FL_MUST_CHECK;
+
+/* A verb by `actor` on a rollout. `fact` is one of START to RETRY with its arguments. `said` (at least
+ * ENGINE_REASON_MAX bytes) gets what it did, *changed whether it did anything, *may_switch how many
+ * devices may still switch. FL_CONFLICT with the reason when the state does not allow it. Write
+ * lane. */
+struct rollouts_verb {
+	int64_t rollout_id;
+	const char *actor;
+	struct engine_fact fact;
+	bool changed;
+	int64_t may_switch;
+	char said[ENGINE_REASON_MAX];
+};
+enum fl_code rollouts_verb(struct server *server, struct store *store, struct effects *effects,
+	struct rollouts_verb *verb, struct fl_err *err) FL_MUST_CHECK;
+
+/* How many rollouts are not ended; for metrics. Any thread. */
+int64_t rollouts_active(const struct rollouts *r);
+
+#endif
