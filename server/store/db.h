@@ -125,6 +125,11 @@ enum fl_code db_begin_read(struct db *db, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code db_script(struct db *db, const char *text, struct fl_err *err) FL_MUST_CHECK;
 /* Copy the write-ahead log into the database as far as readers allow; writer only. */
 enum fl_code db_checkpoint(struct db *db, struct fl_err *err) FL_MUST_CHECK;
+/* After a failed COMMIT: cut what it left behind the last commit out of the log. Without this, frames
+ * that were written but not synced would be found, and taken as committed, by the next start. */
+void db_forget_uncommitted(struct db *db);
+/* Whether an I/O error or damage was seen on this connection since it was opened. */
+bool db_failed(const struct db *db);
 /* Size of the write-ahead log after the last commit, in bytes; writer only. */
 int64_t db_wal_bytes(const struct db *db);
 /* "ok", or what PRAGMA integrity_check found first, appended to `out`. */
