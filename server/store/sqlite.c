@@ -111,12 +111,12 @@ static int on_wal_commit(void *arg, sqlite3 *handle, const char *name, int pages
 	return SQLITE_OK;
 }
 
-static enum fl_code pragma(struct db *db, const char *fmt, int64_t value, struct fl_err *err)
+static enum fl_code pragma(struct db *db, const char *name, int64_t value, struct fl_err *err)
 {
 	char text[160];
 	int rc;
 
-	(void)snprintf(text, sizeof(text), fmt, (long long)value);
+	(void)snprintf(text, sizeof(text), "PRAGMA %s = %lld", name, (long long)value);
 	rc = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? FL_OK : db_err(db, rc, text, err);
 }
@@ -125,29 +125,25 @@ static enum fl_code pragma(struct db *db, const char *fmt, int64_t value, struct
  * needs anyway, and they have found every wrong order of deletes so far. */
 static enum fl_code configure(struct db *db, const struct db_options *o, struct fl_err *err)
 {
-	static const char *const always[] = { "PRAGMA temp_store = MEMORY", "PRAGMA foreign_keys = ON",
-		"PRAGMA trusted_schema = OFF", "PRAGMA recursive_triggers = ON" };
-	enum fl_code code = FL_OK;
+	enum fl_code code;
 
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
 	(void)sqlite3_extended_result_codes(db->handle, 1);
-	for (size_t i = 0; i < FL_COUNT(always) && code == FL_OK; i++)
-		code = pragma(db, always[i], 0, err);
+	code = db_script(db,
+		"PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", err);
 	if (code == FL_OK && o->cache_bytes > 0)
-		code = pragma(db, "PRAGMA cache_size = -%lld", o->cache_bytes / 1024, err);
+		code = pragma(db, "cache_size", -(o->cache_bytes / 1024), err);
 	if (code == FL_OK)
-		code = pragma(db, "PRAGMA mmap_size = %lld", o->mmap_bytes, err);
+		code = pragma(db, "mmap_size", o->mmap_bytes, err);
 	if (code != FL_OK)
 		return code;
 	if (o->mode == DB_READER) {
 		(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		return pragma(db, "PRAGMA query_only = ON", 0, err);
+		return pragma(db, "query_only", 1, err);
 	}
-	code = pragma(db, "PRAGMA journal_mode = WAL", 0, err);
+	code = db_script(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", err);
 	if (code == FL_OK)
-		code = pragma(db, "PRAGMA synchronous = FULL", 0, err);
-	if (code == FL_OK)
-		code = pragma(db, "PRAGMA wal_autocheckpoint = 0", 0, err);
+		code = pragma(db, "wal_autocheckpoint", 0, err);
 	(void)sqlite3_wal_hook(db->handle, on_wal_commit, db);
 	return code;
 }
