@@ -25,6 +25,7 @@ PART(tokens);   /* tokens.c: loads the tokens; the first start makes the admin's
 PART(blobs);    /* blobs.c: folders, removes unfinished temporary files */
 PART(fleet);    /* fleet.c: loads the devices and their attention */
 PART(lanes);    /* http/lanes.c: loops' structures, reader, writer and worker threads */
+PART(seen);     /* seen.c: writes when devices were last seen, bit by bit; all at the end */
 PART(deltas);   /* delta_service.c */
 PART(rollouts); /* rollouts.c: goes on with jobs and timers */
 PART(http);     /* http/http.c: sockets; the server answers from here on */

@@ -7,6 +7,8 @@
  * To add one: add a row; the enum, the HTTP answer, the exit code and the manual follow. */
 FL_ERR(INVALID, 400, 2, "invalid", "The request is not valid")
 FL_ERR(UNAUTHENTICATED, 401, 5, "unauthenticated", "Credentials are missing or wrong")
+FL_ERR(NONCE, 401, 5, "nonce", "The request's nonce was used before")
+FL_ERR(CLOCK, 401, 5, "clock", "The signature's time is too far from the server's")
 FL_ERR(FORBIDDEN, 403, 5, "forbidden", "These credentials do not allow this")
 FL_ERR(NOT_FOUND, 404, 4, "not-found", "There is no such thing")
 FL_ERR(METHOD, 405, 2, "method-not-allowed", "This address does not take this method")
