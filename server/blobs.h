@@ -14,7 +14,7 @@
  * is never unlinked under a row that has just been written, and a crash in between leaves at worst a
  * file without a row, which blobs_sweep finds.
  *
- * Everything may be called on any thread except the loop's (it touches the disk). */
+ * Any thread; all but blob_upload_keep and _drop may wait for the disk: not the loop. */
 #ifndef BLOBS_H
 #define BLOBS_H
 
@@ -22,7 +22,7 @@
 
 #include <sys/types.h>
 
-#define BLOB_DIGEST 32			       /* bytes of a SHA-256 */
+#define BLOB_DIGEST 32                         /* bytes of a SHA-256 */
 #define BLOB_MAX    (4LL * 1024 * 1024 * 1024) /* bytes of an artifact */
 
 struct blobs;

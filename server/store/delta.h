@@ -13,6 +13,7 @@ enum delta_state { DELTA_READY, DELTA_USELESS, DELTA_FAILED, DELTA_STATE_MAX };
 
 #define DELTA_RETRY_MS (60LL * 60 * 1000)
 
+/* "ready", "useless", "failed". Static. */
 const char *delta_state_name(enum delta_state state);
 
 struct delta {
@@ -22,7 +23,7 @@ struct delta {
 	char codec[FL_CODEC_NAME_MAX];
 	enum delta_state state;
 	uint8_t sha256[32]; /* of the delta's own bytes; when ready */
-	int64_t size;	    /* likewise; for a useless one: what it would have been */
+	int64_t size;       /* likewise; for a useless one: what it would have been */
 	int64_t built_ms;   /* time that the build took */
 	int64_t used_at, uses, created_at;
 	/* read along with it */
@@ -32,22 +33,22 @@ struct delta {
 
 /* Write or replace the row of (from, to, codec); d->id gets its key. created_at and used_at are the
  * store's clock. Write lane. */
-enum fl_code store_delta_put(struct store *s, struct delta *d, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code delta_put(struct store *s, struct delta *d, struct fl_err *err) FL_MUST_CHECK;
 /* The row of (from, to, codec): FL_NOT_FOUND without touching err. */
-enum fl_code store_delta_find(struct store *s, int64_t from, int64_t to, const char *codec,
+enum fl_code delta_find(struct store *s, int64_t from, int64_t to, const char *codec,
 	struct delta *out, struct fl_err *err) FL_MUST_CHECK;
 /* Add `uses` to a delta and set used_at to now; one that is gone is fine. Write lane. */
-enum fl_code store_delta_used(
+enum fl_code delta_used(
 	struct store *s, int64_t id, int64_t uses, struct fl_err *err) FL_MUST_CHECK;
 /* Delete the row; *unwanted: no artifact and no other delta has its bytes. Write lane. */
-enum fl_code store_delta_delete(
+enum fl_code delta_delete(
 	struct store *s, int64_t id, bool *unwanted, struct fl_err *err) FL_MUST_CHECK;
 /* Up to `max` ready ones, least recently used first; *n gets how many. */
-enum fl_code store_delta_coldest(struct store *s, struct delta *out, size_t max, size_t *n,
+enum fl_code delta_coldest(struct store *s, struct delta *out, size_t max, size_t *n,
 	struct fl_err *err) FL_MUST_CHECK;
 /* Up to `max` rows with id > after, in order of id; *n gets how many. */
-enum fl_code store_delta_page(struct store *s, int64_t after, struct delta *out, size_t max,
-	size_t *n, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code delta_page(struct store *s, int64_t after, struct delta *out, size_t max, size_t *n,
+	struct fl_err *err) FL_MUST_CHECK;
 
 struct delta_summary {
 	int64_t ready, useless, failed;
@@ -55,11 +56,11 @@ struct delta_summary {
 	int64_t uses;
 	int64_t saved; /* full sizes minus delta sizes, over all uses */
 };
-enum fl_code store_delta_summary(
+enum fl_code delta_summary(
 	struct store *s, struct delta_summary *out, struct fl_err *err) FL_MUST_CHECK;
 
 /* Whether an artifact or a ready delta has these bytes. */
-enum fl_code store_delta_wanted(
+enum fl_code delta_wanted(
 	struct store *s, const uint8_t sha256[32], bool *wanted, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

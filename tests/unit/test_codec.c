@@ -4,11 +4,13 @@
 #include "lib/delta/codec.h"
 
 #include <setjmp.h>
+#include <spawn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -270,22 +272,33 @@ static void assert_file(const char *path, struct fl_bytes bytes)
 	assert_memory_equal(b.p, bytes.p, bytes.n);
 }
 
-static void run(const char *fmt, ...) FL_PRINTF(1, 2);
-static void run(const char *fmt, ...)
+/* Run the zstd program; its exit status. */
+static int run_zstd(const char *const *arguments)
 {
-	char command[1024];
-	va_list ap;
+	posix_spawn_file_actions_t quiet;
+	int status;
+	pid_t child;
 
-	va_start(ap, fmt);
-	(void)vsnprintf(command, sizeof(command), fmt, ap);
-	va_end(ap);
-	assert_int_equal(system(command), 0);
+	(void)posix_spawn_file_actions_init(&quiet);
+	(void)posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", O_WRONLY, 0);
+	if (posix_spawnp(&child, "zstd", &quiet, NULL, (char *const *)(uintptr_t)arguments,
+		    environ) != 0)
+		status = 127;
+	else if (waitpid(child, &status, 0) == child && WIFEXITED(status))
+		status = WEXITSTATUS(status);
+	(void)posix_spawn_file_actions_destroy(&quiet);
+	return status;
 }
 
 static void need_zstd(void)
 {
-	if (system("zstd --version >/dev/null 2>&1") != 0)
+	if (run_zstd((const char *[]){ "zstd", "--version", NULL }) != 0)
 		skip(); /* this machine lacks the program */
+}
+
+static void name_old(const struct files *f, char option[200])
+{
+	(void)snprintf(option, 200, "--patch-from=%s", f->old);
 }
 
 static void the_zstd_program_decodes_our_patches(void **state)
@@ -294,6 +307,7 @@ static void the_zstd_program_decodes_our_patches(void **state)
 	 * than old. */
 	struct fl_bytes old = make_bytes(3 << 20, 5), new = make_next(old);
 	FL_AUTO_BUF struct fl_buf data = { 0 };
+	char option[200];
 	struct files f;
 
 	(void)state;
@@ -302,7 +316,10 @@ static void the_zstd_program_decodes_our_patches(void **state)
 	encode(fl_codec_find("zstd-patch"), old, new, &data);
 	assert_int_equal(
 		fl_file_put(f.data, (struct fl_bytes){ data.p, data.n }, 0600, NULL), FL_OK);
-	run("zstd -q -d --patch-from=%s %s -o %s", f.old, f.data, f.out);
+	name_old(&f, option);
+	assert_int_equal(
+		run_zstd((const char *[]){ "zstd", "-q", "-d", option, f.data, "-o", f.out, NULL }),
+		0);
 	assert_file(f.out, new);
 	files_tear_down(&f);
 	drop(old);
@@ -315,6 +332,7 @@ static void we_decode_patches_of_the_zstd_program(void **state)
 	 * digest or size is FL_CORRUPT. */
 	struct fl_bytes old = make_bytes(3 << 20, 5), new = make_next(old);
 	uint8_t sha256[32];
+	char option[200];
 	uint64_t size;
 	struct files f;
 	struct fl_apply a = { .codec = fl_codec_find("zstd-patch"), .sha256 = sha256 };
@@ -322,7 +340,10 @@ static void we_decode_patches_of_the_zstd_program(void **state)
 	(void)state;
 	need_zstd();
 	files_set_up(&f, old, new);
-	run("zstd -q -9 --long=27 --patch-from=%s %s -o %s", f.old, f.new, f.data);
+	name_old(&f, option);
+	assert_int_equal(run_zstd((const char *[]){ "zstd", "-q", "-9", "--long=27", option, f.new,
+				 "-o", f.data, NULL }),
+		0);
 	a.old_fd = open(f.old, O_RDONLY);
 	a.data_fd = open(f.data, O_RDONLY);
 	a.out_fd = open(f.new, O_RDONLY);
