@@ -19,17 +19,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FL_SEMVER_TEXT_MAX   256		 /* bytes of one version */
+#define FL_SEMVER_TEXT_MAX   256                 /* bytes of one version */
 #define FL_SEMVER_NUMBER_MAX 9007199254740991ULL /* 2^53 - 1, as in node-semver */
-#define FL_RANGE_TEXT_MAX    512		 /* bytes of one range */
-#define FL_RANGE_TESTS_MAX   64			 /* comparators after expansion, all alternatives */
+#define FL_RANGE_TEXT_MAX    512                 /* bytes of one range */
+#define FL_RANGE_TESTS_MAX   64                  /* comparators after expansion, all alternatives */
 
 /* A version. Compare with fl_semver_compare, never by bytes. */
 struct fl_semver {
 	uint64_t major, minor, patch;
 	const char *pre;   /* what stands behind '-', borrowed from the text; not terminated */
 	const char *build; /* what stands behind '+', likewise */
-	uint16_t pre_n;	   /* bytes; 0: no pre-release */
+	uint16_t pre_n;    /* bytes; 0: no pre-release */
 	uint16_t build_n;
 };
 
@@ -52,7 +52,7 @@ struct fl_range {
 		struct fl_semver version;
 		uint8_t op;  /* enum fl_range_op */
 		uint8_t set; /* alternative that it belongs to, from 0 */
-		bool any;    /* matches every release version (`*`) */
+		bool any;    /* `*`: holds for every version */
 	} tests[FL_RANGE_TESTS_MAX];
 };
 
@@ -61,7 +61,5 @@ enum fl_code fl_range_parse(
 	const char *text, struct fl_range *out, struct fl_err *err) FL_MUST_CHECK;
 /* Whether `v` satisfies the range. */
 bool fl_range_has(const struct fl_range *range, const struct fl_semver *v);
-/* The same, but pre-releases are compared like any other version (node-semver's includePrerelease). */
-bool fl_range_has_pre(const struct fl_range *range, const struct fl_semver *v);
 
 #endif

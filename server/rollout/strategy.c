@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/strategy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_(code, text) text,
+static const char *const order_texts[] = { STRATEGY_ORDERS(TEXT_) };
+static const char *const on_failure_texts[] = { STRATEGY_ON_FAILURES(TEXT_) };
+static const char *const conflicts_texts[] = { STRATEGY_CONFLICTS(TEXT_) };
+#undef TEXT_
+
+#define SEED_MAX    9007199254740991LL /* 2^53 - 1 */
+#define SECONDS_MAX (10LL * 366 * 24 * 3600)
+#define COUNT_MAX   1000000000LL
+
+const char *strategy_order_text(enum strategy_order o)
+{
+	FL_BUG_IF((unsigned)o >= STRATEGY_ORDER_MAX);
+	return order_texts[o];
+}
+
+const char *strategy_on_failure_text(enum strategy_on_failure f)
+{
+	FL_BUG_IF((unsigned)f >= STRATEGY_ON_FAILURE_MAX);
+	return on_failure_texts[f];
+}
+
+const char *strategy_conflicts_text(enum strategy_conflicts c)
+{
+	FL_BUG_IF((unsigned)c >= STRATEGY_CONFLICTS_MAX);
+	return conflicts_texts[c];
+}
+
+/* ---- reading */
+
+/* The JSON as it stands; absent members keep the defaults put there before. */
+struct raw {
+	json_t *waves, *strata, *gate;
+	const char *order, *on_failure, *conflicts;
+	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight;
+	double max_drift;
+};
+
+static const struct fl_json_field strategy_fields[] = {
+	FL_FIELD(struct raw, waves, "waves", ARRAY, .min = 1, .max = STRATEGY_WAVES_MAX),
+	FL_FIELD(struct raw, order, "order", STRING),
+	FL_FIELD(struct raw, strata, "strata", ARRAY, .min = 0, .max = STRATEGY_STRATA_MAX),
+	FL_FIELD(struct raw, seed, "seed", INT, .min = 0, .max = SEED_MAX),
+	FL_FIELD(struct raw, gate, "gate", OBJECT),
+	FL_FIELD(struct raw, soak_s, "soak_s", INT, .min = 0, .max = SECONDS_MAX),
+	FL_FIELD(struct raw, reach_s, "reach_s", INT, .min = 1, .max = SECONDS_MAX),
+	FL_FIELD(struct raw, install_s, "install_s", INT, .min = 1, .max = SECONDS_MAX),
+	FL_FIELD(struct raw, probation_s, "probation_s", INT, .min = 0, .max = SECONDS_MAX),
+	FL_FIELD(struct raw, on_failure, "on_failure", STRING),
+	FL_FIELD(struct raw, conflicts, "conflicts", STRING),
+	FL_FIELD(struct raw, max_drift, "max_drift_percent", REAL),
+	FL_FIELD(struct raw, max_in_flight, "max_in_flight", INT, .min = 0, .max = COUNT_MAX),
+};
+
+struct raw_gate {
+	json_t *success, *error, *causes;
+};
+
+static const struct fl_json_field gate_fields[] = {
+	FL_FIELD(struct raw_gate, success, "success", OBJECT),
+	FL_FIELD(struct raw_gate, error, "error", OBJECT),
+	FL_FIELD(struct raw_gate, causes, "causes", ARRAY, .min = 1, .max = CAUSE_MAX),
+};
+
+struct raw_threshold {
+	double percent;
+	int64_t minimum;
+};
+
+static const struct fl_json_field threshold_fields[] = {
+	FL_FIELD(struct raw_threshold, percent, "percent", REAL),
+	FL_FIELD(struct raw_threshold, minimum, "minimum", INT, .min = 0, .max = COUNT_MAX),
+};
+
+struct raw_wave {
+	int64_t count;
+	double percent;
+	const char *selector, *name;
+};
+
+static const struct fl_json_field wave_fields[] = {
+	FL_FIELD(struct raw_wave, count, "count", INT, .min = 1, .max = COUNT_MAX),
+	FL_FIELD(struct raw_wave, percent, "percent", REAL),
+	FL_FIELD(struct raw_wave, selector, "selector", STRING, .min = 1, .max = 4096),
+	FL_FIELD(struct raw_wave, name, "name", STRING, .min = 1, .max = 64),
+};
+
+/* A share in percent to parts per million; `field` is for the sentence. */
+static enum fl_code read_share(
+	double percent, bool zero, const char *field, int64_t *ppm, struct fl_err *err)
+{
+	int64_t v = percent >= 0 && percent <= 100 ? (int64_t)(percent * 10000 + 0.5) : -1;
+
+	if (v < (zero ? 0 : 1))
+		return fl_fail(err, FL_INVALID, "%s must be %s 0 and at most 100, not %g", field,
+			zero ? "at least" : "more than", percent);
+	*ppm = v;
+	return FL_OK;
+}
+
+static enum fl_code read_word(
+	const char *word, const char *const *texts, int n, int *out, struct fl_err *err)
+{
+	char all[128] = "";
+
+	if (word == NULL)
+		return FL_OK;
+	for (int i = 0; i < n; i++) {
+		size_t used = strlen(all);
+
+		if (strcmp(word, texts[i]) == 0) {
+			*out = i;
+			return FL_OK;
+		}
+		(void)snprintf(
+			all + used, sizeof(all) - used, "%s\"%s\"", i > 0 ? ", " : "", texts[i]);
+	}
+	return fl_fail(err, FL_INVALID, "must be one of %s, not \"%.32s\"", all, word);
+}
+
+static enum fl_code copy_text(const char *from, char **to, struct fl_err *err)
+{
+	if (from == NULL)
+		return FL_OK;
+	*to = strdup(from);
+	return *to != NULL ? FL_OK : fl_fail(err, FL_NOMEM, "no memory for the strategy");
+}
+
+static enum fl_code read_wave(const json_t *object, struct strategy_wave *w, struct fl_err *err)
+{
+	struct raw_wave raw = { 0 };
+	enum fl_code code =
+		fl_json_read(object, wave_fields, FL_COUNT(wave_fields), FL_JSON_REJECT, &raw, err);
+	bool percent = json_is_number(json_object_get(object, "percent"));
+
+	if (code != FL_OK)
+		return code;
+	if ((raw.count > 0) + percent + (raw.selector != NULL) != 1)
+		return fl_fail(err, FL_INVALID, "needs exactly one of count, percent and selector");
+	w->kind = raw.count > 0 ? WAVE_COUNT : percent ? WAVE_PERCENT : WAVE_SELECTOR;
+	w->count = raw.count;
+	if (percent)
+		code = read_share(raw.percent, false, "percent", &w->ppm, err);
+	if (code == FL_OK)
+		code = copy_text(raw.selector, &w->selector, err);
+	if (code == FL_OK)
+		code = copy_text(raw.name, &w->name, err);
+	return code;
+}
+
+static enum fl_code read_waves(const json_t *array, struct strategy *s, struct fl_err *err)
+{
+	size_t n = json_array_size(array);
+
+	s->waves = calloc(n, sizeof(*s->waves));
+	if (s->waves == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for %zu waves", n);
+	s->n_waves = n;
+	for (size_t i = 0; i < n; i++) {
+		if (read_wave(json_array_get(array, i), &s->waves[i], err) != FL_OK)
+			return fl_wrap(err, "waves[%zu]", i);
+	}
+	return FL_OK;
+}
+
+/* One percent, ten percent, the rest. */
+static enum fl_code default_waves(struct strategy *s, struct fl_err *err)
+{
+	static const int64_t shares[] = { 10000, 100000, 1000000 };
+
+	s->waves = calloc(FL_COUNT(shares), sizeof(*s->waves));
+	if (s->waves == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for the waves");
+	s->n_waves = FL_COUNT(shares);
+	for (size_t i = 0; i < FL_COUNT(shares); i++)
+		s->waves[i] = (struct strategy_wave){ .kind = WAVE_PERCENT, .ppm = shares[i] };
+	return FL_OK;
+}
+
+static enum fl_code read_strata(const json_t *array, struct strategy *s, struct fl_err *err)
+{
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
+		enum fl_code code;
+
+		if (name == NULL || strlen(name) > 128 ||
+			(strncmp(name, "attribute.", 10) != 0 && strncmp(name, "label.", 6) != 0) ||
+			strchr(name, '.')[1] == '\0')
+			return fl_fail(err, FL_INVALID,
+				"strata[%zu] must be \"attribute.NAME\" or \"label.NAME\"", i);
+		code = copy_text(name, &s->strata[s->n_strata], err);
+		if (code != FL_OK)
+			return code;
+		s->n_strata++;
+	}
+	return FL_OK;
+}
+
+static enum fl_code read_threshold(
+	const json_t *object, bool zero, int64_t *ppm, int64_t *minimum, struct fl_err *err)
+{
+	struct raw_threshold raw = { (double)*ppm / 10000, *minimum };
+	enum fl_code code = fl_json_read(
+		object, threshold_fields, FL_COUNT(threshold_fields), FL_JSON_REJECT, &raw, err);
+
+	if (code == FL_OK)
+		code = read_share(raw.percent, zero, "percent", ppm, err);
+	if (code == FL_OK)
+		*minimum = raw.minimum;
+	return code;
+}
+
+static enum fl_code read_causes(const json_t *array, unsigned *causes, struct fl_err *err)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *word = json_string_value(json_array_get(array, i));
+		enum step_cause cause;
+
+		if (word == NULL)
+			return fl_fail(err, FL_INVALID, "causes[%zu] must be a string", i);
+		if (step_cause_parse(word, &cause, err) != FL_OK)
+			return fl_wrap(err, "causes[%zu]", i);
+		if (cause == CAUSE_NONE)
+			return fl_fail(err, FL_INVALID, "causes[%zu]: \"none\" is no failure", i);
+		bits |= 1U << cause;
+	}
+	*causes = bits;
+	return FL_OK;
+}
+
+/* A stage must not have failed and succeeded by the same outcomes. A threshold that is not given
+ * follows the other one. */
+static enum fl_code settle_gate(
+	const struct raw_gate *raw, struct strategy_gate *g, struct fl_err *err)
+{
+	if (g->success_ppm + g->error_ppm >= STRATEGY_PPM)
+		return FL_OK;
+	if (raw->error == NULL) {
+		g->error_ppm = STRATEGY_PPM - g->success_ppm;
+		return FL_OK;
+	}
+	if (raw->success == NULL) {
+		g->success_ppm = STRATEGY_PPM - g->error_ppm;
+		return FL_OK;
+	}
+	return fl_fail(err, FL_INVALID,
+		"success.percent (%g) and error.percent (%g) contradict each other: together they "
+	        "must "
+		"reach 100",
+		(double)g->success_ppm / 10000, (double)g->error_ppm / 10000);
+}
+
+static enum fl_code read_gate(const json_t *object, struct strategy_gate *g, struct fl_err *err)
+{
+	struct raw_gate raw = { 0 };
+	enum fl_code code =
+		fl_json_read(object, gate_fields, FL_COUNT(gate_fields), FL_JSON_REJECT, &raw, err);
+
+	if (code == FL_OK && raw.success != NULL) {
+		code = read_threshold(
+			raw.success, false, &g->success_ppm, &g->success_minimum, err);
+		if (code != FL_OK)
+			return fl_wrap(err, "success");
+	}
+	if (code == FL_OK && raw.error != NULL) {
+		code = read_threshold(raw.error, true, &g->error_ppm, &g->error_minimum, err);
+		if (code == FL_OK && g->error_minimum < 1)
+			code = fl_fail(err, FL_INVALID, "minimum must be at least 1");
+		if (code != FL_OK)
+			return fl_wrap(err, "error");
+	}
+	if (code == FL_OK && raw.causes != NULL)
+		code = read_causes(raw.causes, &g->causes, err);
+	return code == FL_OK ? settle_gate(&raw, g, err) : code;
+}
+
+static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct fl_err *err)
+{
+	int order = s->order, on_failure = s->on_failure, conflicts = s->conflicts;
+
+	if (read_word(raw->order, order_texts, STRATEGY_ORDER_MAX, &order, err) != FL_OK)
+		return fl_wrap(err, "order");
+	if (order != ORDER_WAVE_FIRST)
+		return fl_fail(err, FL_REFUSED,
+			"order: this version of fleetd carries out wave_first alone");
+	if (read_word(raw->on_failure, on_failure_texts, STRATEGY_ON_FAILURE_MAX, &on_failure,
+		    err) != FL_OK)
+		return fl_wrap(err, "on_failure");
+	if (read_word(raw->conflicts, conflicts_texts, STRATEGY_CONFLICTS_MAX, &conflicts, err) !=
+		FL_OK)
+		return fl_wrap(err, "conflicts");
+	s->order = (enum strategy_order)order;
+	s->on_failure = (enum strategy_on_failure)on_failure;
+	s->conflicts = (enum strategy_conflicts)conflicts;
+	return FL_OK;
+}
+
+static enum fl_code read_raw(
+	const json_t *object, struct raw *raw, struct strategy *s, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	if (object != NULL)
+		code = fl_json_read(object, strategy_fields, FL_COUNT(strategy_fields),
+			FL_JSON_REJECT, raw, err);
+	if (code == FL_OK)
+		code = raw->waves != NULL ? read_waves(raw->waves, s, err) : default_waves(s, err);
+	if (code == FL_OK)
+		code = read_strata(raw->strata, s, err);
+	if (code == FL_OK && raw->gate != NULL) {
+		code = read_gate(raw->gate, &s->gate, err);
+		if (code != FL_OK)
+			(void)fl_wrap(err, "gate");
+	}
+	if (code == FL_OK)
+		code = read_words(raw, s, err);
+	if (code == FL_OK)
+		code = read_share(
+			raw->max_drift, true, "max_drift_percent", &s->max_drift_ppm, err);
+	return code;
+}
+
+enum fl_code strategy_read(
+	const json_t *object, uint64_t seed, struct strategy *out, struct fl_err *err)
+{
+	struct raw raw = { .seed = (int64_t)(seed & SEED_MAX),
+		.reach_s = 604800,
+		.install_s = 3600,
+		.probation_s = 30,
+		.max_drift = 2 };
+	struct strategy s = { .gate = { .success_ppm = 950000,
+				      .error_ppm = 50000,
+				      .error_minimum = 1,
+				      .causes = 1U << CAUSE_RELEASE | 1U << CAUSE_UNKNOWN } };
+
+	if (read_raw(object, &raw, &s, err) != FL_OK) {
+		enum fl_code code = fl_wrap(err, "strategy");
+
+		strategy_fini(&s);
+		return code;
+	}
+	s.seed = (uint64_t)raw.seed;
+	s.soak_ms = raw.soak_s * 1000;
+	s.reach_ms = raw.reach_s * 1000;
+	s.install_ms = raw.install_s * 1000;
+	s.probation_ms = raw.probation_s * 1000;
+	s.max_in_flight = raw.max_in_flight;
+	*out = s;
+	return FL_OK;
+}
+
+void strategy_fini(struct strategy *s)
+{
+	for (size_t i = 0; i < s->n_waves; i++) {
+		free(s->waves[i].selector);
+		free(s->waves[i].name);
+	}
+	free(s->waves);
+	for (size_t i = 0; i < s->n_strata; i++)
+		free(s->strata[i]);
+	*s = (struct strategy){ 0 };
+}
+
+/* ---- writing */
+
+/* Percent as an integer where it is one: canonical JSON has no reals, 12.5 is written by its text. */
+static json_t *share_json(int64_t ppm)
+{
+	return ppm % 10000 == 0 ? json_integer(ppm / 10000) : json_real((double)ppm / 10000);
+}
+
+static json_t *wave_json(const struct strategy_wave *w)
+{
+	json_t *out = json_object();
+	int failed = 0;
+
+	if (w->kind == WAVE_COUNT)
+		failed |= json_object_set_new(out, "count", json_integer(w->count));
+	else if (w->kind == WAVE_PERCENT)
+		failed |= json_object_set_new(out, "percent", share_json(w->ppm));
+	else
+		failed |= json_object_set_new(out, "selector", json_string(w->selector));
+	if (w->name != NULL)
+		failed |= json_object_set_new(out, "name", json_string(w->name));
+	if (failed == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
+static json_t *waves_json(const struct strategy *s)
+{
+	json_t *out = json_array();
+	int failed = 0;
+
+	for (size_t i = 0; i < s->n_waves; i++)
+		failed |= json_array_append_new(out, wave_json(&s->waves[i]));
+	if (failed == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
+static json_t *strata_json(const struct strategy *s)
+{
+	json_t *out = json_array();
+	int failed = 0;
+
+	for (size_t i = 0; i < s->n_strata; i++)
+		failed |= json_array_append_new(out, json_string(s->strata[i]));
+	if (failed == 0)
+		return out;
+	json_decref(out);
+	return NULL;
+}
+
+static json_t *gate_json(const struct strategy_gate *g)
+{
+	FL_AUTO_JSON json_t *causes = json_array();
+
+	for (int i = 0; i < CAUSE_MAX; i++) {
+		if ((g->causes & 1U << i) != 0 &&
+			json_array_append_new(
+				causes, json_string(step_cause_text((enum step_cause)i))) != 0)
+			return NULL;
+	}
+	return json_pack("{s:{s:o,s:I},s:{s:o,s:I},s:O}", "success", "percent",
+		share_json(g->success_ppm), "minimum", (json_int_t)g->success_minimum, "error",
+		"percent", share_json(g->error_ppm), "minimum", (json_int_t)g->error_minimum,
+		"causes", causes);
+}
+
+json_t *strategy_json(const struct strategy *s)
+{
+	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I}", "waves",
+		waves_json(s), "order", strategy_order_text(s->order), "strata", strata_json(s),
+		"seed", (json_int_t)s->seed, "gate", gate_json(&s->gate), "soak_s",
+		(json_int_t)(s->soak_ms / 1000), "reach_s", (json_int_t)(s->reach_ms / 1000),
+		"install_s", (json_int_t)(s->install_ms / 1000), "probation_s",
+		(json_int_t)(s->probation_ms / 1000), "on_failure",
+		strategy_on_failure_text(s->on_failure), "conflicts",
+		strategy_conflicts_text(s->conflicts), "max_drift_percent",
+		share_json(s->max_drift_ppm), "max_in_flight", (json_int_t)s->max_in_flight);
+}

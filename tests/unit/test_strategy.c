@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/strategy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static enum fl_code read_text(const char *text, struct strategy *out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *json = json_loads(text, 0, NULL);
+
+	assert_non_null(json);
+	memset(out, 0, sizeof(*out));
+	return strategy_read(json, 42, out, err);
+}
+
+static void must_read(const char *text, struct strategy *out)
+{
+	struct fl_err err = { 0 };
+
+	if (read_text(text, out, &err) != FL_OK)
+		fail_msg("%s: %s", text, err.msg);
+}
+
+/* Behaviour: without a word from the operator the defaults are those of the manual. */
+static void has_defaults(void **state)
+{
+	struct strategy s = { 0 };
+
+	(void)state;
+	assert_int_equal(strategy_read(NULL, 42, &s, NULL), FL_OK);
+	assert_int_equal(s.n_waves, 3);
+	assert_int_equal(s.waves[0].kind, WAVE_PERCENT);
+	assert_int_equal(s.waves[0].ppm, 10000);
+	assert_int_equal(s.waves[2].ppm, STRATEGY_PPM);
+	assert_int_equal(s.seed, 42);
+	assert_int_equal(s.order, ORDER_WAVE_FIRST);
+	assert_int_equal(s.on_failure, ON_FAILURE_PAUSE);
+	assert_int_equal(s.conflicts, CONFLICTS_REFUSE);
+	assert_int_equal(s.gate.success_ppm, 950000);
+	assert_int_equal(s.gate.success_minimum, 0);
+	assert_int_equal(s.gate.error_ppm, 50000);
+	assert_int_equal(s.gate.error_minimum, 1);
+	assert_int_equal(s.gate.causes, 1U << CAUSE_RELEASE | 1U << CAUSE_UNKNOWN);
+	assert_int_equal(s.reach_ms, 604800000);
+	assert_int_equal(s.install_ms, 3600000);
+	assert_int_equal(s.probation_ms, 30000);
+	assert_int_equal(s.soak_ms, 0);
+	assert_int_equal(s.max_drift_ppm, 20000);
+	assert_int_equal(s.max_in_flight, 0);
+	assert_int_equal(s.n_strata, 0);
+	strategy_fini(&s);
+	strategy_fini(&s);
+}
+
+static const char everything[] =
+	"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":12.5},{\"selector\":\"label."
+        "ring==b\"},"
+	"{\"percent\":100}],\"order\":\"wave_first\",\"strata\":[\"attribute.hw\",\"label.region\"]"
+        ","
+	"\"seed\":9007199254740991,\"gate\":{\"success\":{\"percent\":99.5,\"minimum\":55},"
+	"\"error\":{\"percent\":1,\"minimum\":3},\"causes\":[\"release\",\"device\"]},\"soak_s\":"
+        "60,"
+	"\"reach_s\":100,\"install_s\":200,\"probation_s\":0,\"on_failure\":\"rollback\","
+	"\"conflicts\":\"leave_out\",\"max_drift_percent\":0,\"max_in_flight\":500}";
+
+/* Behaviour: every setting is read. */
+static void reads_everything(void **state)
+{
+	struct strategy s;
+
+	(void)state;
+	must_read(everything, &s);
+	assert_int_equal(s.n_waves, 4);
+	assert_int_equal(s.waves[0].kind, WAVE_COUNT);
+	assert_int_equal(s.waves[0].count, 5);
+	assert_string_equal(s.waves[0].name, "canary");
+	assert_int_equal(s.waves[1].ppm, 125000);
+	assert_int_equal(s.waves[2].kind, WAVE_SELECTOR);
+	assert_string_equal(s.waves[2].selector, "label.ring==b");
+	assert_int_equal(s.n_strata, 2);
+	assert_string_equal(s.strata[1], "label.region");
+	assert_int_equal(s.seed, 9007199254740991);
+	assert_int_equal(s.gate.success_ppm, 995000);
+	assert_int_equal(s.gate.success_minimum, 55);
+	assert_int_equal(s.gate.error_ppm, 10000);
+	assert_int_equal(s.gate.error_minimum, 3);
+	assert_int_equal(s.gate.causes, 1U << CAUSE_RELEASE | 1U << CAUSE_DEVICE);
+	assert_int_equal(s.on_failure, ON_FAILURE_ROLLBACK);
+	assert_int_equal(s.conflicts, CONFLICTS_LEAVE_OUT);
+	assert_int_equal(s.max_drift_ppm, 0);
+	assert_int_equal(s.max_in_flight, 500);
+	strategy_fini(&s);
+}
+
+/* Behaviour: what is written reads back as the same, defaults included. */
+static void writes_what_it_reads(void **state)
+{
+	static const char *const texts[] = { "{}", everything };
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(texts); i++) {
+		struct strategy a, b = { 0 };
+		FL_AUTO_JSON json_t *once = NULL, *twice = NULL;
+
+		must_read(texts[i], &a);
+		once = strategy_json(&a);
+		assert_non_null(once);
+		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
+		twice = strategy_json(&b);
+		assert_true(json_equal(once, twice));
+		assert_int_equal(json_object_size(once), 13);
+		strategy_fini(&a);
+		strategy_fini(&b);
+	}
+}
+
+/* Behaviour: a wrong setting is refused with a sentence that names it. */
+static void names_what_is_wrong(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "{\"wave\":[]}", "did you mean \"waves\"" },
+		{ "{\"waves\":[]}", "\"waves\" must be from 1" },
+		{ "{\"waves\":[{\"count\":1},{\"percent\":120}]}",
+			"waves[1]: percent must be more than 0" },
+		{ "{\"waves\":[{\"percent\":0}]}", "waves[0]: percent" },
+		{ "{\"waves\":[{\"count\":0}]}", "\"count\" must be from 1" },
+		{ "{\"waves\":[{}]}", "exactly one of" },
+		{ "{\"waves\":[{\"count\":1,\"percent\":1}]}", "exactly one of" },
+		{ "{\"waves\":[5]}", "waves[0]: a JSON object" },
+		{ "{\"strata\":[\"hw\"]}", "strata[0] must be" },
+		{ "{\"strata\":[\"label.\"]}", "strata[0] must be" },
+		{ "{\"strata\":[7]}", "strata[0] must be" },
+		{ "{\"seed\":-1}", "\"seed\" must be from 0" },
+		{ "{\"gate\":{\"success\":{\"percent\":101}}}", "gate: success: percent" },
+		{ "{\"gate\":{\"error\":{\"minimum\":0}}}",
+			"gate: error: minimum must be at least 1" },
+		{ "{\"gate\":{\"success\":{\"percent\":80},\"error\":{\"percent\":5}}}",
+			"contradict" },
+		{ "{\"gate\":{\"causes\":[\"none\"]}}", "no failure" },
+		{ "{\"gate\":{\"causes\":[\"bad\"]}}", "causes[0]: \"bad\"" },
+		{ "{\"gate\":{\"causes\":[]}}", "\"causes\" must be from 1" },
+		{ "{\"on_failure\":\"retry\"}",
+			"on_failure: must be one of \"pause\", \"stop\", \"rollback\", not "
+		        "\"retry\"" },
+		{ "{\"order\":\"sideways\"}", "order: must be one of" },
+		{ "{\"order\":\"pipelined\"}", "wave_first alone" },
+		{ "{\"conflicts\":1}", "\"conflicts\" must be a string" },
+		{ "{\"install_s\":0}", "\"install_s\" must be from 1" },
+		{ "{\"max_drift_percent\":-1}", "max_drift_percent must be at least 0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(cases); i++) {
+		struct strategy s;
+		struct fl_err err = { 0 };
+
+		if (read_text(cases[i][0], &s, &err) == FL_OK)
+			fail_msg("%s was taken", cases[i][0]);
+		if (strstr(err.msg, cases[i][1]) == NULL || strncmp(err.msg, "strategy: ", 10) != 0)
+			fail_msg("%s gave: %s", cases[i][0], err.msg);
+		assert_null(s.waves);
+	}
+}
+
+/* Behaviour: a threshold that is left open follows the one that is given. */
+static void thresholds_follow_each_other(void **state)
+{
+	struct strategy s;
+
+	(void)state;
+	must_read("{\"gate\":{\"success\":{\"percent\":80}}}", &s);
+	assert_int_equal(s.gate.error_ppm, 200000);
+	strategy_fini(&s);
+	must_read("{\"gate\":{\"error\":{\"percent\":1}}}", &s);
+	assert_int_equal(s.gate.success_ppm, 990000);
+	strategy_fini(&s);
+	must_read("{\"gate\":{\"error\":{\"percent\":30}}}", &s);
+	assert_int_equal(s.gate.success_ppm, 950000);
+	strategy_fini(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(has_defaults),
+		cmocka_unit_test(reads_everything),
+		cmocka_unit_test(writes_what_it_reads),
+		cmocka_unit_test(names_what_is_wrong),
+		cmocka_unit_test(thresholds_follow_each_other),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
