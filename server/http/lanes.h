@@ -48,7 +48,8 @@ enum fl_code lanes_work(struct server *s, struct work_job *job) FL_MUST_CHECK;
 enum fl_code lanes_read(struct server *s, struct read_job *job) FL_MUST_CHECK;
 
 /* Call fn(server, arg) on the first loop's thread after `delay_ms` (0: next turn); any thread. The
- * one way to have a timer. `arg` is borrowed until then. */
+ * one way to have a timer. `arg` is borrowed until then. When the server stops, fn of timers that have
+ * not fired is never called. */
 typedef void (*loop_fn)(struct server *s, void *arg);
 void loop_after(struct server *s, int64_t delay_ms, loop_fn fn, void *arg);
 

@@ -102,6 +102,9 @@ char *request_strdup(struct request *rq, const char *s);
 void reply_json(struct request *rq, unsigned status, json_t *take);
 void reply_buf(struct request *rq, unsigned status, const char *content_type, struct fl_buf *take);
 void reply_empty(struct request *rq, unsigned status);
+/* Answer with a problem that has members of its own (`take_extra`: an object, taken over; NULL: none).
+ * Unlike a returned error it keeps what a WRITE handler has stored. */
+void reply_problem(struct request *rq, enum fl_code code, const char *detail, json_t *take_extra);
 /* Add a header to the answer (before or after the body is set). */
 void reply_header(struct request *rq, const char *name, const char *fmt, ...) FL_PRINTF(3, 4);
 /* Send the open file `fd` (taken over): ranges, multi-ranges, HEAD, conditional requests and
