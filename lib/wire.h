@@ -91,14 +91,14 @@ enum fl_code fl_wire_answer_check(const char *header, const uint8_t key[FL_KEY_L
 /* ---- reports */
 
 /* The states that a device reports; ENDS are the ones that end a step and carry a signature. */
-#define FL_WIRE_STATES(X)                                                               \
-	X(DOWNLOADING, "downloading", false)                                            \
-	X(DOWNLOADED, "downloaded", false) X(INSTALLING, "installing", false)           \
-		X(REBOOTING, "rebooting", false) X(INSTALLED, "installed", false)       \
-			X(WAITING, "waiting", false) X(CONFIRMED, "confirmed", true)    \
-				X(FAILED, "failed", true) X(REJECTED, "rejected", true) \
-					X(ROLLED_BACK, "rolled_back", true)             \
-						X(ROLLBACK_FAILED, "rollback_failed", true)
+#define FL_WIRE_STATES(X)                                                                         \
+	X(DOWNLOADING, "downloading", false)                                                      \
+	X(DOWNLOADED, "downloaded", false)                                                        \
+	X(INSTALLING, "installing", false) X(REBOOTING, "rebooting", false)                       \
+		X(INSTALLED, "installed", false) X(WAITING, "waiting", false)                     \
+			X(CONFIRMED, "confirmed", true) X(FAILED, "failed", true)                 \
+				X(REJECTED, "rejected", true) X(ROLLED_BACK, "rolled_back", true) \
+					X(ROLLBACK_FAILED, "rollback_failed", true)
 
 #define FL_WIRE_ENUM_(code, text, ends) FL_WIRE_##code,
 enum fl_wire_state { FL_WIRE_STATES(FL_WIRE_ENUM_) FL_WIRE_STATE_MAX };
@@ -108,52 +108,35 @@ const char *fl_wire_state_text(enum fl_wire_state s);
 bool fl_wire_state_ends(enum fl_wire_state s);
 bool fl_wire_state_parse(const char *text, enum fl_wire_state *out);
 
-#define FL_WIRE_DETAIL_MAX 1000
-#define FL_WIRE_STEP_MAX   64
+#define FL_WIRE_DETAIL_MAX    1000
+#define FL_WIRE_STEP_MAX      64
+#define FL_WIRE_BYTES_MAX     (1LL << 40) /* of one step; a sum over millions of them fits */
+#define FL_WIRE_INSTALLED_MAX 256
 
-/* A report. Strings are borrowed: on reading, from the JSON value. */
+/* A report as it was read. Texts are borrowed from the JSON value. */
 struct fl_wire_report {
 	const char *step; /* id from the manifest; NULL: about no step */
 	int64_t manifest; /* number of the manifest that it is about */
 	enum fl_wire_state state;
-	const char *cause;       /* release, device, network, server, unknown; NULL: not said */
-	const char *wait;        /* of WAITING: window, consent, network, battery; NULL */
-	const char *detail;      /* NULL: none */
-	int64_t progress;        /* 0 to 100; -1: not said */
-	int64_t bytes, saved;    /* downloaded, and full sizes minus that; -1: not said */
-	const json_t *installed; /* what runs now; NULL: not said */
-	int64_t time_ms;         /* the device's clock; 0: it has none */
-	bool is_signed;          /* reading: a signature came */
-	uint8_t signature[FL_SIGNATURE_LEN]; /* reading: it, not verified */
+	const char *cause;    /* release, device, network, server, unknown; NULL: not said */
+	const char *wait;     /* of WAITING: window, consent, network, battery; NULL */
+	const char *detail;   /* NULL: none */
+	int64_t progress;     /* 0 to 100; -1: not said */
+	int64_t bytes, saved; /* downloaded, and full sizes minus that; -1: not said */
+	json_t *installed;    /* what runs now; NULL: not said */
+	int64_t time_ms;      /* the device's clock; 0: it has none */
+	bool is_signed;       /* a signature came … */
+	uint8_t signature[FL_SIGNATURE_LEN]; /* … this one; not verified yet */
 };
-/* Append the body of a report; signed with `key` if its state ends a step (`key` may be NULL
- * otherwise). FL_INVALID if `installed` holds what canonical JSON has not; FL_NOMEM. */
-enum fl_code fl_wire_report_write(struct fl_buf *out, const struct fl_wire_report *r,
-	const struct fl_sign_key *key, struct fl_err *err) FL_MUST_CHECK;
 /* Read a body; unknown keys are ignored. FL_INVALID, also if it ends a step and is not signed. */
 enum fl_code fl_wire_report_read(
 	const json_t *body, struct fl_wire_report *out, struct fl_err *err) FL_MUST_CHECK;
-/* Verify the signature of a body: Ed25519 over the canonical JSON of all but "signature".
- * FL_SIGNATURE, FL_INVALID, FL_NOMEM. */
-enum fl_code fl_wire_report_verify(
-	const json_t *body, const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err) FL_MUST_CHECK;
-
-/* ---- artifact offers */
-
-/* Digests are lower hex. Strings are borrowed: on reading, from the JSON value. */
-struct fl_wire_offer {
-	const char *codec;
-	const char *from;   /* artifact that it starts from; NULL: none needed */
-	const char *sha256; /* of the bytes to download */
-	const char *url;    /* path on this server */
-	const char *to;     /* the artifact */
-	int64_t size;       /* of the bytes to download */
-	int64_t to_size;    /* of the artifact */
-};
-/* The body as a new reference, NULL without memory. */
-json_t *fl_wire_offer_json(const struct fl_wire_offer *o);
-/* Read a body; digests and the path's form are checked. FL_INVALID. */
-enum fl_code fl_wire_offer_read(
-	const json_t *body, struct fl_wire_offer *out, struct fl_err *err) FL_MUST_CHECK;
+/* Sign a body: sets its member "signature", Ed25519 over the canonical JSON of all others. FL_INVALID
+ * if there are real numbers in it; FL_NOMEM. */
+enum fl_code fl_wire_report_sign(
+	json_t *body, const struct fl_sign_key *key, struct fl_err *err) FL_MUST_CHECK;
+/* Verify the signature of a body that was read into `r`. FL_SIGNATURE, FL_INVALID, FL_NOMEM. */
+enum fl_code fl_wire_report_verify(const json_t *body, const struct fl_wire_report *r,
+	const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err) FL_MUST_CHECK;
 
 #endif
