@@ -262,6 +262,22 @@ enum fl_code blobs_get(struct blobs *b, const uint8_t sha256[BLOB_DIGEST], int *
 	return FL_OK;
 }
 
+enum fl_code blobs_size(
+	struct blobs *b, const uint8_t sha256[BLOB_DIGEST], int64_t *size, struct fl_err *err)
+{
+	char path[BLOBS_PATH_MAX];
+	struct stat st;
+
+	blobs_folder_blob(b, sha256, path);
+	if (stat(path, &st) == 0) {
+		*size = st.st_size;
+		return FL_OK;
+	}
+	if (errno == ENOENT)
+		return fl_fail(err, FL_NOT_FOUND, "there is no blob of that digest");
+	return fl_fail_errno(err, errno, "cannot look at %s", path);
+}
+
 /* The digest of an open file, from its start. */
 static enum fl_code hash_file(
 	int fd, uint8_t sha256[BLOB_DIGEST], int64_t *size, struct fl_err *err)

@@ -39,6 +39,9 @@ void blobs_close(struct blobs *b);
  * readable after a removal. */
 enum fl_code blobs_get(struct blobs *b, const uint8_t sha256[BLOB_DIGEST], int *fd, int64_t *size,
 	struct fl_err *err) FL_MUST_CHECK;
+/* The size of a blob; FL_NOT_FOUND. */
+enum fl_code blobs_size(struct blobs *b, const uint8_t sha256[BLOB_DIGEST], int64_t *size,
+	struct fl_err *err) FL_MUST_CHECK;
 /* Read a blob through and compare its digest: FL_OK, FL_NOT_FOUND, FL_CORRUPT, FL_IO. */
 enum fl_code blobs_verify(
 	struct blobs *b, const uint8_t sha256[BLOB_DIGEST], struct fl_err *err) FL_MUST_CHECK;

@@ -215,7 +215,8 @@ static enum file_ranges_verdict choose_ranges(
 {
 	const char *only_if = request_header(rq, MHD_HTTP_HEADER_IF_RANGE);
 
-	if (rq->head) /* RFC 9110 14.2: ranges are defined for GET alone */
+	if (strcmp(rq->method, MHD_HTTP_METHOD_HEAD) ==
+		0) /* RFC 9110 14.2: ranges are defined for GET alone */
 		return FILE_RANGES_WHOLE;
 	if (only_if != NULL &&
 		(f->etag == NULL || *only_if != '"' ||

@@ -68,7 +68,6 @@ struct request {
 	uint64_t id; /* in logs, events and the X-Request-Id of the answer */
 	struct server *server;
 	const struct route *route;
-	bool head; /* HEAD on a route of GET: the same answer without its body */
 	struct principal who;
 	const char *method; /* as it came: "HEAD" on a GET route too */
 	const char *target; /* path and query exactly as they came: the MAC of a device covers them */
