@@ -33,10 +33,11 @@
 
 #include "lib/json.h"
 
-#define RSQL_TEXT_MAX   4096 /* bytes of an expression */
-#define RSQL_DEPTH_MAX  16   /* parentheses within parentheses */
-#define RSQL_TERMS_MAX  64   /* comparisons */
-#define RSQL_VALUES_MAX 512  /* values in all lists together */
+#define RSQL_TEXT_MAX    4096 /* bytes of an expression */
+#define RSQL_DECIMAL_MAX 15   /* digits and point of a text that counts as a number */
+#define RSQL_DEPTH_MAX   16   /* parentheses within parentheses */
+#define RSQL_TERMS_MAX   64   /* comparisons */
+#define RSQL_VALUES_MAX  512  /* values in all lists together */
 
 enum rsql_field {
 	RSQL_ID,
@@ -82,7 +83,6 @@ struct rsql_node {
 struct rsql {
 	const struct rsql_node *root; /* NULL: the empty expression, every device */
 	unsigned fields;              /* bits 1 << enum rsql_field that occur */
-	void *arena;                  /* all of the above */
 };
 
 /* Parse. "" and blanks are every device. FL_INVALID says the column (from 1) and, for a misspelt
@@ -125,6 +125,12 @@ bool rsql_matches(const struct rsql *r, const struct rsql_subject *s);
 
 /* Whether an installed `version` (NULL: not installed) satisfies a term over RSQL_INSTALLED; what
  * both back ends share. */
-bool rsql_version_matches(const struct rsql_term *term, const char *version);
+bool rsql_match_version(const struct rsql_term *term, const char *version);
+/* Whether `text` fits a pattern of struct rsql_value, ASCII letters folded or not. */
+bool rsql_match_pattern(const char *pattern, const char *text, bool ascii_fold);
+
+/* Whether `s` is a decimal number: an optional '-', digits, optionally a point and digits; at most
+ * RSQL_DECIMAL_MAX characters without the sign, so that both back ends read the same number. */
+bool rsql_decimal(const char *s, double *out);
 
 #endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/store/event.h"
+
+#include "server/store/db.h"
+
+#include <string.h>
+
+DB_SQL(event_select_head, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1");
+DB_SQL(event_insert, "INSERT INTO event (seq, at, actor, kind, subject, data, hash) "
+		     "VALUES ($1, $2, $3, $4, $5, $6, $7)");
+DB_SQL(event_select, "SELECT seq, at, actor, kind, subject, data, hash FROM event "
+		     "WHERE seq > $1 ORDER BY seq LIMIT $2");
+
+enum fl_code event_head(struct store *store, int64_t *seq, uint8_t hash[EVENT_HASH_BYTES],
+	struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, event_select_head, DB_NO_ARGS, &rows, err);
+
+	if (code == FL_NOT_FOUND) {
+		*seq = 0;
+		memset(hash, 0, EVENT_HASH_BYTES);
+		return FL_OK;
+	}
+	if (code != FL_OK)
+		return code;
+	struct fl_bytes last = db_bytes(&rows, 1);
+	if (last.n != EVENT_HASH_BYTES)
+		return fl_fail(err, FL_CORRUPT, "the hash of event %lld has %zu bytes",
+			(long long)db_int(&rows, 0), last.n);
+	*seq = db_int(&rows, 0);
+	memcpy(hash, last.p, EVENT_HASH_BYTES);
+	return FL_OK;
+}
+
+enum fl_code event_add(struct store *store, const struct event *e, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, event_insert,
+		DB_ARGS(DB_I(e->seq), DB_I(e->at), DB_T(e->actor), DB_T(e->kind), DB_T(e->subject),
+			DB_T(e->data), DB_B(e->hash, sizeof(e->hash))),
+		err);
+}
+
+enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn, void *context,
+	struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_query(store->db, event_select, DB_ARGS(DB_I(after), DB_I(limit)), &rows, err);
+	bool more = code == FL_OK;
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct fl_bytes hash = db_bytes(&rows, 6);
+		struct event e = {
+			.seq = db_int(&rows, 0),
+			.at = db_int(&rows, 1),
+			.actor = db_text(&rows, 2),
+			.kind = db_text(&rows, 3),
+			.subject = db_text(&rows, 4),
+			.data = db_text(&rows, 5),
+		};
+		if (hash.n == sizeof(e.hash))
+			memcpy(e.hash, hash.p, hash.n);
+		code = fn(context, &e, err);
+	}
+	return code;
+}
