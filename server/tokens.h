@@ -21,6 +21,13 @@ struct request;
 struct server;
 struct tokens;
 
+/* An empty set; the caller frees it. FL_NOMEM. */
+enum fl_code tokens_new(struct tokens **out, struct fl_err *err) FL_MUST_CHECK;
+/* Free; NULL is fine. Nobody may hold a principal any more. */
+void tokens_free(struct tokens *t);
+/* Load all rows into an empty set. Before any other thread uses it. */
+enum fl_code tokens_load(struct tokens *t, struct store *store, struct fl_err *err) FL_MUST_CHECK;
+
 /* Check the text behind "Bearer " and fill rq->who. `who.selector` stays valid until the request
  * ends. Loop thread, does not block. FL_UNAUTHENTICATED: unknown, wrong, expired, revoked, used up. */
 enum fl_code tokens_auth(struct request *rq, const char *bearer, struct fl_err *err) FL_MUST_CHECK;

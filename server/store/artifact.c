@@ -30,8 +30,8 @@ static void read_row(const struct db_rows *rows, struct artifact *a)
 		memcpy(a->sha256, sha256.p, sha256.n);
 }
 
-enum fl_code artifact_find(struct store *store, const uint8_t *sha256, struct artifact *out,
-	struct fl_err *err)
+enum fl_code artifact_find(
+	struct store *store, const uint8_t *sha256, struct artifact *out, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	char hex[FL_SHA256_HEX + 1];
@@ -68,7 +68,8 @@ enum fl_code artifact_put(struct store *store, const uint8_t *sha256, int64_t si
 	FL_BUG_IF(!store->write);
 	if (code == FL_OK && out->size != size)
 		return fl_fail(err, FL_CONFLICT,
-			"an artifact of this digest has %lld bytes here, not %lld: run fleetd --verify",
+			"an artifact of this digest has %lld bytes here, not %lld: run fleetd "
+		        "--verify",
 			(long long)out->size, (long long)size);
 	*added = code == FL_NOT_FOUND;
 	if (code == FL_OK)
@@ -78,15 +79,16 @@ enum fl_code artifact_put(struct store *store, const uint8_t *sha256, int64_t si
 	*out = (struct artifact){ .size = size, .created_at = store->now_ms };
 	memcpy(out->sha256, sha256, sizeof(out->sha256));
 	return db_insert(store->db, artifact_insert,
-		DB_ARGS(DB_B(sha256, ARTIFACT_SHA256_BYTES), DB_I(size), DB_I(store->now_ms)), &out->id,
-		err);
+		DB_ARGS(DB_B(sha256, ARTIFACT_SHA256_BYTES), DB_I(size), DB_I(store->now_ms)),
+		&out->id, err);
 }
 
-enum fl_code artifact_each_use(struct store *store, int64_t id, artifact_use_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code artifact_each_use(
+	struct store *store, int64_t id, artifact_use_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_query(store->db, artifact_select_uses, DB_ARGS(DB_I(id)), &rows, err);
+	enum fl_code code =
+		db_query(store->db, artifact_select_uses, DB_ARGS(DB_I(id)), &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NARROW                                                                                     \
-	"d.no, d.id, d.tier, d.gateway_no, d.state_id, d.manifest, d.epoch, d.last_seen, d.retired_at "
-#define WIDE                                                                                       \
-	"d.no, d.id, d.tier, d.gateway_no, d.state_id, d.manifest, d.epoch, d.last_seen, "         \
+#define NARROW                                                                             \
+	"d.no, d.id, d.tier, d.gateway_no, d.state_id, d.manifest, d.epoch, d.last_seen, " \
+	"d.retired_at "
+#define WIDE                                                                               \
+	"d.no, d.id, d.tier, d.gateway_no, d.state_id, d.manifest, d.epoch, d.last_seen, " \
 	"d.retired_at, p.public_key, p.attributes, p.labels, p.created_at, p.changed_at "
 #define FROM_NARROW "FROM device d "
 #define FROM_WIDE   "FROM device d JOIN device_profile p ON p.device_no = d.no "
@@ -29,21 +30,26 @@ DB_SQL(device_select_has_behind,
 DB_SQL(device_insert,
 	"INSERT INTO device (id, tier, gateway_no, state_id) VALUES ($1, $2, $3, $4)");
 DB_SQL(device_profile_insert,
-	"INSERT INTO device_profile (device_no, public_key, attributes, labels, created_at, changed_at) "
+	"INSERT INTO device_profile (device_no, public_key, attributes, labels, created_at, "
+        "changed_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6)");
-DB_SQL(device_update, "UPDATE device SET tier = $1, gateway_no = $2, state_id = $3, epoch = $4, "
-		      "retired_at = $5 WHERE no = $6");
-DB_SQL(device_profile_update, "UPDATE device_profile SET public_key = $1, attributes = $2, "
-			      "labels = $3, changed_at = $4 WHERE device_no = $5");
+DB_SQL(device_update,
+	"UPDATE device SET tier = $1, gateway_no = $2, state_id = $3, epoch = $4, "
+	"retired_at = $5 WHERE no = $6");
+DB_SQL(device_profile_update,
+	"UPDATE device_profile SET public_key = $1, attributes = $2, "
+	"labels = $3, changed_at = $4 WHERE device_no = $5");
 DB_SQL(device_update_state, "UPDATE device SET state_id = $1 WHERE no = $2");
 DB_SQL(device_select_state, "SELECT state_id FROM device WHERE no = $1");
 DB_SQL(device_update_attributes,
 	"UPDATE device_profile SET attributes = $1, changed_at = $2 WHERE device_no = $3 "
 	"AND attributes <> $4");
 DB_SQL(device_update_manifest, "UPDATE device SET manifest = $1 WHERE no = $2 AND manifest < $3");
-DB_SQL(device_update_last_seen, "UPDATE device SET last_seen = $1 WHERE no = $2 AND last_seen < $3");
-DB_SQL(device_update_retired, "UPDATE device SET retired_at = $1, epoch = epoch + 1 "
-			      "WHERE no = $2 AND retired_at IS NULL");
+DB_SQL(device_update_last_seen,
+	"UPDATE device SET last_seen = $1 WHERE no = $2 AND last_seen < $3");
+DB_SQL(device_update_retired,
+	"UPDATE device SET retired_at = $1, epoch = epoch + 1 "
+	"WHERE no = $2 AND retired_at IS NULL");
 DB_SQL(device_select_epoch, "SELECT epoch FROM device WHERE no = $1");
 DB_SQL(device_profile_update_key,
 	"UPDATE device_profile SET public_key = $1, changed_at = $2 WHERE device_no = $3 "
@@ -138,8 +144,8 @@ enum fl_code device_no(struct store *store, const char *id, int64_t *no, struct 
 }
 
 /* Hand all rows to fn. */
-static enum fl_code each_row(struct db_rows *rows, bool wide, device_fn fn, void *context,
-	struct fl_err *err)
+static enum fl_code each_row(
+	struct db_rows *rows, bool wide, device_fn fn, void *context, struct fl_err *err)
 {
 	enum fl_code code;
 	bool more;
@@ -163,8 +169,8 @@ enum fl_code device_each(struct store *store, device_fn fn, void *context, struc
 	return code != FL_OK ? code : each_row(&rows, false, fn, context, err);
 }
 
-enum fl_code device_each_behind(struct store *store, int64_t gateway_no, device_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code device_each_behind(
+	struct store *store, int64_t gateway_no, device_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code =
@@ -186,8 +192,8 @@ enum fl_code device_last_no(struct store *store, int64_t *no, struct fl_err *err
 /* ---- selecting */
 
 /* "WHERE …" of a filter. The bounds on the number come first: they decide the order of the scan. */
-static enum fl_code add_filter(struct select *s, struct store *store, const struct device_filter *f,
-	struct fl_err *err)
+static enum fl_code add_filter(
+	struct select *s, struct store *store, const struct device_filter *f, struct fl_err *err)
 {
 	select_add(s, "WHERE d.no > ");
 	select_bind(s, DB_I(f->after));
@@ -246,14 +252,15 @@ enum fl_code device_select_narrow(struct store *store, const struct device_filte
 	return select_rows(store, f, false, fn, context, err);
 }
 
-enum fl_code device_count(struct store *store, const struct device_filter *f, int64_t *n,
-	struct fl_err *err)
+enum fl_code device_count(
+	struct store *store, const struct device_filter *f, int64_t *n, struct fl_err *err)
 {
 	struct select s = { 0 };
 	struct db_rows rows = { 0 };
 	bool more = false;
 
-	select_add(&s, reads_wide(f) ? "SELECT count(*) " FROM_WIDE : "SELECT count(*) " FROM_NARROW);
+	select_add(
+		&s, reads_wide(f) ? "SELECT count(*) " FROM_WIDE : "SELECT count(*) " FROM_NARROW);
 	enum fl_code code = add_filter(&s, store, f, err);
 	if (code == FL_OK)
 		code = select_query(&s, store, &rows, err);
@@ -266,10 +273,12 @@ enum fl_code device_count(struct store *store, const struct device_filter *f, in
 	return code;
 }
 
-enum fl_code device_in_scope(struct store *store, int64_t no, const struct rsql *scope, bool *inside,
-	struct fl_err *err)
+enum fl_code device_in_scope(
+	struct store *store, int64_t no, const struct rsql *scope, bool *inside, struct fl_err *err)
 {
-	const struct device_filter f = { .scope = scope, .retired = true, .after = no - 1, .until = no };
+	const struct device_filter f = {
+		.scope = scope, .retired = true, .after = no - 1, .until = no
+	};
 	int64_t n = 0;
 
 	if (scope == NULL) {
@@ -304,14 +313,16 @@ static struct db_arg id_or_null(int64_t id)
 }
 
 /* The number of the gateway with this id, which must be one. */
-static enum fl_code find_gateway(struct store *store, const char *id, int64_t *no, struct fl_err *err)
+static enum fl_code find_gateway(
+	struct store *store, const char *id, int64_t *no, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, device_select_gateway, DB_ARGS(DB_T(id)), &rows, err);
 
 	if (code == FL_NOT_FOUND)
 		return fl_fail(err, FL_REFUSED,
-			"there is no device \"%s\" to be the gateway; register the gateway first", id);
+			"there is no device \"%s\" to be the gateway; register the gateway first",
+			id);
 	if (code != FL_OK)
 		return code;
 	if (strcmp(db_text(&rows, 1), "gateway") != 0)
@@ -323,8 +334,8 @@ static enum fl_code find_gateway(struct store *store, const char *id, int64_t *n
 }
 
 /* A gateway is behind nothing, and a device has nothing behind it. */
-static enum fl_code check_tier(struct store *store, const struct device_put *in, const struct device *had,
-	const struct target *t, struct fl_err *err)
+static enum fl_code check_tier(struct store *store, const struct device_put *in,
+	const struct device *had, const struct target *t, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 
@@ -340,22 +351,33 @@ static enum fl_code check_tier(struct store *store, const struct device_put *in,
 		db_one(store->db, device_select_has_behind, DB_ARGS(DB_I(had->no)), &rows, err);
 	if (code == FL_OK && db_int(&rows, 0) != 0)
 		return fl_fail(err, FL_REFUSED,
-			"\"%s\" has devices behind it and stays a gateway; move them first", in->id);
+			"\"%s\" has devices behind it and stays a gateway; move them first",
+			in->id);
 	return code;
 }
 
-static enum fl_code make_target(struct store *store, const struct device_put *in, const struct device *had,
-	struct target *t, struct fl_err *err)
+static enum fl_code make_target(struct store *store, const struct device_put *in,
+	const struct device *had, struct target *t, struct fl_err *err)
 {
 	bool fresh = had == NULL || had->retired_at != 0;
 
 	*t = (struct target){
-		.tier = in->tier != NULL ? in->tier : had != NULL && had->gateway ? "gateway" : "device",
+		.tier = in->tier != NULL              ? in->tier
+			: had != NULL && had->gateway ? "gateway"
+						      : "device",
 		.gateway_no = fresh ? 0 : had->gateway_no,
-		.state_id = in->state_id != 0 ? in->state_id : fresh ? STATE_EMPTY : had->state_id,
-		.key = in->public_key != NULL ? in->public_key : fresh ? NULL : had->public_key,
-		.attributes = in->attributes != NULL ? in->attributes : fresh ? "{}" : had->attributes,
-		.labels = in->labels != NULL ? in->labels : fresh ? "{}" : had->labels,
+		.state_id = in->state_id != 0 ? in->state_id
+			: fresh               ? STATE_EMPTY
+					      : had->state_id,
+		.key = in->public_key != NULL ? in->public_key
+			: fresh               ? NULL
+					      : had->public_key,
+		.attributes = in->attributes != NULL ? in->attributes
+			: fresh                      ? "{}"
+						     : had->attributes,
+		.labels = in->labels != NULL ? in->labels
+			: fresh              ? "{}"
+					     : had->labels,
 	};
 	if (in->gateway != NULL && in->gateway[0] == '\0')
 		t->gateway_no = 0;
@@ -367,7 +389,8 @@ static enum fl_code make_target(struct store *store, const struct device_put *in
 	if (!fresh && had->public_key != NULL && in->public_key != NULL &&
 		memcmp(had->public_key, in->public_key, DEVICE_KEY_BYTES) != 0)
 		return fl_fail(err, FL_CONFLICT,
-			"device \"%s\" has another key; retire it first if it was replaced", in->id);
+			"device \"%s\" has another key; retire it first if it was replaced",
+			in->id);
 	return check_tier(store, in, had, t, err);
 }
 
@@ -375,7 +398,8 @@ static enum fl_code create(struct store *store, const char *id, const struct tar
 	struct fl_err *err)
 {
 	enum fl_code code = db_insert(store->db, device_insert,
-		DB_ARGS(DB_T(id), DB_T(t->tier), id_or_null(t->gateway_no), DB_I(t->state_id)), no, err);
+		DB_ARGS(DB_T(id), DB_T(t->tier), id_or_null(t->gateway_no), DB_I(t->state_id)), no,
+		err);
 
 	if (code != FL_OK)
 		return code;
@@ -397,8 +421,8 @@ static enum fl_code change(struct store *store, const struct device *had, const 
 	bool revived = had->retired_at != 0;
 	bool narrow = revived || had->gateway != (strcmp(t->tier, "gateway") == 0) ||
 		had->gateway_no != t->gateway_no || had->state_id != t->state_id;
-	bool wide = strcmp(had->attributes, t->attributes) != 0 || strcmp(had->labels, t->labels) != 0 ||
-		!same_key(had->public_key, t->key);
+	bool wide = strcmp(had->attributes, t->attributes) != 0 ||
+		strcmp(had->labels, t->labels) != 0 || !same_key(had->public_key, t->key);
 	enum fl_code code = FL_OK;
 
 	if (narrow)
@@ -432,7 +456,8 @@ enum fl_code device_put(struct store *store, const struct device_put *in, int64_
 		read_row(&rows, true, &had);
 	if (found && had.retired_at != 0 && !in->revive)
 		return fl_fail(err, FL_GONE,
-			"device \"%s\" is retired; register it again if it is to come back", in->id);
+			"device \"%s\" is retired; register it again if it is to come back",
+			in->id);
 	code = make_target(store, in, found ? &had : NULL, &t, err);
 	if (code != FL_OK)
 		return code;
@@ -442,7 +467,9 @@ enum fl_code device_put(struct store *store, const struct device_put *in, int64_
 	}
 	code = change(store, &had, &t, &changed, err);
 	*no = had.no;
-	*outcome = had.retired_at != 0 ? DEVICE_CREATED : changed ? DEVICE_CHANGED : DEVICE_UNCHANGED;
+	*outcome = had.retired_at != 0 ? DEVICE_CREATED
+		: changed              ? DEVICE_CHANGED
+				       : DEVICE_UNCHANGED;
 	return code;
 }
 
@@ -460,24 +487,26 @@ static enum fl_code read_epoch(struct store *store, int64_t no, int64_t *epoch, 
 	return code;
 }
 
-enum fl_code device_enrol(struct store *store, int64_t no, const uint8_t *public_key, int64_t *epoch,
-	struct fl_err *err)
+enum fl_code device_enrol(struct store *store, int64_t no, const uint8_t *public_key,
+	int64_t *epoch, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_exec(store->db, device_profile_update_key,
-		DB_ARGS(key_arg(public_key), DB_I(store->now_ms), DB_I(no), key_arg(public_key)), err);
+		DB_ARGS(key_arg(public_key), DB_I(store->now_ms), DB_I(no), key_arg(public_key)),
+		err);
 
 	if (code != FL_OK)
 		return code;
 	if (db_changes(store->db) == 0)
 		return fl_fail(err, FL_CONFLICT,
-			"this device has enrolled with another key; retire it first if it was replaced");
+			"this device has enrolled with another key; retire it first if it was "
+		        "replaced");
 	code = db_exec(store->db, device_update_epoch, DB_ARGS(DB_I(no)), err);
 	return code != FL_OK ? code : read_epoch(store, no, epoch, err);
 }
 
-enum fl_code device_set_state(struct store *store, int64_t no, int64_t state_id, int64_t *before,
-	struct fl_err *err)
+enum fl_code device_set_state(
+	struct store *store, int64_t no, int64_t state_id, int64_t *before, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 
@@ -495,8 +524,8 @@ enum fl_code device_set_state(struct store *store, int64_t no, int64_t state_id,
 	return db_exec(store->db, device_update_state, DB_ARGS(DB_I(state_id), DB_I(no)), err);
 }
 
-enum fl_code device_set_attributes(struct store *store, int64_t no, const char *attributes,
-	bool *changed, struct fl_err *err)
+enum fl_code device_set_attributes(
+	struct store *store, int64_t no, const char *attributes, bool *changed, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_exec(store->db, device_update_attributes,
@@ -507,7 +536,8 @@ enum fl_code device_set_attributes(struct store *store, int64_t no, const char *
 	return code;
 }
 
-enum fl_code device_set_manifest(struct store *store, int64_t no, int64_t number, struct fl_err *err)
+enum fl_code device_set_manifest(
+	struct store *store, int64_t no, int64_t number, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_exec(store->db, device_update_manifest,
@@ -517,18 +547,19 @@ enum fl_code device_set_manifest(struct store *store, int64_t no, int64_t number
 	return code;
 }
 
-enum fl_code device_set_last_seen(struct store *store, int64_t no, int64_t seconds, struct fl_err *err)
+enum fl_code device_set_last_seen(
+	struct store *store, int64_t no, int64_t seconds, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
-	return db_exec(store->db, device_update_last_seen, DB_ARGS(DB_I(seconds), DB_I(no), DB_I(seconds)),
-		err);
+	return db_exec(store->db, device_update_last_seen,
+		DB_ARGS(DB_I(seconds), DB_I(no), DB_I(seconds)), err);
 }
 
 enum fl_code device_retire(struct store *store, int64_t no, int64_t *epoch, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
-	enum fl_code code = db_exec(store->db, device_update_retired,
-		DB_ARGS(DB_I(store->now_ms), DB_I(no)), err);
+	enum fl_code code = db_exec(
+		store->db, device_update_retired, DB_ARGS(DB_I(store->now_ms), DB_I(no)), err);
 
 	if (code == FL_OK && db_changes(store->db) > 0)
 		code = db_exec(store->db, device_profile_clear_key,

@@ -6,13 +6,15 @@
 #include <string.h>
 
 DB_SQL(event_select_head, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1");
-DB_SQL(event_insert, "INSERT INTO event (seq, at, actor, kind, subject, data, hash) "
-		     "VALUES ($1, $2, $3, $4, $5, $6, $7)");
-DB_SQL(event_select, "SELECT seq, at, actor, kind, subject, data, hash FROM event "
-		     "WHERE seq > $1 ORDER BY seq LIMIT $2");
+DB_SQL(event_insert,
+	"INSERT INTO event (seq, at, actor, kind, subject, data, hash) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7)");
+DB_SQL(event_select,
+	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
+	"WHERE seq > $1 ORDER BY seq LIMIT $2");
 
-enum fl_code event_head(struct store *store, int64_t *seq, uint8_t hash[EVENT_HASH_BYTES],
-	struct fl_err *err)
+enum fl_code event_head(
+	struct store *store, int64_t *seq, uint8_t hash[EVENT_HASH_BYTES], struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, event_select_head, DB_NO_ARGS, &rows, err);
@@ -42,8 +44,8 @@ enum fl_code event_add(struct store *store, const struct event *e, struct fl_err
 		err);
 }
 
-enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn,
+	void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code =

@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-DB_SQL(idempotency_select, "SELECT request, status, response FROM idempotency "
-			   "WHERE token_id = $1 AND key = $2 AND created_at > $3");
+DB_SQL(idempotency_select,
+	"SELECT request, status, response FROM idempotency "
+	"WHERE token_id = $1 AND key = $2 AND created_at > $3");
 DB_SQL(idempotency_upsert,
 	"INSERT INTO idempotency (token_id, key, request, status, response, created_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (token_id, key) DO UPDATE SET "
@@ -22,7 +23,8 @@ enum fl_code idempotency_get(struct store *store, int64_t token_id, const char *
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, idempotency_select,
-		DB_ARGS(DB_I(token_id), DB_T(key), DB_I(store->now_ms - IDEMPOTENCY_LIFE_MS)), &rows, err);
+		DB_ARGS(DB_I(token_id), DB_T(key), DB_I(store->now_ms - IDEMPOTENCY_LIFE_MS)),
+		&rows, err);
 
 	if (code != FL_OK)
 		return code;
@@ -37,8 +39,8 @@ enum fl_code idempotency_get(struct store *store, int64_t token_id, const char *
 	return code;
 }
 
-enum fl_code idempotency_put(struct store *store, const struct idempotency *i, const char *response,
-	struct fl_err *err)
+enum fl_code idempotency_put(
+	struct store *store, const struct idempotency *i, const char *response, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_exec(store->db, idempotency_prune,

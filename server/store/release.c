@@ -12,14 +12,16 @@
 DB_SQL(release_select, "SELECT " COLUMNS "FROM release WHERE name = $1");
 DB_SQL(release_select_id, "SELECT " COLUMNS "FROM release WHERE id = $1");
 DB_SQL(release_select_all, "SELECT " COLUMNS "FROM release WHERE id > $1 ORDER BY id LIMIT $2");
-DB_SQL(release_insert, "INSERT INTO release (name, notes, digest, created_at, created_by) "
-		       "VALUES ($1, $2, $3, $4, $5)");
+DB_SQL(release_insert,
+	"INSERT INTO release (name, notes, digest, created_at, created_by) "
+	"VALUES ($1, $2, $3, $4, $5)");
 DB_SQL(release_entry_select,
 	"SELECT e.release_id, e.module_id, e.version_id, m.name, v.version, e.action "
 	"FROM release_entry e JOIN module m ON m.id = e.module_id "
 	"LEFT JOIN version v ON v.id = e.version_id WHERE e.release_id = $1 ORDER BY m.name");
-DB_SQL(release_entry_insert, "INSERT INTO release_entry (release_id, module_id, version_id, action) "
-			     "VALUES ($1, $2, $3, $4)");
+DB_SQL(release_entry_insert,
+	"INSERT INTO release_entry (release_id, module_id, version_id, action) "
+	"VALUES ($1, $2, $3, $4)");
 
 void release_fini(struct release *r)
 {
@@ -54,7 +56,8 @@ static enum fl_code keep_row(const struct db_rows *rows, struct release *out, st
 	return code;
 }
 
-enum fl_code release_get(struct store *store, const char *name, struct release *out, struct fl_err *err)
+enum fl_code release_get(
+	struct store *store, const char *name, struct release *out, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, release_select, DB_ARGS(DB_T(name)), &rows, err);
@@ -78,8 +81,8 @@ enum fl_code release_each(struct store *store, int64_t after, int64_t limit, rel
 	void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_query(store->db, release_select_all, DB_ARGS(DB_I(after), DB_I(limit)),
-		&rows, err);
+	enum fl_code code = db_query(
+		store->db, release_select_all, DB_ARGS(DB_I(after), DB_I(limit)), &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
@@ -113,7 +116,8 @@ enum fl_code release_each_entry(struct store *store, int64_t release_id, release
 	return code;
 }
 
-enum fl_code release_add(struct store *store, const struct release *r, int64_t *id, struct fl_err *err)
+enum fl_code release_add(
+	struct store *store, const struct release *r, int64_t *id, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_insert(store->db, release_insert,
@@ -126,7 +130,8 @@ enum fl_code release_add(struct store *store, const struct release *r, int64_t *
 	return code;
 }
 
-enum fl_code release_add_entry(struct store *store, const struct release_entry *e, struct fl_err *err)
+enum fl_code release_add_entry(
+	struct store *store, const struct release_entry *e, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, release_entry_insert,

@@ -9,7 +9,8 @@
 
 DB_SQL(state_select, "SELECT id FROM state WHERE digest = $1");
 DB_SQL(state_insert, "INSERT INTO state (digest) VALUES ($1)");
-DB_SQL(state_entry_insert, "INSERT INTO state_entry (state_id, module, version) VALUES ($1, $2, $3)");
+DB_SQL(state_entry_insert,
+	"INSERT INTO state_entry (state_id, module, version) VALUES ($1, $2, $3)");
 DB_SQL(state_entry_select_of,
 	"SELECT state_id, module, version FROM state_entry WHERE state_id = $1 ORDER BY module");
 DB_SQL(state_entry_select_all,
@@ -18,7 +19,8 @@ DB_SQL(state_version_select, "SELECT DISTINCT version FROM state_entry WHERE mod
 
 static int compare_entries(const void *a, const void *b)
 {
-	return strcmp(((const struct state_entry *)a)->module, ((const struct state_entry *)b)->module);
+	return strcmp(
+		((const struct state_entry *)a)->module, ((const struct state_entry *)b)->module);
 }
 
 enum fl_code state_digest(struct state_entry *entries, size_t n, uint8_t digest[STATE_DIGEST_BYTES],
@@ -36,7 +38,8 @@ enum fl_code state_digest(struct state_entry *entries, size_t n, uint8_t digest[
 		const struct state_entry *e = &entries[i];
 
 		if (i > 0 && strcmp(e->module, e[-1].module) == 0)
-			return fl_fail(err, FL_INVALID, "module \"%s\" is installed twice", e->module);
+			return fl_fail(
+				err, FL_INVALID, "module \"%s\" is installed twice", e->module);
 		fl_sha256_add(&h, fl_bytes(e->module, strlen(e->module)));
 		fl_sha256_add(&h, fl_bytes("@", 1));
 		fl_sha256_add(&h, fl_bytes(e->version, strlen(e->version)));
@@ -56,14 +59,15 @@ enum fl_code state_intern(struct store *store, const struct state_entry *sorted,
 		*id = STATE_EMPTY;
 		return FL_OK;
 	}
-	enum fl_code code = db_one(store->db, state_select, DB_ARGS(DB_B(digest, STATE_DIGEST_BYTES)),
-		&rows, err);
+	enum fl_code code = db_one(
+		store->db, state_select, DB_ARGS(DB_B(digest, STATE_DIGEST_BYTES)), &rows, err);
 	if (code == FL_OK)
 		*id = db_int(&rows, 0);
 	if (code != FL_NOT_FOUND)
 		return code;
 	int64_t made = 0;
-	code = db_insert(store->db, state_insert, DB_ARGS(DB_B(digest, STATE_DIGEST_BYTES)), &made, err);
+	code = db_insert(
+		store->db, state_insert, DB_ARGS(DB_B(digest, STATE_DIGEST_BYTES)), &made, err);
 	for (size_t i = 0; code == FL_OK && i < n; i++)
 		code = db_exec(store->db, state_entry_insert,
 			DB_ARGS(DB_I(made), DB_T(sorted[i].module), DB_T(sorted[i].version)), err);
@@ -72,8 +76,8 @@ enum fl_code state_intern(struct store *store, const struct state_entry *sorted,
 	return code;
 }
 
-enum fl_code state_put(struct store *store, struct state_entry *entries, size_t n, int64_t *id,
-	struct fl_err *err)
+enum fl_code state_put(
+	struct store *store, struct state_entry *entries, size_t n, int64_t *id, struct fl_err *err)
 {
 	uint8_t digest[STATE_DIGEST_BYTES];
 	enum fl_code code = state_digest(entries, n, digest, err);
@@ -81,13 +85,13 @@ enum fl_code state_put(struct store *store, struct state_entry *entries, size_t 
 	return code != FL_OK ? code : state_intern(store, entries, n, digest, id, err);
 }
 
-enum fl_code state_each(struct store *store, int64_t state_id, state_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code state_each(
+	struct store *store, int64_t state_id, state_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = state_id == 0 ?
-		db_query(store->db, state_entry_select_all, DB_NO_ARGS, &rows, err) :
-		db_query(store->db, state_entry_select_of, DB_ARGS(DB_I(state_id)), &rows, err);
+	enum fl_code code = state_id == 0
+		? db_query(store->db, state_entry_select_all, DB_NO_ARGS, &rows, err)
+		: db_query(store->db, state_entry_select_of, DB_ARGS(DB_I(state_id)), &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {

@@ -12,14 +12,16 @@
 	"revoked_at "
 
 DB_SQL(token_insert,
-	"INSERT INTO token (name, hash, roles, selector, uses_left, labels, expires_at, created_at, "
+	"INSERT INTO token (name, hash, roles, selector, uses_left, labels, expires_at, "
+        "created_at, "
 	"created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
 DB_SQL(token_select, "SELECT " COLUMNS "FROM token WHERE id = $1");
 DB_SQL(token_select_all, "SELECT " COLUMNS "FROM token WHERE id > $1 ORDER BY id LIMIT $2");
 DB_SQL(token_update_revoked,
 	"UPDATE token SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
 DB_SQL(token_update_uses,
-	"UPDATE token SET uses_left = uses_left - 1 WHERE id = $1 AND (uses_left IS NULL OR uses_left > 0) "
+	"UPDATE token SET uses_left = uses_left - 1 WHERE id = $1 AND (uses_left IS NULL OR "
+        "uses_left > 0) "
 	"AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)");
 DB_SQL(token_select_count,
 	"SELECT count(*) FROM token WHERE roles & $1 <> 0 AND id <> $2 AND selector IS NULL "
@@ -60,14 +62,15 @@ enum fl_code token_add(struct store *store, const struct token *t, int64_t *id, 
 {
 	FL_BUG_IF(!store->write);
 	enum fl_code code = db_insert(store->db, token_insert,
-		DB_ARGS(DB_T(t->name), DB_B(t->hash, sizeof(t->hash)), DB_I(t->roles), DB_T(t->selector),
-			positive_or_null(t->uses_left, 0), DB_T(t->labels),
-			positive_or_null(t->expires_at, 1), DB_I(store->now_ms), DB_T(t->created_by)),
+		DB_ARGS(DB_T(t->name), DB_B(t->hash, sizeof(t->hash)), DB_I(t->roles),
+			DB_T(t->selector), positive_or_null(t->uses_left, 0), DB_T(t->labels),
+			positive_or_null(t->expires_at, 1), DB_I(store->now_ms),
+			DB_T(t->created_by)),
 		id, err);
 
 	if (code == FL_CONFLICT)
-		return fl_fail(err, FL_CONFLICT, "there is a token \"%s\" already; choose another name",
-			t->name);
+		return fl_fail(err, FL_CONFLICT,
+			"there is a token \"%s\" already; choose another name", t->name);
 	return code;
 }
 
@@ -89,12 +92,12 @@ enum fl_code token_get(struct store *store, int64_t id, struct token *out, struc
 	return code;
 }
 
-enum fl_code token_each(struct store *store, int64_t after, int64_t limit, token_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code token_each(struct store *store, int64_t after, int64_t limit, token_fn fn,
+	void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_query(store->db, token_select_all, DB_ARGS(DB_I(after), DB_I(limit)), &rows,
-		err);
+	enum fl_code code = db_query(
+		store->db, token_select_all, DB_ARGS(DB_I(after), DB_I(limit)), &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
@@ -109,15 +112,16 @@ enum fl_code token_each(struct store *store, int64_t after, int64_t limit, token
 enum fl_code token_revoke(struct store *store, int64_t id, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
-	return db_exec(store->db, token_update_revoked, DB_ARGS(DB_I(store->now_ms), DB_I(id)), err);
+	return db_exec(
+		store->db, token_update_revoked, DB_ARGS(DB_I(store->now_ms), DB_I(id)), err);
 }
 
 enum fl_code token_use(struct store *store, int64_t id, int64_t *left, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	struct token t = { 0 };
-	enum fl_code code = db_exec(store->db, token_update_uses, DB_ARGS(DB_I(id), DB_I(store->now_ms)),
-		err);
+	enum fl_code code =
+		db_exec(store->db, token_update_uses, DB_ARGS(DB_I(id), DB_I(store->now_ms)), err);
 
 	if (code != FL_OK)
 		return code;
@@ -131,8 +135,8 @@ enum fl_code token_use(struct store *store, int64_t id, int64_t *left, struct fl
 	return code;
 }
 
-enum fl_code token_count(struct store *store, unsigned roles, int64_t except, int64_t *n,
-	struct fl_err *err)
+enum fl_code token_count(
+	struct store *store, unsigned roles, int64_t except, int64_t *n, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, token_select_count,

@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS                                                                                    \
-	"v.id, v.module_id, m.name, v.version, v.downgrade, v.floor, v.blocked_at, v.blocked_why, "  \
+#define COLUMNS                                                                      \
+	"v.id, v.module_id, m.name, v.version, v.downgrade, v.floor, v.blocked_at, " \
+	"v.blocked_why, "                                                            \
 	"v.notes, v.digest, v.signature, v.created_at, v.created_by "
 #define FROM "FROM version v JOIN module m ON m.id = v.module_id "
 
@@ -17,12 +18,14 @@ DB_SQL(version_select_id, "SELECT " COLUMNS FROM "WHERE v.id = $1");
 DB_SQL(version_select_of, "SELECT " COLUMNS FROM "WHERE v.module_id = $1 ORDER BY v.id");
 DB_SQL(version_select_all, "SELECT " COLUMNS FROM "ORDER BY v.id");
 DB_SQL(version_insert,
-	"INSERT INTO version (module_id, version, downgrade, floor, notes, digest, signature, created_at, "
+	"INSERT INTO version (module_id, version, downgrade, floor, notes, digest, signature, "
+        "created_at, "
 	"created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
-DB_SQL(version_update_blocked, "UPDATE version SET blocked_at = $1, blocked_why = $2 WHERE id = $3");
+DB_SQL(version_update_blocked,
+	"UPDATE version SET blocked_at = $1, blocked_why = $2 WHERE id = $3");
 
-#define VARIANT                                                                                    \
-	"SELECT a.version_id, a.ordinal, a.selector, a.artifact_id, f.sha256, f.size "             \
+#define VARIANT                                                                        \
+	"SELECT a.version_id, a.ordinal, a.selector, a.artifact_id, f.sha256, f.size " \
 	"FROM variant a LEFT JOIN artifact f ON f.id = a.artifact_id "
 DB_SQL(variant_select_of, VARIANT "WHERE a.version_id = $1 ORDER BY a.ordinal");
 DB_SQL(variant_select_all, VARIANT "ORDER BY a.version_id, a.ordinal");
@@ -33,10 +36,12 @@ DB_SQL(requirement_select_of,
 	"SELECT version_id, module, range FROM requirement WHERE version_id = $1 ORDER BY module");
 DB_SQL(requirement_select_all,
 	"SELECT version_id, module, range FROM requirement ORDER BY version_id, module");
-DB_SQL(requirement_insert, "INSERT INTO requirement (version_id, module, range) VALUES ($1, $2, $3)");
+DB_SQL(requirement_insert,
+	"INSERT INTO requirement (version_id, module, range) VALUES ($1, $2, $3)");
 DB_SQL(need_select_of,
 	"SELECT version_id, attribute, range FROM need WHERE version_id = $1 ORDER BY attribute");
-DB_SQL(need_select_all, "SELECT version_id, attribute, range FROM need ORDER BY version_id, attribute");
+DB_SQL(need_select_all,
+	"SELECT version_id, attribute, range FROM need ORDER BY version_id, attribute");
 DB_SQL(need_insert, "INSERT INTO need (version_id, attribute, range) VALUES ($1, $2, $3)");
 
 void version_fini(struct version *v)
@@ -85,11 +90,12 @@ enum fl_code version_get(struct store *store, const char *module, const char *ve
 	struct version *out, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, version_select, DB_ARGS(DB_T(module), DB_T(version)), &rows,
-		err);
+	enum fl_code code =
+		db_one(store->db, version_select, DB_ARGS(DB_T(module), DB_T(version)), &rows, err);
 
 	if (code == FL_NOT_FOUND)
-		return fl_fail(err, code, "there is no version %s of module \"%s\"", version, module);
+		return fl_fail(
+			err, code, "there is no version %s of module \"%s\"", version, module);
 	return code != FL_OK ? code : keep_row(&rows, out, err);
 }
 
@@ -104,19 +110,20 @@ enum fl_code version_by_id(struct store *store, int64_t id, struct version *out,
 }
 
 /* Begin `one` bound to `id`, or `all` when it is 0. */
-static enum fl_code query_of(struct store *store, const struct db_sql *one, const struct db_sql *all,
-	int64_t id, struct db_rows *rows, struct fl_err *err)
+static enum fl_code query_of(struct store *store, const struct db_sql *one,
+	const struct db_sql *all, int64_t id, struct db_rows *rows, struct fl_err *err)
 {
 	if (id == 0)
 		return db_query(store->db, all, DB_NO_ARGS, rows, err);
 	return db_query(store->db, one, DB_ARGS(DB_I(id)), rows, err);
 }
 
-enum fl_code version_each(struct store *store, int64_t module_id, version_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code version_each(
+	struct store *store, int64_t module_id, version_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = query_of(store, version_select_of, version_select_all, module_id, &rows, err);
+	enum fl_code code =
+		query_of(store, version_select_of, version_select_all, module_id, &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
@@ -128,11 +135,12 @@ enum fl_code version_each(struct store *store, int64_t module_id, version_fn fn,
 	return code;
 }
 
-enum fl_code version_each_variant(struct store *store, int64_t version_id, variant_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code version_each_variant(
+	struct store *store, int64_t version_id, variant_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = query_of(store, variant_select_of, variant_select_all, version_id, &rows, err);
+	enum fl_code code =
+		query_of(store, variant_select_of, variant_select_all, version_id, &rows, err);
 	bool more = code == FL_OK;
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
@@ -149,7 +157,8 @@ enum fl_code version_each_variant(struct store *store, int64_t version_id, varia
 	return code;
 }
 
-static enum fl_code each_demand(struct db_rows *rows, demand_fn fn, void *context, struct fl_err *err)
+static enum fl_code each_demand(
+	struct db_rows *rows, demand_fn fn, void *context, struct fl_err *err)
 {
 	enum fl_code code;
 	bool more;
@@ -167,26 +176,28 @@ static enum fl_code each_demand(struct db_rows *rows, demand_fn fn, void *contex
 	return code;
 }
 
-enum fl_code version_each_requirement(struct store *store, int64_t version_id, demand_fn fn,
-	void *context, struct fl_err *err)
+enum fl_code version_each_requirement(
+	struct store *store, int64_t version_id, demand_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = query_of(store, requirement_select_of, requirement_select_all, version_id,
-		&rows, err);
+	enum fl_code code = query_of(
+		store, requirement_select_of, requirement_select_all, version_id, &rows, err);
 
 	return code != FL_OK ? code : each_demand(&rows, fn, context, err);
 }
 
-enum fl_code version_each_need(struct store *store, int64_t version_id, demand_fn fn, void *context,
-	struct fl_err *err)
+enum fl_code version_each_need(
+	struct store *store, int64_t version_id, demand_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = query_of(store, need_select_of, need_select_all, version_id, &rows, err);
+	enum fl_code code =
+		query_of(store, need_select_of, need_select_all, version_id, &rows, err);
 
 	return code != FL_OK ? code : each_demand(&rows, fn, context, err);
 }
 
-enum fl_code version_add(struct store *store, const struct version *v, int64_t *id, struct fl_err *err)
+enum fl_code version_add(
+	struct store *store, const struct version *v, int64_t *id, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_insert(store->db, version_insert,
@@ -205,15 +216,16 @@ enum fl_code version_add_variant(struct store *store, const struct variant *v, s
 		err);
 }
 
-enum fl_code version_add_requirement(struct store *store, const struct version_demand *d,
-	struct fl_err *err)
+enum fl_code version_add_requirement(
+	struct store *store, const struct version_demand *d, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, requirement_insert,
 		DB_ARGS(DB_I(d->version_id), DB_T(d->name), DB_T(d->range)), err);
 }
 
-enum fl_code version_add_need(struct store *store, const struct version_demand *d, struct fl_err *err)
+enum fl_code version_add_need(
+	struct store *store, const struct version_demand *d, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, need_insert,
