@@ -196,6 +196,8 @@ CREATE TABLE stage (
   gate_successes INTEGER NOT NULL DEFAULT 0, gate_failures INTEGER NOT NULL DEFAULT 0,
   gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
   gate_text TEXT NOT NULL DEFAULT '',  -- the last decision with its numbers
+  back_place INTEGER NOT NULL DEFAULT 0, -- last place given before it was taken back
+  back_ok INTEGER NOT NULL DEFAULT 0, back_failed INTEGER NOT NULL DEFAULT 0, -- looked past by a resume
   reach_at INTEGER NOT NULL DEFAULT 0, -- the stage's deadline
   soak_until INTEGER NOT NULL DEFAULT 0,
   due_at INTEGER,                    -- the first deadline of the stage and of its steps

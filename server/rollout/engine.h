@@ -118,9 +118,12 @@ struct engine_stage {
 	unsigned retry_causes; /* what ENGINE_RETRY takes up, bits 1 << enum step_cause */
 	int64_t delivered;     /* last place given in the order of delivery */
 	int64_t counted_delivered; /* the same when the sums were last brought up to date */
-	struct gate_tally tally;   /* forward: outcomes; backward: ways back and failed ones */
+	struct gate_tally tally;   /* outcomes, forward */
 	enum gate_decision decision;
 	char text[GATE_TEXT_MAX]; /* the last decision with its numbers */
+	/* while it is taken back */
+	int64_t back_place;           /* last place given before */
+	int64_t back_ok, back_failed; /* ways back that a resume has looked past */
 	/* the rollout's own clock; 0: none */
 	int64_t reach_at; /* the stage's deadline */
 	int64_t soak_until;
@@ -139,6 +142,9 @@ struct engine_stage {
  * Reports may skip states, never go back, but to waiting before installing. queued also ends noop,
  * ineligible, canceled, superseded, removed. A rollback turns a delivered step round: it is queued
  * again with `back` set. */
+
+/* Forward to the release, back from it, or turned round from the one to the other. */
+enum engine_way { ENGINE_FORWARD, ENGINE_BACKWARD, ENGINE_TURN };
 
 /* Bits of engine_step.flags. */
 enum engine_flag {
@@ -298,13 +304,21 @@ int64_t engine_wall(const struct engine_rollout *r, int64_t clock, int64_t now_m
 bool engine_needs(enum engine_order order, const struct engine_stage *stage,
 	const struct engine_stage *other, int layers);
 
+/* Whether a device is ready for a step, given its step in the layer below in which it changes something
+ * (NULL: there is none). Others get their row when they are. */
+bool engine_ready_for_next(const struct engine_step *lower);
+
+/* Whether a step may go back, given the device's n steps in the layers above: FITS, LATER, or NO_WAY
+ * when one of those stays. */
+enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n);
+
 /* Devices that hold an order and may still switch. */
 int64_t engine_may_switch(const struct engine_stage *stages, size_t n);
 
 /* The reason of the edge, NULL if there is none: the tables, for tests and for printing. */
 const char *engine_rollout_edge(enum rollout_state from, enum rollout_state to);
 const char *engine_stage_edge(enum stage_state from, enum stage_state to);
-const char *engine_step_edge(bool back, enum step_state from, enum step_state to);
+const char *engine_step_edge(enum engine_way way, enum step_state from, enum step_state to);
 
 /* Check everything that can be checked about a rollout with all its steps: the invariants, and that
  * the sums are those of the steps. Returns the broken one (static text) or NULL. For tests and

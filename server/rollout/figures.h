@@ -23,12 +23,13 @@ struct engine_step;
 
 /* Kept per stage. Only int64_t members: added, subtracted and encoded as one vector. */
 struct figures_sums {
-	int64_t rows;                  /* steps in all */
-	int64_t steps[STEP_STATE_MAX]; /* steps by state; they add up to rows */
-	int64_t back;                  /* steps that are to go back and have not ended */
-	int64_t confirmed_last;        /* confirmed, and the device has no further layer */
-	int64_t noop_last;             /* nothing to do, and no further layer */
-	int64_t outcome_confirmed;     /* outcomes of the last attempt; a rollback keeps them */
+	int64_t rows;                   /* steps in all */
+	int64_t steps[STEP_STATE_MAX];  /* steps by state; they add up to rows */
+	int64_t back;                   /* steps that are to go back and have not ended */
+	int64_t confirmed_last;         /* confirmed, and the device has no further layer */
+	int64_t noop_last;              /* nothing to do, and no further layer */
+	int64_t outcome_confirmed;      /* outcomes of the last attempt; a rollback keeps them */
+	int64_t outcome_confirmed_last; /* and the device has no further layer */
 	int64_t outcome_failed;
 	int64_t outcome_timed_out;
 	int64_t causes[CAUSE_MAX];       /* of outcome_failed and outcome_timed_out */
@@ -62,8 +63,14 @@ bool figures_sound(const struct figures_sums *sums, const char **what);
 /* Whether both are equal; else *what names the first member that differs. */
 bool figures_equal(const struct figures_sums *a, const struct figures_sums *b, const char **what);
 
-/* Derive a wave's figures from the sum over its stages; `devices` is the number assigned to it. */
-void figures_derive(const struct figures_sums *sums, int64_t devices, struct figures *out);
+/* What sums are about: one stage, where every step counts, or the stages of a wave, where a device that
+ * goes on to a further layer counts there. */
+enum figures_scope { FIGURES_STAGE, FIGURES_WAVE };
+
+/* Derive the figures of a stage or of a sum over stages; `devices` is the number of devices assigned to
+ * the wave (of a stage: its rows). */
+void figures_derive(const struct figures_sums *sums, int64_t devices, enum figures_scope scope,
+	struct figures *out);
 /* The time in seconds below which `share` (0..1) of the confirmed steps lie; below 0: none. */
 double figures_time(const struct figures_sums *sums, double share);
 

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/engine.h"
+
+#include "server/rollout/engine_turn.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum subject { SUBJECT_ROLLOUT, SUBJECT_STAGE, SUBJECT_STEP };
+
+#define SUBJECT_(name, subject) SUBJECT_##subject,
+static const enum subject subjects[] = { ENGINE_FACTS(SUBJECT_) };
+
+/* ---- clocks and order */
+
+int64_t engine_clock(const struct engine_rollout *r, int64_t now_ms)
+{
+	int64_t clock = (r->paused_at != 0 ? r->paused_at : now_ms) - r->stood_ms;
+
+	return clock > r->clock_floor ? clock : r->clock_floor;
+}
+
+int64_t engine_wall(const struct engine_rollout *r, int64_t clock, int64_t now_ms)
+{
+	return clock + r->stood_ms + (r->paused_at != 0 ? now_ms - r->paused_at : 0);
+}
+
+bool engine_needs(enum engine_order order, const struct engine_stage *stage,
+	const struct engine_stage *other, int layers)
+{
+	bool below = other->wave == stage->wave && other->layer == stage->layer - 1;
+
+	switch (order) {
+	case ENGINE_LAYER_FIRST: /* every wave of the layer below, and the wave before in this one */
+		return other->layer == stage->layer - 1 ||
+			(other->layer == stage->layer && other->wave == stage->wave - 1);
+	case ENGINE_PIPELINED:
+		return below || (other->layer == stage->layer && other->wave == stage->wave - 1);
+	case ENGINE_WAVE_FIRST:
+	default:
+		return below ||
+			(stage->layer == 0 && other->wave == stage->wave - 1 &&
+				other->layer == layers - 1);
+	}
+}
+
+int64_t engine_may_switch(const struct engine_stage *stages, size_t n)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += engine_stage_in_flight(&stages[i]);
+	return sum;
+}
+
+/* ---- a turn */
+
+size_t engine_turn_stages(const struct engine_turn *t)
+{
+	if (t->view->stages == NULL)
+		return t->view->stage != NULL;
+	return (size_t)t->rules->layers * (size_t)t->rules->waves;
+}
+
+size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage)
+{
+	return t->view->stages == NULL
+		? 0
+		: (size_t)stage->wave * (size_t)t->rules->layers + (size_t)stage->layer;
+}
+
+const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t)
+{
+	return t->out->rollout_changed ? &t->out->rollout : t->view->rollout;
+}
+
+const struct engine_stage *engine_turn_stage(const struct engine_turn *t, size_t i)
+{
+	if (t->out->changed[i])
+		return &t->out->stages[i];
+	return t->view->stages == NULL ? t->view->stage : &t->view->stages[i];
+}
+
+struct engine_rollout *engine_turn_edit(struct engine_turn *t)
+{
+	if (!t->out->rollout_changed)
+		t->out->rollout = *t->view->rollout;
+	t->out->rollout_changed = true;
+	t->out->did = ENGINE_CHANGED;
+	return &t->out->rollout;
+}
+
+struct engine_stage *engine_turn_edit_stage(struct engine_turn *t, size_t i)
+{
+	if (!t->out->changed[i])
+		t->out->stages[i] = *engine_turn_stage(t, i);
+	t->out->changed[i] = true;
+	t->out->did = ENGINE_CHANGED;
+	return &t->out->stages[i];
+}
+
+struct engine_step *engine_turn_edit_step(struct engine_turn *t)
+{
+	if (!t->out->step_changed)
+		t->out->step = *t->view->step;
+	t->out->step_changed = true;
+	t->out->did = ENGINE_CHANGED;
+	return &t->out->step;
+}
+
+void engine_turn_broken(struct engine_turn *t, const char *what)
+{
+	if (t->out->broken == NULL)
+		t->out->broken = what;
+}
+
+void engine_turn_event(struct engine_turn *t, enum engine_event_kind kind, int stage)
+{
+	struct engine_out *o = t->out;
+
+	if (o->events_n < ENGINE_EVENTS_MAX)
+		o->events[o->events_n++] = (struct engine_event){ .kind = kind, .stage = stage };
+}
+
+void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(t->out->said, sizeof(t->out->said), fmt, ap);
+	va_end(ap);
+	if (did == ENGINE_REFUSED && t->out->did == ENGINE_CHANGED)
+		engine_turn_broken(t, "a refused verb changes nothing");
+	t->out->did = did;
+}
+
+/* ---- moving states */
+
+void engine_turn_move(struct engine_turn *t, enum rollout_state to)
+{
+	struct engine_rollout *r = engine_turn_edit(t);
+
+	if (engine_rollout_edge(r->state, to) == NULL)
+		engine_turn_broken(t, "I1: this edge of the rollout does not exist");
+	r->state = to;
+	if (to == ROLLOUT_STOPPED || to == ROLLOUT_ROLLED_BACK || to == ROLLOUT_COMPLETED ||
+		to == ROLLOUT_FAILED)
+		r->ended_at = t->view->now_ms;
+	else
+		r->ended_at = 0;
+	engine_turn_event(t, ENGINE_EVENT_STATE, -1);
+}
+
+void engine_turn_move_stage(struct engine_turn *t, size_t i, enum stage_state to)
+{
+	struct engine_stage *s = engine_turn_edit_stage(t, i);
+
+	if (engine_stage_edge(s->state, to) == NULL)
+		engine_turn_broken(t, "I1: this edge of a stage does not exist");
+	s->state = to;
+	s->soak_until = 0;
+	s->ended_at = to == STAGE_RUNNING || to == STAGE_SOAKING || to == STAGE_ROLLING_BACK
+		? 0
+		: t->view->now_ms;
+}
+
+void engine_turn_move_step(struct engine_turn *t, enum engine_way way, enum step_state to)
+{
+	struct engine_step *s = engine_turn_edit_step(t);
+
+	if (engine_step_edge(way, s->state, to) == NULL)
+		engine_turn_broken(t, "I1: this edge of a step does not exist");
+	if (way != ENGINE_TURN && s->back != (way == ENGINE_BACKWARD))
+		engine_turn_broken(t, "I1: the step goes the other way");
+	s->state = to;
+	s->changed_at = t->view->now_ms;
+	if (step_ended(to) || to == STEP_QUEUED || to == STEP_REJECTED)
+		s->deadline = 0;
+}
+
+void engine_turn_pause(struct engine_turn *t, enum engine_pause pause, const char *reason)
+{
+	struct engine_rollout *r = engine_turn_edit(t);
+
+	r->resume_to = r->state;
+	r->pause = pause;
+	r->paused_at = t->view->now_ms;
+	snprintf(r->reason, sizeof(r->reason), "%s", reason);
+	engine_turn_move(t, ROLLOUT_PAUSED);
+}
+
+void engine_turn_unpause(struct engine_turn *t, enum rollout_state to)
+{
+	struct engine_rollout *r = engine_turn_edit(t);
+
+	r->clock_floor = engine_clock(r, t->view->now_ms);
+	r->stood_ms += t->view->now_ms - r->paused_at;
+	r->paused_at = 0;
+	r->pause = ENGINE_NOT_PAUSED;
+	r->reason[0] = '\0';
+	engine_turn_move(t, to);
+}
+
+void engine_turn_begin_job(struct engine_turn *t, size_t i, enum engine_job job)
+{
+	engine_turn_edit_stage(t, i)->jobs |= job;
+	t->out->start[i] |= job;
+}
+
+/* ---- the call */
+
+/* Whether the view has what the fact is about. */
+static bool view_fits(const struct engine_view *v, enum engine_fact_kind kind)
+{
+	switch (subjects[kind]) {
+	case SUBJECT_ROLLOUT:
+		return v->stages != NULL || v->rules->layers * v->rules->waves == 0;
+	case SUBJECT_STAGE:
+		return v->stages != NULL && v->stage != NULL;
+	default:
+		return v->stage != NULL && v->step != NULL;
+	}
+}
+
+/* The sums follow the step: I7. */
+static void count_step(struct engine_turn *t)
+{
+	struct engine_out *o = t->out;
+	struct figures_sums before;
+	int64_t states = 0;
+
+	figures_of(&o->step, &o->delta);
+	figures_of(t->fact->kind == FACT_MADE ? NULL : t->view->step, &before);
+	figures_add(&o->delta, &before, -1);
+	for (size_t i = 0; i < STEP_STATE_MAX; i++)
+		states += o->delta.steps[i];
+	if (states != o->delta.rows || o->delta.rows != (t->fact->kind == FACT_MADE))
+		engine_turn_broken(t, "I7: a step changes the sums by more than its own part");
+}
+
+void engine_step(
+	const struct engine_view *view, const struct engine_fact *fact, struct engine_out *out)
+{
+	struct engine_turn t = {
+		.view = view,
+		.rules = view->rules,
+		.fact = fact,
+		.out = out,
+		.clock = engine_clock(view->rollout, view->now_ms),
+	};
+	struct engine_stage *stages = out->stages;
+	bool *changed = out->changed;
+	unsigned *start = out->start;
+
+	FL_BUG_IF((unsigned)fact->kind >= FACT_MAX || !view_fits(view, fact->kind));
+	*out = (struct engine_out){ .stages = stages, .changed = changed, .start = start };
+	memset(changed, 0, engine_turn_stages(&t) * sizeof(*changed));
+	memset(start, 0, engine_turn_stages(&t) * sizeof(*start));
+	if (subjects[fact->kind] == SUBJECT_ROLLOUT)
+		engine_rollout_fact(&t);
+	else if (subjects[fact->kind] == SUBJECT_STAGE)
+		engine_stage_fact(&t);
+	else
+		engine_device_fact(&t);
+	if (out->step_changed)
+		count_step(&t);
+}
+
+const char *engine_count(struct engine_stage *stage, const struct figures_sums *delta)
+{
+	const char *what;
+
+	figures_add(&stage->sums, delta, 1);
+	stage->counted_delivered = stage->delivered;
+	return figures_sound(&stage->sums, &what) ? NULL : "I7: a sum of a stage is below 0";
+}

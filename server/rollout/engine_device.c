@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts about one device in one stage. The hot path: a report sees the step, its stage and its
+ * rollout, nothing else. */
+#include "server/rollout/engine_turn.h"
+
+bool engine_ready_for_next(const struct engine_step *lower)
+{
+	return lower == NULL ||
+		(!lower->back && (lower->state == STEP_CONFIRMED || lower->state == STEP_NOOP));
+}
+
+enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n)
+{
+	enum engine_fit fit = ENGINE_FITS;
+
+	for (size_t i = 0; i < n; i++) {
+		if (upper[i].state == STEP_HELD || upper[i].state == STEP_ROLLBACK_FAILED)
+			return ENGINE_NO_WAY;
+		if (upper[i].back && upper[i].state != STEP_ROLLED_BACK &&
+			upper[i].state != STEP_SUPERSEDED && upper[i].state != STEP_REMOVED)
+			fit = ENGINE_LATER;
+	}
+	return fit;
+}
+
+/* Steps whose device holds an order that may still be carried out. */
+static bool in_flight(const struct engine_step *s)
+{
+	return s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED;
+}
+
+static enum engine_way way_of(const struct engine_step *s)
+{
+	return s->back ? ENGINE_BACKWARD : ENGINE_FORWARD;
+}
+
+/* Who has done its part here goes on to the next layer, if that is open already. */
+static void go_on(struct engine_turn *t)
+{
+	enum rollout_state r = t->view->rollout->state;
+
+	t->out->follow = (t->out->step.flags & ENGINE_LAST) == 0 && t->view->stage->follow &&
+		(r == ROLLOUT_RUNNING || r == ROLLOUT_COMPLETED || r == ROLLOUT_PAUSED);
+}
+
+static void made(struct engine_turn *t)
+{
+	enum rollout_state r = t->view->rollout->state;
+	struct engine_step *s = engine_turn_edit_step(t);
+
+	if (!engine_stage_opened(t->view->stage))
+		engine_turn_broken(t, "I2: a step in a stage that is not open");
+	if (r != ROLLOUT_STARTING && r != ROLLOUT_RUNNING && r != ROLLOUT_PAUSED &&
+		r != ROLLOUT_COMPLETED)
+		engine_turn_broken(t, "I10: a new step in a rollout that has ended");
+	s->attempt = 1;
+	s->changed_at = t->view->now_ms;
+	s->state = t->fact->fit == ENGINE_GONE ? STEP_REMOVED
+		: t->fact->fit == ENGINE_UNFIT ? STEP_INELIGIBLE
+					       : STEP_QUEUED;
+	t->out->attend = s->state == STEP_QUEUED && (t->view->stage->jobs & ENGINE_OPEN) == 0;
+}
+
+/* ---- offers */
+
+/* The first slice of a rollback: some must be back before the others follow. */
+static bool slice_full(const struct engine_turn *t)
+{
+	const struct engine_stage *s = t->view->stage;
+	int64_t ended = s->sums.steps[STEP_ROLLED_BACK] + s->sums.steps[STEP_ROLLBACK_FAILED];
+
+	return s->state == STAGE_ROLLING_BACK &&
+		s->delivered - s->back_place >= t->rules->back_first &&
+		2 * ended < t->rules->back_first;
+}
+
+/* I3. Whether this step may be delivered now; *soon: not yet, but without another fact about it. */
+static bool may_offer(const struct engine_turn *t, bool *soon)
+{
+	enum rollout_state r = t->view->rollout->state;
+	const struct engine_stage *s = t->view->stage;
+
+	*soon = false;
+	if (t->view->step->back) {
+		if (s->state == STAGE_ROLLING_BACK ? r != ROLLOUT_ROLLING_BACK
+						   : s->state != STAGE_ROLLED_BACK ||
+					(r != ROLLOUT_ROLLING_BACK && r != ROLLOUT_ROLLED_BACK &&
+						r != ROLLOUT_STOPPED))
+			return false;
+		*soon = slice_full(t);
+		return (s->jobs & ENGINE_BACK) == 0 && !*soon;
+	}
+	if ((r != ROLLOUT_RUNNING && r != ROLLOUT_COMPLETED) || (s->jobs & ENGINE_OPEN) != 0 ||
+		(s->state != STAGE_RUNNING && s->state != STAGE_SOAKING &&
+			s->state != STAGE_SUCCEEDED))
+		return false;
+	*soon = t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight;
+	return !*soon;
+}
+
+static void deliver(struct engine_turn *t)
+{
+	struct engine_step *s;
+	struct engine_stage *stage = engine_turn_edit_stage(t, 0);
+
+	engine_turn_move_step(t, way_of(t->view->step), STEP_OFFERED);
+	s = engine_turn_edit_step(t);
+	s->delivered = ++stage->delivered;
+	s->delivered_at = t->view->now_ms;
+	s->deadline = t->clock + t->rules->install_ms;
+	s->manifest = t->fact->manifest;
+	t->out->offer = true;
+}
+
+/* The device needs no order: the end that its step has without one. */
+static void end_undelivered(
+	struct engine_turn *t, enum step_state forward, enum step_state backward)
+{
+	const struct engine_step *s = t->view->step;
+
+	engine_turn_move_step(t, way_of(s), s->back ? backward : forward);
+	if (!s->back && forward == STEP_NOOP)
+		go_on(t);
+	t->out->attend = true; /* another of its steps may wait for this one */
+}
+
+static void polled(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+
+	if (s->state != STEP_QUEUED && s->state != STEP_UNREACHED)
+		return;
+	if (t->fact->fit == ENGINE_GONE) {
+		end_undelivered(t, STEP_REMOVED, STEP_REMOVED);
+		return;
+	}
+	if (!may_offer(t, &t->out->keep) || t->fact->fit == ENGINE_LATER)
+		return;
+	switch (t->fact->fit) {
+	case ENGINE_ALREADY:
+	case ENGINE_UNFIT:
+		if (!s->back) {
+			end_undelivered(t,
+				t->fact->fit == ENGINE_ALREADY ? STEP_NOOP : STEP_INELIGIBLE,
+				STEP_HELD);
+			break;
+		}
+		/* its order still says the release: the way back must be written down */
+		deliver(t);
+		break;
+	case ENGINE_NO_WAY:
+		end_undelivered(t, STEP_INELIGIBLE, STEP_HELD);
+		break;
+	case ENGINE_NOT_OURS:
+		end_undelivered(t, STEP_SUPERSEDED, STEP_SUPERSEDED);
+		break;
+	default:
+		deliver(t);
+	}
+}
+
+/* ---- reports */
+
+/* Bytes are totals of the step: a report that comes twice adds nothing. */
+static void take_bytes(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+
+	if (t->fact->sent > s->sent)
+		engine_turn_edit_step(t)->sent = t->fact->sent;
+	if (t->fact->saved > s->saved)
+		engine_turn_edit_step(t)->saved = t->fact->saved;
+}
+
+/* The end of an attempt on the way forward. */
+static void end_forward(struct engine_turn *t, enum step_state end, unsigned flags)
+{
+	int64_t delivered_clock = t->view->step->deadline - t->rules->install_ms;
+	struct engine_step *s;
+
+	engine_turn_move_step(t, ENGINE_FORWARD, end);
+	s = engine_turn_edit_step(t);
+	s->outcome = end;
+	s->flags |= flags;
+	if (end == STEP_CONFIRMED) {
+		s->took_ms = t->view->step->deadline == 0 ? 0 : t->clock - delivered_clock;
+		go_on(t);
+		return;
+	}
+	s->cause = t->fact->cause != CAUSE_NONE ? t->fact->cause : CAUSE_UNKNOWN;
+}
+
+static void end_backward(struct engine_turn *t, enum step_state end)
+{
+	engine_turn_move_step(t, ENGINE_BACKWARD, end);
+	t->out->attend = true; /* a lower layer may wait for it */
+}
+
+/* Progress: states may be skipped, never taken again. */
+static void progress(struct engine_turn *t)
+{
+	enum step_state to = t->fact->reported;
+	enum engine_way way = way_of(t->view->step);
+
+	if (way == ENGINE_BACKWARD && to == STEP_REJECTED) {
+		end_backward(t, STEP_ROLLBACK_FAILED);
+		return;
+	}
+	if (engine_step_edge(way, t->view->step->state, to) == NULL)
+		return;
+	engine_turn_move_step(t, way, to);
+	if (to != STEP_REJECTED && t->view->step->deadline == 0)
+		engine_turn_edit_step(t)->deadline = t->clock + t->rules->install_ms;
+	if (to == STEP_INSTALLED && way == ENGINE_FORWARD)
+		engine_turn_edit_step(t)->flags |= ENGINE_SWITCHED;
+}
+
+static void reported(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+
+	/* I4: late, or about an order that another one has replaced */
+	if (!in_flight(s) || t->fact->manifest != s->manifest)
+		return;
+	take_bytes(t);
+	switch (t->fact->reported) {
+	case STEP_CONFIRMED:
+		if (s->back)
+			end_backward(t, STEP_ROLLED_BACK);
+		else
+			end_forward(t, STEP_CONFIRMED, ENGINE_SWITCHED);
+		break;
+	case STEP_FAILED:
+	case STEP_ROLLED_BACK:
+	case STEP_ROLLBACK_FAILED:
+		if (s->back)
+			end_backward(t, STEP_ROLLBACK_FAILED);
+		else
+			end_forward(t, STEP_FAILED,
+				t->fact->reported == STEP_ROLLED_BACK
+					? ENGINE_SWITCHED | ENGINE_BACK_BY_DEVICE
+					: t->fact->reported == STEP_ROLLBACK_FAILED
+					? ENGINE_SWITCHED | ENGINE_BACK_BROKEN
+					: 0);
+		break;
+	default:
+		progress(t);
+	}
+}
+
+/* ---- deadlines */
+
+static void install_due(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+
+	if (s->deadline == 0 || t->clock < s->deadline || t->view->rollout->paused_at != 0)
+		return;
+	if (s->back)
+		end_backward(t, STEP_ROLLBACK_FAILED);
+	else
+		end_forward(t, STEP_TIMED_OUT, 0);
+}
+
+/* ---- parts of mass effects */
+
+static void cancel(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+	bool undelivered = s->state == STEP_QUEUED || s->state == STEP_UNREACHED;
+
+	if (s->back || engine_step_edge(ENGINE_FORWARD, s->state, STEP_CANCELED) == NULL)
+		return;
+	if (!undelivered && !t->view->stage->cancel_in_flight)
+		return;
+	engine_turn_move_step(t, ENGINE_FORWARD, STEP_CANCELED);
+	t->out->withdraw = !undelivered;
+}
+
+/* Turn a step round. What was never delivered just ends. */
+static void turn(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+	struct engine_step *e;
+	bool held = t->fact->fit == ENGINE_NO_WAY;
+
+	if (s->back)
+		return;
+	if (s->state == STEP_QUEUED || s->state == STEP_UNREACHED) {
+		engine_turn_move_step(t, ENGINE_FORWARD, STEP_CANCELED);
+		return;
+	}
+	if (s->delivered == 0 || t->fact->fit == ENGINE_NOT_OURS ||
+		engine_step_edge(ENGINE_TURN, s->state, STEP_QUEUED) == NULL)
+		return;
+	engine_turn_move_step(t, ENGINE_TURN, held ? STEP_HELD : STEP_QUEUED);
+	e = engine_turn_edit_step(t);
+	e->back = true;
+	e->flags |= t->fact->flags & ENGINE_BACK_COUNTED;
+	e->delivered = 0;
+	e->manifest = 0;
+}
+
+static void again(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+	struct engine_step *e;
+
+	if (s->back || engine_step_edge(ENGINE_FORWARD, s->state, STEP_QUEUED) == NULL ||
+		(s->state != STEP_REJECTED && (t->fact->causes & 1u << s->cause) == 0))
+		return;
+	engine_turn_move_step(t, ENGINE_FORWARD, STEP_QUEUED);
+	e = engine_turn_edit_step(t);
+	e->attempt++;
+	e->outcome = STEP_QUEUED;
+	e->cause = CAUSE_NONE;
+	e->flags &= ENGINE_LAST | ENGINE_SWITCHED_BEFORE;
+	e->delivered = 0;
+	e->manifest = 0;
+	e->took_ms = 0;
+}
+
+/* End a step that has not ended, or waits for a device that is silent. */
+static void end_if_open(struct engine_turn *t, enum step_state end)
+{
+	enum engine_way way = way_of(t->view->step);
+
+	if (engine_step_edge(way, t->view->step->state, end) != NULL)
+		engine_turn_move_step(t, way, end);
+}
+
+void engine_device_fact(struct engine_turn *t)
+{
+	switch (t->fact->kind) {
+	case FACT_MADE:
+		made(t);
+		break;
+	case FACT_POLLED:
+		polled(t);
+		break;
+	case FACT_REPORTED:
+		reported(t);
+		break;
+	case FACT_INSTALL_DUE:
+		install_due(t);
+		break;
+	case FACT_REACH_DUE:
+		end_if_open(t, STEP_UNREACHED);
+		break;
+	case FACT_CANCEL:
+		cancel(t);
+		break;
+	case FACT_BACK:
+		turn(t);
+		break;
+	case FACT_AGAIN:
+		again(t);
+		break;
+	case FACT_REMOVED:
+		end_if_open(t, STEP_REMOVED);
+		break;
+	default:
+		end_if_open(t, STEP_SUPERSEDED);
+	}
+}

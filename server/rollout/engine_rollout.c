@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts about a whole rollout: the verbs, the plan, a defect, an absence. A verb never judges a gate:
+ * the runner brings the sums up to date afterwards and says so (FACT_COUNTED). */
+#include "server/rollout/engine_turn.h"
+
+#include <stdio.h>
+
+/* The rollout's state in words. */
+static const char *state_of(const struct engine_turn *t)
+{
+	return rollout_state_text(engine_turn_rollout(t)->state);
+}
+
+static void refuse(struct engine_turn *t, const char *verb)
+{
+	engine_turn_say(t, ENGINE_REFUSED, "a rollout that is %s cannot %s", state_of(t), verb);
+}
+
+static void same(struct engine_turn *t)
+{
+	engine_turn_say(t, ENGINE_NOTHING, "it is %s already; nothing changed", state_of(t));
+}
+
+/* Every stage with steps that wait gets its devices' attention (again). */
+static void attend_all(struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (engine_stage_opened(s) && (s->jobs & ENGINE_OPEN) == 0)
+			engine_turn_begin_job(t, i, ENGINE_ATTEND);
+	}
+}
+
+static void planned(struct engine_turn *t)
+{
+	if (t->view->rollout->state != ROLLOUT_PLANNING) {
+		engine_turn_broken(t, "a plan comes to a rollout that is not being planned");
+		return;
+	}
+	if (t->fact->kind == FACT_REFUSED)
+		snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", t->fact->text);
+	engine_turn_move(t, t->fact->kind == FACT_REFUSED ? ROLLOUT_FAILED : ROLLOUT_READY);
+}
+
+static void start(struct engine_turn *t)
+{
+	switch (t->view->rollout->state) {
+	case ROLLOUT_READY:
+		break;
+	case ROLLOUT_STARTING:
+	case ROLLOUT_RUNNING:
+	case ROLLOUT_PAUSED:
+	case ROLLOUT_COMPLETED:
+		same(t);
+		return;
+	default:
+		refuse(t, "start");
+		return;
+	}
+	engine_turn_move(t, ROLLOUT_STARTING);
+	engine_turn_edit(t)->started_at = t->view->now_ms;
+	engine_stage_advance(t);
+	engine_turn_say(t, ENGINE_CHANGED, "started with %d waves and %d layers", t->rules->waves,
+		t->rules->layers);
+}
+
+static void pause_it(struct engine_turn *t)
+{
+	const char *why = t->fact->text;
+
+	switch (t->view->rollout->state) {
+	case ROLLOUT_PAUSED:
+		same(t);
+		return;
+	case ROLLOUT_STARTING:
+	case ROLLOUT_RUNNING:
+	case ROLLOUT_ROLLING_BACK:
+		engine_turn_pause(
+			t, ENGINE_BY_HAND, why != NULL && why[0] != '\0' ? why : "by hand");
+		engine_turn_say(t, ENGINE_CHANGED,
+			"paused: nothing more is offered and its clocks stand still");
+		return;
+	default:
+		refuse(t, "pause");
+	}
+}
+
+/* The first stage whose gate waits for a person, -1 if none does. */
+static int undecided(const struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		enum stage_state s = engine_turn_stage(t, i)->state;
+
+		if (s == STAGE_FAILED || s == STAGE_INCONCLUSIVE)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* A resumed rollback looks past the ways back that have failed so far. */
+static void look_past(struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (s->state == STAGE_ROLLING_BACK) {
+			struct engine_stage *e = engine_turn_edit_stage(t, i);
+
+			e->back_ok = s->sums.steps[STEP_ROLLED_BACK];
+			e->back_failed = s->sums.steps[STEP_ROLLBACK_FAILED];
+		}
+	}
+}
+
+static void resume(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	int waits = undecided(t);
+
+	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_STARTING ||
+		r->state == ROLLOUT_ROLLING_BACK) {
+		same(t);
+		return;
+	}
+	if (r->state != ROLLOUT_PAUSED) {
+		refuse(t, "resume");
+		return;
+	}
+	if (r->resume_to == ROLLOUT_RUNNING && waits >= 0) {
+		const struct engine_stage *s = engine_turn_stage(t, (size_t)waits);
+
+		engine_turn_say(t, ENGINE_REFUSED,
+			"the gate of L%d.W%d is %s: promote it, retry its devices, stop or roll "
+			"back",
+			s->layer, s->wave, stage_state_text(s->state));
+		return;
+	}
+	if (r->pause == ENGINE_BY_BACK)
+		look_past(t);
+	engine_turn_unpause(t, r->resume_to);
+	attend_all(t);
+	if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
+		engine_stage_advance(t);
+	engine_turn_say(t, ENGINE_CHANGED, "goes on where it was: %s", state_of(t));
+}
+
+/* The stage that a promote is about, -1 if there is none: as named, or the first that has a gate. */
+static int to_promote(const struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+		bool gated = s->state == STAGE_RUNNING || s->state == STAGE_SOAKING ||
+			s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE;
+
+		if (t->fact->wave < 0 ? gated
+				      : s->wave == t->fact->wave && s->layer == t->fact->layer)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void promote(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	int i = to_promote(t);
+	const struct engine_stage *s;
+
+	if (r->state != ROLLOUT_RUNNING &&
+		(r->state != ROLLOUT_PAUSED || r->resume_to != ROLLOUT_RUNNING)) {
+		refuse(t, "be promoted");
+		return;
+	}
+	if (i < 0) {
+		engine_turn_say(t, ENGINE_REFUSED, "there is no such stage with a gate to pass");
+		return;
+	}
+	s = engine_turn_stage(t, (size_t)i);
+	if (s->state == STAGE_SUCCEEDED) {
+		engine_turn_say(
+			t, ENGINE_NOTHING, "L%d.W%d has succeeded already", s->layer, s->wave);
+		return;
+	}
+	if (s->state == STAGE_PENDING || (s->jobs & ENGINE_OPEN) != 0) {
+		engine_turn_say(
+			t, ENGINE_REFUSED, "L%d.W%d has not been opened yet", s->layer, s->wave);
+		return;
+	}
+	engine_turn_move_stage(t, (size_t)i, STAGE_SUCCEEDED);
+	engine_turn_edit_stage(t, (size_t)i)->decision = GATE_HOLDS;
+	snprintf(engine_turn_edit_stage(t, (size_t)i)->text, GATE_TEXT_MAX, "passed by hand");
+	engine_turn_event(t, ENGINE_EVENT_GATE, i);
+	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE && undecided(t) < 0) {
+		engine_turn_unpause(t, ROLLOUT_RUNNING);
+		attend_all(t);
+	}
+	if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
+		engine_stage_advance(t);
+	engine_turn_say(t, ENGINE_CHANGED, "L%d.W%d counts as succeeded", s->layer, s->wave);
+}
+
+void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason)
+{
+	if (engine_turn_rollout(t)->state == ROLLOUT_PAUSED)
+		engine_turn_unpause(t, ROLLOUT_STOPPING);
+	else
+		engine_turn_move(t, ROLLOUT_STOPPING);
+	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", reason);
+	engine_stage_shut(t, cancel_in_flight);
+}
+
+static void stop(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	bool backwards = r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK;
+
+	switch (r->state) {
+	case ROLLOUT_DRAFT:
+	case ROLLOUT_PLANNING:
+	case ROLLOUT_READY:
+		engine_turn_move(t, ROLLOUT_STOPPED);
+		engine_turn_say(t, ENGINE_CHANGED, "stopped before it started");
+		return;
+	case ROLLOUT_STOPPING:
+		if (!t->fact->cancel) {
+			same(t);
+			return;
+		}
+		engine_stage_shut(t, true);
+		break;
+	case ROLLOUT_STARTING:
+	case ROLLOUT_RUNNING:
+	case ROLLOUT_PAUSED:
+		if (backwards) {
+			refuse(t, "stop: its way back stays paused, or resume it");
+			return;
+		}
+		engine_rollout_stop(t, t->fact->cancel, "by hand");
+		break;
+	case ROLLOUT_STOPPED:
+	case ROLLOUT_COMPLETED:
+		same(t);
+		return;
+	default:
+		refuse(t, "stop");
+		return;
+	}
+	engine_turn_say(t, ENGINE_CHANGED,
+		"nobody else is offered it; who has not begun to install %s",
+		t->fact->cancel ? "is called back" : "may finish");
+}
+
+void engine_rollout_back(struct engine_turn *t, int wave, const char *reason)
+{
+	if (engine_turn_rollout(t)->state == ROLLOUT_PAUSED)
+		engine_turn_unpause(t, ROLLOUT_ROLLING_BACK);
+	else
+		engine_turn_move(t, ROLLOUT_ROLLING_BACK);
+	engine_turn_edit(t)->back_wave = wave;
+	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", reason);
+	engine_stage_shut(t, false);
+	engine_stage_take_back(t);
+}
+
+/* Whether a stage of `wave` (or of any) was opened and is not back yet. */
+static bool can_go_back(const struct engine_turn *t, int wave)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if ((wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
+			s->state != STAGE_ROLLED_BACK)
+			return true;
+	}
+	return false;
+}
+
+/* A rollback again: nothing, or all waves instead of one. */
+static void widen(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+
+	if (r->back_wave == t->fact->wave || r->back_wave == ENGINE_ALL_WAVES) {
+		same(t);
+		return;
+	}
+	if (t->fact->wave != ENGINE_ALL_WAVES || r->state == ROLLOUT_PAUSED) {
+		refuse(t, "take another wave back before this one is back");
+		return;
+	}
+	engine_turn_edit(t)->back_wave = ENGINE_ALL_WAVES;
+	engine_stage_take_back(t);
+	engine_turn_say(t, ENGINE_CHANGED, "every wave is taken back now");
+}
+
+static void roll_back(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	const char *why = t->fact->text;
+
+	if (r->state == ROLLOUT_ROLLING_BACK ||
+		(r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK)) {
+		widen(t);
+		return;
+	}
+	if (r->state == ROLLOUT_ROLLED_BACK) {
+		same(t);
+		return;
+	}
+	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
+		refuse(t, "be rolled back");
+		return;
+	}
+	if (!can_go_back(t, t->fact->wave)) {
+		engine_turn_say(t, ENGINE_REFUSED, "there is nothing to take back");
+		return;
+	}
+	engine_rollout_back(t, t->fact->wave, why != NULL && why[0] != '\0' ? why : "by hand");
+	engine_turn_say(t, ENGINE_CHANGED, "its layers are taken back, the last one first");
+}
+
+/* Steps of the stage that a retry could take up. */
+static int64_t failed_steps(const struct engine_stage *s)
+{
+	return s->sums.steps[STEP_FAILED] + s->sums.steps[STEP_TIMED_OUT] +
+		s->sums.steps[STEP_REJECTED];
+}
+
+/* Let the stage's failed devices try again, its gate with them. */
+static void retry_stage(struct engine_turn *t, size_t i)
+{
+	struct engine_stage *s = engine_turn_edit_stage(t, i);
+
+	if (s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE) {
+		engine_turn_move_stage(t, i, STAGE_RUNNING);
+		s->reach_at =
+			engine_clock(engine_turn_rollout(t), t->view->now_ms) + t->rules->reach_ms;
+	}
+	if (s->state != STAGE_SUCCEEDED) {
+		/* the gate takes outcomes anew: a failure that is tried again is none */
+		s->tally = (struct gate_tally){ 0 };
+		s->decision = GATE_OPEN;
+	}
+	s->retry_causes = t->fact->causes != 0 ? t->fact->causes : ~0u;
+	engine_turn_begin_job(t, i, ENGINE_RETRY);
+}
+
+static void retry(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	int64_t n = 0;
+
+	if (r->state != ROLLOUT_RUNNING && r->state != ROLLOUT_COMPLETED &&
+		(r->state != ROLLOUT_PAUSED || r->resume_to != ROLLOUT_RUNNING)) {
+		refuse(t, "retry");
+		return;
+	}
+	for (size_t i = 0; i < engine_turn_stages(t); i++)
+		n += failed_steps(engine_turn_stage(t, i));
+	if (n == 0) {
+		engine_turn_say(t, ENGINE_NOTHING, "no device has failed; nothing changed");
+		return;
+	}
+	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE) {
+		engine_turn_unpause(t, ROLLOUT_RUNNING);
+		attend_all(t);
+	}
+	for (size_t i = 0; i < engine_turn_stages(t); i++)
+		if (failed_steps(engine_turn_stage(t, i)) > 0)
+			retry_stage(t, i);
+	engine_turn_say(t, ENGINE_CHANGED, "devices that failed try again");
+	if (undecided(t) >= 0 && engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
+		engine_turn_pause(t, ENGINE_BY_GATE, "a gate still waits for a decision");
+}
+
+static void broken(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+
+	if (engine_rollout_edge(r->state, ROLLOUT_PAUSED) != NULL) {
+		engine_turn_pause(t, ENGINE_INTERNAL, t->fact->text);
+	} else if (r->state == ROLLOUT_PAUSED) {
+		engine_turn_edit(t)->pause = ENGINE_INTERNAL;
+		snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", t->fact->text);
+	}
+}
+
+/* I6: the clock goes on where it was when fleetd went away, `grace_ms` after it came back. */
+static void away(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	struct engine_rollout *e;
+	int64_t shown = engine_clock(r, t->fact->from);
+
+	if (r->started_at == 0)
+		return;
+	e = engine_turn_edit(t);
+	e->clock_floor = shown;
+	e->stood_ms += t->fact->grace_ms;
+	if (r->paused_at == 0)
+		e->stood_ms += t->view->now_ms - t->fact->from;
+}
+
+void engine_rollout_fact(struct engine_turn *t)
+{
+	switch (t->fact->kind) {
+	case FACT_PLANNED:
+	case FACT_REFUSED:
+		planned(t);
+		break;
+	case FACT_START:
+		start(t);
+		break;
+	case FACT_PAUSE:
+		pause_it(t);
+		break;
+	case FACT_RESUME:
+		resume(t);
+		break;
+	case FACT_PROMOTE:
+		promote(t);
+		break;
+	case FACT_STOP:
+		stop(t);
+		break;
+	case FACT_ROLLBACK:
+		roll_back(t);
+		break;
+	case FACT_RETRY:
+		retry(t);
+		break;
+	case FACT_BROKEN:
+		broken(t);
+		break;
+	default:
+		away(t);
+	}
+}

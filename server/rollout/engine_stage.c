@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts about a stage: jobs that are done, deadlines, outcomes that were counted; and what stages do
+ * as part of a verb. */
+#include "server/rollout/engine_turn.h"
+
+#include <stdio.h>
+
+bool engine_stage_opened(const struct engine_stage *s)
+{
+	return s->state != STAGE_PENDING && s->state != STAGE_SKIPPED;
+}
+
+int64_t engine_stage_in_flight(const struct engine_stage *s)
+{
+	int64_t n = 0;
+
+	for (int i = STEP_OFFERED; i <= STEP_INSTALLED; i++)
+		n += i == STEP_REJECTED ? 0 : s->sums.steps[i];
+	return n;
+}
+
+/* ---- opening */
+
+/* I2. */
+static bool may_open(const struct engine_turn *t, const struct engine_stage *s)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *other = engine_turn_stage(t, i);
+
+		if (engine_needs(t->rules->order, s, other, t->rules->layers) &&
+			other->state != STAGE_SUCCEEDED)
+			return false;
+	}
+	return true;
+}
+
+static void open_stage(struct engine_turn *t, size_t i)
+{
+	struct engine_stage *s;
+
+	engine_turn_move_stage(t, i, STAGE_RUNNING);
+	s = engine_turn_edit_stage(t, i);
+	s->opened_at = t->view->now_ms;
+	s->reach_at = engine_clock(engine_turn_rollout(t), t->view->now_ms) + t->rules->reach_ms;
+	engine_turn_begin_job(t, i, ENGINE_OPEN);
+	engine_turn_event(t, ENGINE_EVENT_OPENED, (int)i);
+	for (size_t k = 0; k < engine_turn_stages(t); k++) {
+		const struct engine_stage *lower = engine_turn_stage(t, k);
+
+		if (lower->wave == s->wave && lower->layer < s->layer && !lower->follow)
+			engine_turn_edit_stage(t, k)->follow = true;
+	}
+}
+
+void engine_stage_advance(struct engine_turn *t)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (s->state == STAGE_PENDING && may_open(t, s))
+			open_stage(t, i);
+		all = all && engine_turn_stage(t, i)->state == STAGE_SUCCEEDED;
+	}
+	if (all)
+		engine_turn_move(t, ROLLOUT_COMPLETED);
+}
+
+/* ---- ending */
+
+void engine_stage_shut(struct engine_turn *t, bool cancel_in_flight)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+		struct engine_stage *e;
+
+		if (s->state == STAGE_PENDING)
+			engine_turn_move_stage(t, i, STAGE_SKIPPED);
+		if (!engine_stage_opened(s) || s->state == STAGE_ROLLED_BACK)
+			continue;
+		if (s->state == STAGE_RUNNING || s->state == STAGE_SOAKING)
+			engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
+		e = engine_turn_edit_stage(t, i);
+		e->jobs = 0;
+		e->reach_at = 0;
+		e->cancel_in_flight = cancel_in_flight;
+		engine_turn_begin_job(t, i, ENGINE_CANCEL);
+	}
+}
+
+/* A stopping rollout has stopped when nobody waits or installs any more. */
+static void settle_stop(struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if ((s->jobs & ENGINE_CANCEL) != 0 || engine_stage_in_flight(s) > 0)
+			return;
+	}
+	engine_turn_move(t, ROLLOUT_STOPPED);
+}
+
+/* ---- the way back */
+
+/* Whether the stage is what a rollback is about and is not back yet. */
+static bool to_take_back(const struct engine_turn *t, const struct engine_stage *s)
+{
+	int wave = engine_turn_rollout(t)->back_wave;
+
+	return (wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
+		s->state != STAGE_ROLLED_BACK;
+}
+
+/* I8: whether a layer above it, in its wave, still has to be taken back. */
+static bool waits_for_upper(const struct engine_turn *t, const struct engine_stage *s)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *upper = engine_turn_stage(t, i);
+
+		if (upper->wave == s->wave && upper->layer > s->layer && to_take_back(t, upper))
+			return true;
+	}
+	return false;
+}
+
+void engine_stage_take_back(struct engine_turn *t)
+{
+	bool left = false;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+		struct engine_stage *e;
+
+		if (!to_take_back(t, s))
+			continue;
+		left = true;
+		if (s->state == STAGE_ROLLING_BACK || waits_for_upper(t, s))
+			continue;
+		engine_turn_move_stage(t, i, STAGE_ROLLING_BACK);
+		e = engine_turn_edit_stage(t, i);
+		e->jobs = 0;
+		e->reach_at = 0;
+		e->back_place = s->delivered;
+		e->back_ok = e->back_failed = 0;
+		engine_turn_begin_job(t, i, ENGINE_BACK);
+		engine_turn_event(t, ENGINE_EVENT_BACK, (int)i);
+	}
+	if (!left)
+		engine_turn_move(t,
+			engine_turn_rollout(t)->back_wave == ENGINE_ALL_WAVES ? ROLLOUT_ROLLED_BACK
+									      : ROLLOUT_STOPPED);
+}
+
+/* More ways back fail than outcomes may. */
+static bool back_fails(const struct engine_turn *t, const struct engine_stage *s)
+{
+	int64_t failed = s->sums.steps[STEP_ROLLBACK_FAILED] - s->back_failed;
+	int64_t ended = failed + s->sums.steps[STEP_ROLLED_BACK] - s->back_ok;
+
+	return failed > 0 && ended >= t->rules->gate.error_minimum &&
+		failed * 1000000 > t->rules->gate.error_ppm * ended;
+}
+
+static void settle_back(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+	char reason[ENGINE_REASON_MAX];
+
+	if (s->state != STAGE_ROLLING_BACK)
+		return;
+	if (back_fails(t, s)) {
+		snprintf(reason, sizeof(reason),
+			"too many devices of L%d.W%d fail on their way back", s->layer, s->wave);
+		engine_turn_pause(t, ENGINE_BY_BACK, reason);
+		return;
+	}
+	if (s->sums.back > 0 || (s->jobs & (ENGINE_BACK | ENGINE_REACH)) != 0)
+		return;
+	engine_turn_move_stage(t, i, STAGE_ROLLED_BACK);
+	engine_turn_edit_stage(t, i)->reach_at = 0;
+	engine_turn_event(t, ENGINE_EVENT_BACK, (int)i);
+	engine_stage_take_back(t);
+}
+
+/* ---- the gate */
+
+static void fail(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+	char reason[ENGINE_REASON_MAX];
+
+	snprintf(reason, sizeof(reason), "the gate of L%d.W%d failed: %s", s->layer, s->wave,
+		s->text);
+	switch (t->rules->on_failure) {
+	case ENGINE_STOP_IT:
+		engine_rollout_stop(t, false, reason);
+		break;
+	case ENGINE_ROLL_IT_BACK:
+		engine_rollout_back(t, ENGINE_ALL_WAVES, reason);
+		break;
+	case ENGINE_PAUSE_IT:
+	default:
+		engine_turn_pause(t, ENGINE_BY_GATE, reason);
+	}
+}
+
+static void doubt(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+	char reason[ENGINE_REASON_MAX];
+
+	snprintf(reason, sizeof(reason), "the gate of L%d.W%d is inconclusive: %s", s->layer,
+		s->wave, s->text);
+	engine_turn_pause(t, ENGINE_BY_GATE, reason);
+}
+
+/* Success holds: soak, or pass. */
+static void hold(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+
+	if (s->state == STAGE_RUNNING && t->rules->soak_ms > 0) {
+		engine_turn_move_stage(t, i, STAGE_SOAKING);
+		engine_turn_edit_stage(t, i)->soak_until = t->clock + t->rules->soak_ms;
+		return;
+	}
+	if (s->state == STAGE_SOAKING && t->clock < s->soak_until)
+		return;
+	engine_turn_move_stage(t, i, STAGE_SUCCEEDED);
+	engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
+	engine_stage_advance(t);
+}
+
+/* What the stage can still bring to its gate. */
+static struct gate_feed feed_of(const struct engine_stage *s)
+{
+	const struct figures_sums *f = &s->sums;
+
+	return (struct gate_feed){
+		.open = f->steps[STEP_QUEUED] + engine_stage_in_flight(s),
+		.silent = f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
+			f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -
+			s->tally.failures,
+	};
+}
+
+static void judge(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+	struct gate_feed feed = feed_of(s);
+	struct engine_stage *e;
+
+	if ((s->state != STAGE_RUNNING && s->state != STAGE_SOAKING) ||
+		(s->jobs & (ENGINE_OPEN | ENGINE_RETRY)) != 0)
+		return;
+	e = engine_turn_edit_stage(t, i);
+	e->decision = gate_judge(&t->rules->gate, &s->tally, &feed, e->text);
+	switch (e->decision) {
+	case GATE_HOLDS:
+		hold(t, i);
+		break;
+	case GATE_OPEN:
+		if (e->state == STAGE_SOAKING)
+			engine_turn_move_stage(t, i, STAGE_RUNNING);
+		break;
+	case GATE_FAILED:
+		engine_turn_move_stage(t, i, STAGE_FAILED);
+		engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
+		fail(t, i);
+		break;
+	case GATE_INCONCLUSIVE:
+	default:
+		engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
+		engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
+		doubt(t, i);
+	}
+}
+
+/* ---- facts */
+
+static void counted(struct engine_turn *t)
+{
+	size_t i = engine_turn_index(t, t->view->stage);
+
+	switch (engine_turn_rollout(t)->state) {
+	case ROLLOUT_RUNNING:
+		judge(t, i);
+		break;
+	case ROLLOUT_STOPPING:
+		settle_stop(t);
+		break;
+	case ROLLOUT_ROLLING_BACK:
+		settle_back(t, i);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The rows of a stage are complete: its devices may ask. */
+static void opened(struct engine_turn *t, size_t i)
+{
+	const struct engine_rollout *r = engine_turn_rollout(t);
+
+	engine_turn_begin_job(t, i, ENGINE_ATTEND);
+	if (r->state == ROLLOUT_STARTING)
+		engine_turn_move(t, ROLLOUT_RUNNING);
+	else if (r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_STARTING)
+		engine_turn_edit(t)->resume_to = ROLLOUT_RUNNING;
+}
+
+static void job_done(struct engine_turn *t)
+{
+	size_t i = engine_turn_index(t, t->view->stage);
+
+	if ((t->view->stage->jobs & t->fact->job) == 0)
+		return; /* it was dropped while its last slice ran */
+	engine_turn_edit_stage(t, i)->jobs &= ~(unsigned)t->fact->job;
+	switch (t->fact->job) {
+	case ENGINE_OPEN:
+		opened(t, i);
+		break;
+	case ENGINE_BACK:
+		engine_turn_edit_stage(t, i)->reach_at = t->clock + t->rules->back_reach_ms;
+		engine_turn_begin_job(t, i, ENGINE_ATTEND);
+		break;
+	case ENGINE_RETRY:
+		engine_turn_begin_job(t, i, ENGINE_ATTEND);
+		break;
+	default:
+		break;
+	}
+	counted(t);
+}
+
+static void due(struct engine_turn *t)
+{
+	const struct engine_stage *s = t->view->stage;
+	size_t i = engine_turn_index(t, s);
+
+	if (t->view->rollout->state == ROLLOUT_PAUSED)
+		return;
+	if (s->reach_at != 0 && t->clock >= s->reach_at) {
+		engine_turn_edit_stage(t, i)->reach_at = 0;
+		if (engine_stage_opened(s))
+			engine_turn_begin_job(t, i, ENGINE_REACH);
+	}
+	if (s->soak_until != 0 && t->clock >= s->soak_until)
+		counted(t);
+}
+
+void engine_stage_fact(struct engine_turn *t)
+{
+	switch (t->fact->kind) {
+	case FACT_JOB_DONE:
+		job_done(t);
+		break;
+	case FACT_STAGE_DUE:
+		due(t);
+		break;
+	default:
+		counted(t);
+	}
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the engine: one turn, that is, one call of engine_step. Included by engine*.c only. */
+#ifndef ROLLOUT_ENGINE_TURN_H
+#define ROLLOUT_ENGINE_TURN_H
+
+#include "server/rollout/engine.h"
+
+struct engine_turn {
+	const struct engine_view *view;
+	const struct engine_rules *rules;
+	const struct engine_fact *fact;
+	struct engine_out *out;
+	int64_t clock; /* the rollout's, when the turn began */
+};
+
+/* How many stages the view has; and the index of one. */
+size_t engine_turn_stages(const struct engine_turn *t);
+size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage);
+
+/* The rows as they are now in this turn: changed ones, or those of the view. Borrowed. */
+const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t);
+const struct engine_stage *engine_turn_stage(const struct engine_turn *t, size_t i);
+
+/* The same to write on: counts as changed from now on. For STEP facts the only stage has index 0. */
+struct engine_rollout *engine_turn_edit(struct engine_turn *t);
+struct engine_stage *engine_turn_edit_stage(struct engine_turn *t, size_t i);
+struct engine_step *engine_turn_edit_step(struct engine_turn *t);
+
+/* Note a broken invariant; the first one counts. Static text. */
+void engine_turn_broken(struct engine_turn *t, const char *what);
+void engine_turn_event(struct engine_turn *t, enum engine_event_kind kind, int stage);
+/* Set `said` of the answer. */
+void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt, ...)
+	FL_PRINTF(3, 4);
+
+/* The only places that move a state; each checks its edge. */
+void engine_turn_move(struct engine_turn *t, enum rollout_state to);
+void engine_turn_move_stage(struct engine_turn *t, size_t i, enum stage_state to);
+void engine_turn_move_step(struct engine_turn *t, enum engine_way way, enum step_state to);
+/* Move to paused and stop the clock; printf reason. */
+void engine_turn_pause(struct engine_turn *t, enum engine_pause pause, const char *reason);
+/* Out of paused to `to`: the clock runs again. */
+void engine_turn_unpause(struct engine_turn *t, enum rollout_state to);
+/* Begin (again) a job of a stage; end it or drop it. */
+void engine_turn_begin_job(struct engine_turn *t, size_t i, enum engine_job job);
+
+/* ---- engine_stage.c: what stages do, also as part of a verb */
+
+/* Open every pending stage whose needs have succeeded; complete the rollout if all have. */
+void engine_stage_advance(struct engine_turn *t);
+/* Begin to take back the uppermost opened stage of each wave in scope; end the rollback if none is
+ * left. */
+void engine_stage_take_back(struct engine_turn *t);
+/* No further device: pending stages are skipped, open ones end, who waits is canceled. */
+void engine_stage_shut(struct engine_turn *t, bool cancel_in_flight);
+/* Whether it has rows. */
+bool engine_stage_opened(const struct engine_stage *s);
+/* Steps between delivery and end. */
+int64_t engine_stage_in_flight(const struct engine_stage *s);
+
+/* Facts, by subject. */
+void engine_rollout_fact(struct engine_turn *t);
+void engine_stage_fact(struct engine_turn *t);
+void engine_device_fact(struct engine_turn *t);
+
+/* ---- engine_rollout.c: what a failed gate does as well */
+void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason);
+void engine_rollout_back(struct engine_turn *t, int wave, const char *reason);
+
+#endif
