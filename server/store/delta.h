@@ -40,7 +40,7 @@ enum fl_code delta_find(struct store *s, int64_t from, int64_t to, const char *c
 /* Add `uses` to a delta and set used_at to now; one that is gone is fine. Write lane. */
 enum fl_code delta_used(
 	struct store *s, int64_t id, int64_t uses, struct fl_err *err) FL_MUST_CHECK;
-/* Delete the row; *unwanted: no artifact and no other delta has its bytes. Write lane. */
+/* Delete the row; *unwanted: no artifact and no other delta has its bytes. FL_NOT_FOUND. Write lane. */
 enum fl_code delta_delete(
 	struct store *s, int64_t id, bool *unwanted, struct fl_err *err) FL_MUST_CHECK;
 /* Up to `max` ready ones, least recently used first; *n gets how many. */
@@ -56,7 +56,8 @@ struct delta_summary {
 	int64_t uses;
 	int64_t saved; /* full sizes minus delta sizes, over all uses */
 };
-enum fl_code delta_summary(
+/* Sums over all deltas. */
+enum fl_code delta_summarise(
 	struct store *s, struct delta_summary *out, struct fl_err *err) FL_MUST_CHECK;
 
 /* Whether an artifact or a ready delta has these bytes. */
