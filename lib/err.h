@@ -39,7 +39,8 @@ enum fl_code fl_fail(struct fl_err *err, enum fl_code code, const char *fmt, ...
 /* Like fl_fail with the text of `errnum` appended; chooses FL_FULL, FL_NOMEM or FL_IO from it. */
 enum fl_code fl_fail_errno(struct fl_err *err, int errnum, const char *fmt, ...) FL_PRINTF(3, 4);
 
-/* Put "prefix: " before the sentence of `err` (may be NULL) and return its code. */
+/* Put "prefix: " before the sentence of `err` and return its code. With err NULL nobody knows the
+ * code any more (FL_INTERNAL): a caller that may be given NULL returns its own. */
 enum fl_code fl_wrap(struct fl_err *err, const char *fmt, ...) FL_PRINTF(2, 3);
 
 /* The row of tbl/errors.h. Static strings; `code` may be anything, unknown ones are INTERNAL. */

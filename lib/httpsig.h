@@ -46,11 +46,13 @@ enum fl_code fl_httpsig_base(struct fl_buf *out, const struct fl_httpsig *s,
  * caller's. */
 enum fl_code fl_httpsig_verify(const struct fl_httpsig *s, const uint8_t key[FL_PUBLIC_LEN],
 	fl_httpsig_value_fn value, void *ctx, struct fl_err *err) FL_MUST_CHECK;
-/* Sign: `s` says label, components, created, keyid, nonce (label "" means "sig1"; created -1, empty
- * texts: left out; alg is always "ed25519"). Appends the two header values. */
+/* Sign: `s` says label, components, created, keyid, nonce (label "" means "sig1"; created and expires
+ * -1, empty texts: left out; alg becomes "ed25519") and gets params and signature. FL_INVALID. */
 enum fl_code fl_httpsig_sign(struct fl_httpsig *s, const struct fl_sign_key *key,
-	fl_httpsig_value_fn value, void *ctx, struct fl_buf *signature_input,
-	struct fl_buf *signature, struct fl_err *err) FL_MUST_CHECK;
+	fl_httpsig_value_fn value, void *ctx, struct fl_err *err) FL_MUST_CHECK;
+/* Append the values of the headers Signature-Input and Signature of a signed `s`. */
+void fl_httpsig_write(
+	const struct fl_httpsig *s, struct fl_buf *signature_input, struct fl_buf *signature);
 
 /* Append "sha-256=:…:", the value of Content-Digest or Repr-Digest for `bytes`. */
 void fl_content_digest(struct fl_buf *out, struct fl_bytes bytes);
