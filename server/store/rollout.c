@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/store/rollout.h"
+
+#include "server/store/copy.h"
+#include "server/store/db.h"
+#include "server/store/rollout_row.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS                                                                                    \
+	ROLLOUT_ROW_COLUMNS                                                                        \
+	", r.name, r.release_id, (SELECT name FROM release WHERE id = r.release_id), r.selector, " \
+	"r.strategy, r.auto_start, r.created_at, r.created_by, p.digest, "                         \
+	"(SELECT count(DISTINCT layer) FROM stage WHERE rollout_id = r.id), "                      \
+	"(SELECT count(DISTINCT wave) FROM stage WHERE rollout_id = r.id), "                       \
+	"(SELECT total(assigned) FROM stage WHERE rollout_id = r.id AND layer = 0) "               \
+	"FROM rollout r LEFT JOIN plan p ON p.rollout_id = r.id "
+
+DB_SQL(rollout_select_name, "SELECT " COLUMNS "WHERE r.name = $1");
+DB_SQL(rollout_select_id, "SELECT " COLUMNS "WHERE r.id = $1");
+DB_SQL(rollout_select_all, "SELECT " COLUMNS "WHERE r.id < $1 ORDER BY r.id DESC LIMIT $2");
+DB_SQL(rollout_select_engine, "SELECT " ROLLOUT_ROW_COLUMNS " FROM rollout r WHERE r.id = $1");
+DB_SQL(rollout_select_active,
+	"SELECT id FROM rollout WHERE state IN "
+	"('starting', 'running', 'paused', 'stopping', 'rolling_back') "
+	"UNION SELECT rollout_id FROM stage WHERE due_at IS NOT NULL ORDER BY 1 LIMIT $1");
+DB_SQL(rollout_select_plan, "SELECT content FROM plan WHERE rollout_id = $1");
+DB_SQL(rollout_insert,
+	"INSERT INTO rollout (name, release_id, selector, strategy, state, auto_start, created_at, "
+	"created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+DB_SQL(rollout_update,
+	"UPDATE rollout SET state = $1, resume_to = $2, pause = $3, reason = $4, back_wave = $5, "
+	"started_at = $6, ended_at = $7, paused_at = $8, stood_ms = $9, clock_floor = $10 "
+	"WHERE id = $11");
+
+void rollout_fini(struct rollout *r)
+{
+	free(r->owned);
+	*r = (struct rollout){ 0 };
+}
+
+static enum fl_code read_row(const struct db_rows *rows, struct rollout *r, struct fl_err *err)
+{
+	int c = ROLLOUT_ROW_N;
+	struct fl_bytes digest = db_bytes(rows, c + 8);
+
+	*r = (struct rollout){
+		.name = db_text(rows, c),
+		.release_id = db_int(rows, c + 1),
+		.release = db_text(rows, c + 2),
+		.selector = db_text(rows, c + 3),
+		.strategy = db_text(rows, c + 4),
+		.auto_start = db_int(rows, c + 5) != 0,
+		.created_at = db_int(rows, c + 6),
+		.created_by = db_text(rows, c + 7),
+		.planned = digest.n == sizeof(r->plan_digest),
+		.layers = db_int(rows, c + 9),
+		.waves = db_int(rows, c + 10),
+		.assigned = (int64_t)db_real(rows, c + 11),
+	};
+	if (r->planned)
+		memcpy(r->plan_digest, digest.p, digest.n);
+	return rollout_row_engine(rows, 0, &r->engine, err);
+}
+
+/* The one row of `rows`, with its texts taken over. */
+static enum fl_code keep_row(const struct db_rows *rows, struct rollout *out, struct fl_err *err)
+{
+	struct rollout r;
+	enum fl_code code = read_row(rows, &r, err);
+	const char **slots[] = { &r.name, &r.release, &r.selector, &r.strategy, &r.created_by };
+
+	if (code == FL_OK)
+		code = copy_texts(&r.owned, slots, FL_COUNT(slots), err);
+	if (code == FL_OK)
+		*out = r;
+	return code;
+}
+
+enum fl_code rollout_get(
+	struct store *store, const char *name, struct rollout *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, rollout_select_name, DB_ARGS(DB_T(name)), &rows, err);
+
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_NOT_FOUND, "there is no rollout \"%s\"", name);
+	return code == FL_OK ? keep_row(&rows, out, err) : code;
+}
+
+enum fl_code rollout_by_id(struct store *store, int64_t id, struct rollout *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, rollout_select_id, DB_ARGS(DB_I(id)), &rows, err);
+
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_NOT_FOUND, "there is no rollout number %" PRId64, id);
+	return code == FL_OK ? keep_row(&rows, out, err) : code;
+}
+
+enum fl_code rollout_each(struct store *store, int64_t before, int64_t limit, rollout_fn fn,
+	void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, rollout_select_all,
+		DB_ARGS(DB_I(before == 0 ? INT64_MAX : before), DB_I(limit)), &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct rollout r;
+
+		code = read_row(&rows, &r, err);
+		if (code == FL_OK)
+			code = fn(context, &r, err);
+	}
+	return code;
+}
+
+enum fl_code rollout_engine(
+	struct store *store, int64_t id, struct engine_rollout *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, rollout_select_engine, DB_ARGS(DB_I(id)), &rows, err);
+
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_NOT_FOUND, "there is no rollout number %" PRId64, id);
+	return code == FL_OK ? rollout_row_engine(&rows, 0, out, err) : code;
+}
+
+enum fl_code rollout_active(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code =
+		db_query(store->db, rollout_select_active, DB_ARGS(DB_I(max)), &rows, err);
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		ids[(*n)++] = db_int(&rows, 0);
+	return code;
+}
+
+enum fl_code rollout_plan_text(
+	struct store *store, int64_t id, struct fl_buf *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, rollout_select_plan, DB_ARGS(DB_I(id)), &rows, err);
+
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_NOT_FOUND, "the rollout has no plan yet");
+	if (code != FL_OK)
+		return code;
+	fl_buf_str(out, db_text(&rows, 0));
+	return fl_buf_check(out, err);
+}
+
+enum fl_code rollout_add(
+	struct store *store, const struct rollout *r, int64_t *id, struct fl_err *err)
+{
+	enum fl_code code;
+
+	FL_BUG_IF(!store->write);
+	code = db_insert(store->db, rollout_insert,
+		DB_ARGS(DB_T(r->name), DB_I(r->release_id), DB_T(r->selector), DB_T(r->strategy),
+			DB_T(rollout_state_text(r->engine.state)), DB_I(r->auto_start),
+			DB_I(store->now_ms), DB_T(r->created_by)),
+		id, err);
+	if (code == FL_CONFLICT)
+		return fl_fail(err, FL_CONFLICT, "there is a rollout \"%s\" already", r->name);
+	return code;
+}
+
+enum fl_code rollout_put(struct store *store, const struct engine_rollout *r, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, rollout_update,
+		DB_ARGS(DB_T(rollout_state_text(r->state)), DB_T(rollout_state_text(r->resume_to)),
+			DB_I(r->pause), DB_T(r->reason), DB_I(r->back_wave), DB_I(r->started_at),
+			DB_I(r->ended_at), DB_I(r->paused_at), DB_I(r->stood_ms),
+			DB_I(r->clock_floor), DB_I(r->id)),
+		err);
+}

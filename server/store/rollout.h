@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows of rollouts. What the engine changes is struct engine_rollout; the rest is written once. */
+#ifndef STORE_ROLLOUT_H
+#define STORE_ROLLOUT_H
+
+#include "server/rollout/engine.h"
+#include "server/store/store.h"
+
+#include "lib/buf.h"
+
+struct rollout {
+	struct engine_rollout engine;
+	const char *name;
+	int64_t release_id;
+	const char *release;  /* name */
+	const char *selector; /* RSQL; "" is every device */
+	const char *strategy; /* JSON */
+	bool auto_start;
+	int64_t created_at;
+	const char *created_by;
+	/* of its plan; zero and NULL without one */
+	bool planned;
+	uint8_t plan_digest[32];
+	int64_t layers, waves; /* of its stages */
+	int64_t assigned;      /* devices of all waves */
+	void *owned;           /* see copy.h */
+};
+
+/* Called per row; the texts end with the call. Another code than FL_OK ends the loop. */
+typedef enum fl_code (*rollout_fn)(void *context, const struct rollout *r, struct fl_err *err);
+
+/* Free what rollout_get or rollout_by_id filled. Safe twice and on zeroed memory. */
+void rollout_fini(struct rollout *r);
+/* One rollout by name; FL_NOT_FOUND with a sentence. rollout_fini it. */
+enum fl_code rollout_get(struct store *store, const char *name, struct rollout *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The same by number. */
+enum fl_code rollout_by_id(
+	struct store *store, int64_t id, struct rollout *out, struct fl_err *err) FL_MUST_CHECK;
+/* Up to `limit` rollouts with numbers below `before` (0: the newest), newest first. */
+enum fl_code rollout_each(struct store *store, int64_t before, int64_t limit, rollout_fn fn,
+	void *context, struct fl_err *err) FL_MUST_CHECK;
+
+/* What the engine sees of a rollout. FL_NOT_FOUND with a sentence. */
+enum fl_code rollout_engine(struct store *store, int64_t id, struct engine_rollout *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The numbers of rollouts that are under way or have a deadline, ascending; at most `max` into `ids`. */
+enum fl_code rollout_active(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+/* Append the JSON of its plan. FL_NOT_FOUND with a sentence when it has none. */
+enum fl_code rollout_plan_text(
+	struct store *store, int64_t id, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+
+/* Insert: name, release_id, selector, strategy, auto_start, created_by, engine.state. FL_CONFLICT if
+ * the name is taken. Write lane, as is what follows. */
+enum fl_code rollout_add(struct store *store, const struct rollout *r, int64_t *id,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Write what the engine changed. */
+enum fl_code rollout_put(
+	struct store *store, const struct engine_rollout *r, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

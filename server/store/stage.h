@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rows of stages: one cell (layer, wave) with its kept sums. */
+#ifndef STORE_STAGE_H
+#define STORE_STAGE_H
+
+#include "server/rollout/engine.h"
+#include "server/store/store.h"
+
+/* All stages of a rollout, ordered by wave, then layer. Zeroed: none. */
+struct stage_list {
+	struct engine_stage *stages; /* owned */
+	int64_t *assigned;           /* owned; devices of the stage's wave */
+	size_t n;
+};
+
+/* Free. Safe twice. */
+void stage_list_fini(struct stage_list *l);
+/* Load them. */
+enum fl_code stage_list(struct store *store, int64_t rollout_id, struct stage_list *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Which rollout a stage belongs to, and where it is. FL_NOT_FOUND (err untouched). */
+enum fl_code stage_place(struct store *store, int64_t stage_id, int64_t *rollout_id, int *layer,
+	int *wave, struct fl_err *err) FL_MUST_CHECK;
+/* Stages that have something due at the store's time, the longest overdue first; at most `max`. */
+enum fl_code stage_due(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+
+/* Insert a pending stage. Write lane, as is what follows. */
+enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct engine_stage *s,
+	int64_t assigned, struct fl_err *err) FL_MUST_CHECK;
+/* Write what the engine changed. due_at (wall clock, 0: nothing) is when it has something due; an
+ * earlier one that is stored stays. */
+enum fl_code stage_put(struct store *store, const struct engine_stage *s, int64_t due_at,
+	struct fl_err *err) FL_MUST_CHECK;
+/* A delivery: only the last place and the deadline that comes with it. */
+enum fl_code stage_put_delivered(struct store *store, const struct engine_stage *s, int64_t due_at,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Set when it has something due, wall clock; 0: nothing. */
+enum fl_code stage_put_due(
+	struct store *store, int64_t stage_id, int64_t due_at, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

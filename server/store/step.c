@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/store/step.h"
+
+#include "server/store/db.h"
+#include "server/store/rollout_row.h"
+
+/* Numbers of enum step_state in SQL: everything before confirmed has not ended; unreached ones are
+ * offered when the device comes back. */
+#define CONFIRMED "9"
+#define UNREACHED "12"
+_Static_assert(STEP_CONFIRMED == 9 && STEP_UNREACHED == 12, "the numbers in the statements below");
+#define OPEN(s) "(" s ".state < " CONFIRMED " OR " s ".state = " UNREACHED ")"
+
+DB_SQL(step_select_view,
+	"SELECT " ROLLOUT_ROW_COLUMNS ", " STAGE_ROW_COLUMNS ", " STEP_ROW_COLUMNS
+	" FROM step s JOIN stage g ON g.id = s.stage_id JOIN rollout r ON r.id = g.rollout_id "
+	"WHERE s.stage_id = $1 AND s.device_no = $2");
+DB_SQL(step_select,
+	"SELECT " STEP_ROW_COLUMNS " FROM step s WHERE s.stage_id = $1 AND s.device_no = $2");
+DB_SQL(step_select_open,
+	"SELECT s.stage_id, g.rollout_id, s.manifest, g.layer, g.wave, s.state, s.back FROM step s "
+	"JOIN stage g ON g.id = s.stage_id WHERE s.device_no = $1 AND " OPEN(
+		"s") " ORDER BY "
+		     "s.back DESC, g.rollout_id, CASE s.back WHEN 1 THEN -g.layer ELSE g.layer END "
+                     "LIMIT $2");
+DB_SQL(step_select_upper,
+	"SELECT " STEP_ROW_COLUMNS " FROM stage g JOIN step s ON s.stage_id = g.id AND "
+	"s.device_no = $1 WHERE g.rollout_id = $2 AND g.wave = $3 AND g.layer > $4 LIMIT $5");
+DB_SQL(step_select_lower,
+	"SELECT " STEP_ROW_COLUMNS " FROM stage g JOIN step s ON s.stage_id = g.id AND "
+	"s.device_no = $1 WHERE g.rollout_id = $2 AND g.wave = $3 AND g.layer < $4 LIMIT $5");
+DB_SQL(step_select_behind,
+	"SELECT " STEP_ROW_COLUMNS " FROM device d JOIN stage g ON g.rollout_id = $1 AND "
+	"g.wave = $2 AND g.layer > $3 JOIN step s ON s.stage_id = g.id AND s.device_no = d.no "
+	"WHERE d.gateway_no = $4 AND s.back = 1 AND s.state <> 18 LIMIT $5");
+_Static_assert(STEP_ROLLED_BACK == 18, "the number in step_select_behind");
+DB_SQL(step_select_slice,
+	"SELECT " STEP_ROW_COLUMNS " FROM step s WHERE s.stage_id = $1 AND s.device_no > $2 "
+	"ORDER BY s.device_no LIMIT $3");
+DB_SQL(step_select_due,
+	"SELECT " STEP_ROW_COLUMNS " FROM step s WHERE s.stage_id = $1 AND s.deadline IS NOT NULL "
+	"AND s.deadline <= $2 ORDER BY s.deadline LIMIT $3");
+DB_SQL(step_select_next_due,
+	"SELECT min(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
+DB_SQL(step_select_outcomes,
+	"SELECT delivered, state, cause FROM step WHERE stage_id = $1 AND delivered IS NOT NULL "
+        "AND "
+	"delivered > $2 ORDER BY delivered");
+DB_SQL(step_select_candidates,
+	"SELECT a.device_no, a.class, d.retired_at, EXISTS (SELECT 1 FROM step s WHERE "
+	"s.device_no = a.device_no AND " OPEN(
+		"s") ") FROM assignment a "
+		     "JOIN device d ON d.no = a.device_no WHERE a.rollout_id = $1 AND a.wave = $2 "
+                     "AND "
+		     "a.device_no > $3 ORDER BY a.device_no LIMIT $4");
+DB_SQL(step_select_waiting,
+	"SELECT s.device_no FROM stage g JOIN rollout r ON r.id = g.rollout_id JOIN step s ON "
+	"s.stage_id = g.id WHERE g.state NOT IN ('pending', 'skipped') AND " OPEN("s"));
+DB_SQL(step_select_lines,
+	"SELECT " STEP_ROW_COLUMNS ", g.layer, g.wave, d.id, (SELECT p.detail FROM report p WHERE "
+	"p.device_no = s.device_no AND p.stage_id = s.stage_id ORDER BY p.id DESC LIMIT 1) "
+	"FROM stage g JOIN step s ON s.stage_id = g.id JOIN device d ON d.no = s.device_no "
+	"WHERE g.rollout_id = $1 AND ($2 < 0 OR g.layer = $2) AND ($3 < 0 OR g.wave = $3) AND "
+	"($4 < 0 OR s.state = $4) AND (g.id, s.device_no) > ($5, $6) "
+	"ORDER BY g.id, s.device_no LIMIT $7");
+DB_SQL(step_insert,
+	"INSERT INTO step (stage_id, device_no, class, state, back, flags, outcome, cause, "
+        "attempt, "
+	"delivered, delivered_at, deadline, manifest, changed_at, took_ms, sent, saved) VALUES "
+	"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
+	"ON CONFLICT DO NOTHING");
+DB_SQL(step_update,
+	"UPDATE step SET state = $1, back = $2, flags = $3, outcome = $4, cause = $5, attempt = "
+        "$6, "
+	"delivered = $7, delivered_at = $8, deadline = $9, manifest = $10, changed_at = $11, "
+	"took_ms = $12, sent = $13, saved = $14 WHERE stage_id = $15 AND device_no = $16");
+
+static struct db_arg number_or_null(int64_t v)
+{
+	return v == 0 ? DB_NULL : DB_I(v);
+}
+
+enum fl_code step_view(struct store *store, int64_t stage_id, int64_t device_no,
+	struct step_view *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(
+		store->db, step_select_view, DB_ARGS(DB_I(stage_id), DB_I(device_no)), &rows, err);
+
+	if (code == FL_OK)
+		code = rollout_row_engine(&rows, 0, &out->rollout, err);
+	if (code == FL_OK)
+		code = rollout_row_stage(&rows, ROLLOUT_ROW_N, &out->stage, err);
+	if (code == FL_OK)
+		code = rollout_row_step(&rows, ROLLOUT_ROW_N + STAGE_ROW_N, &out->step, err);
+	return code;
+}
+
+enum fl_code step_get(struct store *store, int64_t stage_id, int64_t device_no,
+	struct engine_step *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(
+		store->db, step_select, DB_ARGS(DB_I(stage_id), DB_I(device_no)), &rows, err);
+
+	return code == FL_OK ? rollout_row_step(&rows, 0, out, err) : code;
+}
+
+enum fl_code step_open(struct store *store, int64_t device_no, struct step_place *out, size_t max,
+	size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(
+		store->db, step_select_open, DB_ARGS(DB_I(device_no), DB_I(max)), &rows, err);
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		out[(*n)++] = (struct step_place){
+			.stage_id = db_int(&rows, 0),
+			.rollout_id = db_int(&rows, 1),
+			.manifest = db_int(&rows, 2),
+			.layer = (int)db_int(&rows, 3),
+			.wave = (int)db_int(&rows, 4),
+			.state = (enum step_state)db_int(&rows, 5),
+			.back = db_int(&rows, 6) != 0,
+		};
+	return code;
+}
+
+/* Read the rows of a query that gives the columns of a step. */
+static enum fl_code read_steps(
+	struct db_rows *rows, struct engine_step *out, size_t *n, struct fl_err *err)
+{
+	bool more = false;
+	enum fl_code code = FL_OK;
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(rows, &more, err)) == FL_OK && more)
+		code = rollout_row_step(rows, 0, &out[(*n)++], err);
+	return code;
+}
+
+enum fl_code step_beside(struct store *store, const struct step_side *side, struct engine_step *out,
+	size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(store->db, side->upper ? step_select_upper : step_select_lower,
+		DB_ARGS(DB_I(side->device_no), DB_I(side->rollout_id), DB_I(side->wave),
+			DB_I(side->layer), DB_I(max)),
+		&rows, err);
+
+	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+enum fl_code step_behind(struct store *store, const struct step_side *side, struct engine_step *out,
+	size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(store->db, step_select_behind,
+		DB_ARGS(DB_I(side->rollout_id), DB_I(side->wave), DB_I(side->layer),
+			DB_I(side->device_no), DB_I(max)),
+		&rows, err);
+
+	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+enum fl_code step_slice(struct store *store, int64_t stage_id, int64_t after,
+	struct engine_step *out, size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(store->db, step_select_slice,
+		DB_ARGS(DB_I(stage_id), DB_I(after), DB_I(max)), &rows, err);
+
+	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+enum fl_code step_due(struct store *store, int64_t stage_id, int64_t clock, struct engine_step *out,
+	size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(store->db, step_select_due,
+		DB_ARGS(DB_I(stage_id), DB_I(clock), DB_I(max)), &rows, err);
+
+	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+enum fl_code step_next_due(
+	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, step_select_next_due, DB_ARGS(DB_I(stage_id)), &rows, err);
+
+	if (code == FL_OK)
+		*clock = db_int(&rows, 0);
+	return code;
+}
+
+enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate_rules *rules,
+	struct gate_tally *tally, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, step_select_outcomes,
+		DB_ARGS(DB_I(stage_id), DB_I(tally->cursor)), &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		enum gate_outcome o = gate_outcome(rules, (enum step_state)db_int(&rows, 1),
+			(enum step_cause)db_int(&rows, 2));
+
+		if (!gate_take(tally, db_int(&rows, 0), o))
+			break;
+	}
+	return code;
+}
+
+enum fl_code step_candidates(struct store *store, int64_t rollout_id, int wave, int64_t after,
+	struct step_candidate *out, size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, step_select_candidates,
+		DB_ARGS(DB_I(rollout_id), DB_I(wave), DB_I(after), DB_I(max)), &rows, err);
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		out[(*n)++] = (struct step_candidate){
+			.device_no = db_int(&rows, 0),
+			.class = (int)db_int(&rows, 1),
+			.retired = !db_is_null(&rows, 2),
+			.busy = db_int(&rows, 3) != 0,
+		};
+	return code;
+}
+
+enum fl_code step_waiting(struct store *store, step_device_fn fn, void *arg, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, step_select_waiting, DB_NO_ARGS, &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		fn(arg, db_int(&rows, 0));
+	return code;
+}
+
+enum fl_code step_lines(struct store *store, const struct step_filter *f, step_line_fn fn,
+	void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, step_select_lines,
+		DB_ARGS(DB_I(f->rollout_id), DB_I(f->layer), DB_I(f->wave), DB_I(f->state),
+			DB_I(f->after_stage), DB_I(f->after_device), DB_I(f->limit)),
+		&rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		const char *detail = db_text(&rows, STEP_ROW_N + 3);
+		struct step_line l = {
+			.layer = (int)db_int(&rows, STEP_ROW_N),
+			.wave = (int)db_int(&rows, STEP_ROW_N + 1),
+			.device = db_text(&rows, STEP_ROW_N + 2),
+			.detail = detail == NULL ? "" : detail,
+		};
+
+		code = rollout_row_step(&rows, 0, &l.step, err);
+		if (code == FL_OK)
+			code = fn(context, &l, err);
+	}
+	return code;
+}
+
+enum fl_code step_add(
+	struct store *store, const struct engine_step *s, bool *added, struct fl_err *err)
+{
+	enum fl_code code;
+
+	FL_BUG_IF(!store->write);
+	code = db_exec(store->db, step_insert,
+		DB_ARGS(DB_I(s->stage_id), DB_I(s->device_no), DB_I(s->class), DB_I(s->state),
+			DB_I(s->back), DB_I(s->flags), DB_I(s->outcome), DB_I(s->cause),
+			DB_I(s->attempt), number_or_null(s->delivered), DB_I(s->delivered_at),
+			number_or_null(s->deadline), DB_I(s->manifest), DB_I(s->changed_at),
+			DB_I(s->took_ms), DB_I(s->sent), DB_I(s->saved)),
+		err);
+	*added = code == FL_OK && db_changes(store->db) > 0;
+	return code;
+}
+
+enum fl_code step_put(struct store *store, const struct engine_step *s, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, step_update,
+		DB_ARGS(DB_I(s->state), DB_I(s->back), DB_I(s->flags), DB_I(s->outcome),
+			DB_I(s->cause), DB_I(s->attempt), number_or_null(s->delivered),
+			DB_I(s->delivered_at), number_or_null(s->deadline), DB_I(s->manifest),
+			DB_I(s->changed_at), DB_I(s->took_ms), DB_I(s->sent), DB_I(s->saved),
+			DB_I(s->stage_id), DB_I(s->device_no)),
+		err);
+}
