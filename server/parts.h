@@ -15,11 +15,12 @@
 
 struct server;
 
-#define PART(name)                                                                                 \
-	enum fl_code name##_up(struct server *s, struct fl_err *err) FL_MUST_CHECK;                \
+#define PART(name)                                                                  \
+	enum fl_code name##_up(struct server *s, struct fl_err *err) FL_MUST_CHECK; \
 	void name##_down(struct server *s)
 
 PART(database); /* store/batch.c: opens, migrates, prepares */
+PART(identity); /* identity.c: uuid, tenant; makes them at the first start */
 PART(trust);    /* trust.c: keys; makes them at the first start */
 PART(tokens);   /* tokens.c: loads the tokens; the first start makes the admin's (tokens_first) */
 PART(blobs);    /* blobs.c: folders, removes unfinished temporary files */

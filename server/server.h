@@ -10,13 +10,14 @@
 
 struct server {
 	const struct settings *_Atomic settings; /* swapped on SIGHUP; read once per use */
-	struct metrics *metrics;         /* metrics.h */
-	struct database *database;       /* store/batch.h: migrations, the writer, readers */
-	struct lanes *lanes;             /* http/lanes.h */
-	struct trust *trust;             /* trust.h: keys of the server */
-	struct tokens *tokens;           /* tokens.h: bearer tokens in memory */
-	struct blobs *blobs;             /* blobs.h: content-addressed files */
-	struct fleet *fleet; /* fleet.h: devices in memory: sessions, attention, last seen */
+	struct metrics *metrics;                 /* metrics.h */
+	struct database *database; /* store/batch.h: migrations, the writer, readers */
+	struct identity *identity; /* identity.h: uuid, times of creation and start */
+	struct lanes *lanes;       /* http/lanes.h */
+	struct trust *trust;       /* trust.h: keys of the server */
+	struct tokens *tokens;     /* tokens.h: bearer tokens in memory */
+	struct blobs *blobs;       /* blobs.h: content-addressed files */
+	struct fleet *fleet;       /* fleet.h: devices in memory: sessions, attention, last seen */
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct http *http;            /* http/http.h: loops, connections */
