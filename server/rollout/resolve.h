@@ -56,7 +56,7 @@ enum resolve_outcome {
 struct resolve_hop {
 	uint32_t place, module;
 	uint32_t from, to; /* UNIVERSE_NONE: absent */
-	uint32_t unit;	   /* hops of equal unit switch together; numbered in a valid order */
+	uint32_t unit;     /* hops of equal unit switch together; numbered in a valid order */
 };
 
 /* a must have ended before b begins: both are indices into hops. */
@@ -71,8 +71,8 @@ struct resolve_result {
 	struct resolve_order *orders;
 	uint32_t n_orders;
 	uint32_t place; /* not OK: the place that it failed for */
-	char *reason;	/* not OK: a sentence; equal for equal causes, names no device */
-	char **chain;	/* not OK: how it came to that, a sentence each */
+	char *reason;   /* not OK: a sentence; equal for equal causes, names no device */
+	char **chain;   /* not OK: how it came to that, a sentence each */
 	uint32_t n_chain;
 	struct fl_arena arena;
 };
@@ -84,7 +84,7 @@ enum fl_code resolve(const struct resolve_problem *p, struct resolve_result *out
 	struct fl_err *err) FL_MUST_CHECK;
 void resolve_fini(struct resolve_result *r);
 
-#define RESOLVE_WORK_MAX 200000
+#define RESOLVE_WORK_MAX 20000
 
 /* The artifact of `version` for a device with this signature: that of the first variant that matches.
  * *matches says if one does and the version's needs are met; the artifact may still be

@@ -15,7 +15,7 @@
 #include "lib/arena.h"
 #include "lib/semver.h"
 
-#define UNIVERSE_NONE	UINT32_MAX /* no version (absent), no artifact */
+#define UNIVERSE_NONE   UINT32_MAX /* no version (absent), no artifact */
 #define UNIVERSE_ALWAYS UINT32_MAX /* the predicate that every device meets */
 
 enum universe_tier { TIER_DEVICE, TIER_GATEWAY };
@@ -31,15 +31,15 @@ struct universe_module {
 struct universe_version {
 	const char *text;
 	struct fl_semver semver; /* of text; only if `valid` */
-	const char *blocked;	 /* why it is blocked; NULL: it is not */
+	const char *blocked;     /* why it is blocked; NULL: it is not */
 	uint32_t module;
 	uint32_t first_requirement, n_requirements; /* in universe.requirements */
-	uint32_t first_need, n_needs;		    /* in universe.needs */
-	uint32_t first_variant, n_variants;	    /* in universe.variants, in their order */
-	bool valid;				    /* the text is a semver version */
-	bool published;				    /* false: only reported by devices */
-	bool floor;				    /* must be passed through */
-	bool one_way;				    /* `downgrade: no` */
+	uint32_t first_need, n_needs;               /* in universe.needs */
+	uint32_t first_variant, n_variants;         /* in universe.variants, in their order */
+	bool valid;                                 /* the text is a semver version */
+	bool published;                             /* false: only reported by devices */
+	bool floor;                                 /* must be passed through */
+	bool one_way;                               /* `downgrade: no` */
 };
 
 struct universe_requirement {
@@ -101,9 +101,9 @@ struct universe {
 	uint32_t n_modules, n_versions, n_ranges, n_predicates, n_artifacts, n_states;
 	/* the builder's own */
 	struct fl_arena arena;
-	struct universe_array array[9];
+	struct universe_array array[10];
 	struct universe_index *names; /* interned modules, versions, ranges, predicates */
-	struct fl_err failure;
+	struct fl_err failure;        /* the first one */
 	bool sealed;
 };
 
@@ -143,8 +143,10 @@ uint32_t universe_state(struct universe *u, const uint32_t *versions, uint32_t n
 enum fl_code universe_seal(struct universe *u, struct fl_err *err) FL_MUST_CHECK;
 
 /* Whether a device whose attribute has the text `value` (NULL: it has none) meets a need with this
- * range: a semver range over versions, `>=N` and the like over numbers (also both sides: ">=64 <=512"),
- * else a word that must be the value or one of its parts (separated by commas or blanks). */
+ * range. `*`: it has any. A value of up to three numbers joined by dots, or a semver version, is
+ * compared as a version: 1.2 is 1.2.0, 128 is 128.0.0 (so that ">=64 <=512" means what it says).
+ * Otherwise the range is a word that must be the value or, in a list (joined by commas, blanks or as a
+ * JSON array), one of its parts. */
 bool predicate_meets(const char *value, const char *range);
 
 /* The version of `module` in a state, UNIVERSE_NONE if it is not installed. Sealed only. */
