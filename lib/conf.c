@@ -61,6 +61,18 @@ static enum fl_code scale(int64_t number, const char *suffix, const struct unit 
 	return FL_INVALID;
 }
 
+static enum fl_code out_of_bounds(const struct fl_conf_row *row, const char *value, struct fl_err *err)
+{
+	const char *unit = row->type == FL_CONF_SIZE ? " bytes" :
+		row->type == FL_CONF_DURATION	     ? " ms" :
+						       "";
+
+	if (row->max == 0)
+		return fl_fail(err, FL_INVALID, "%s is below %" PRId64 "%s", value, row->min, unit);
+	return fl_fail(err, FL_INVALID, "%s is outside of %" PRId64 " to %" PRId64 "%s", value, row->min,
+		row->max, unit);
+}
+
 static enum fl_code parse_number(const struct fl_conf_row *row, const char *value, int64_t *out,
 	struct fl_err *err)
 {
@@ -84,12 +96,9 @@ static enum fl_code parse_number(const struct fl_conf_row *row, const char *valu
 			row->type == FL_CONF_SIZE     ? "a size; write bytes or use KiB, MiB, GiB" :
 			row->type == FL_CONF_DURATION ? "a duration; use ms, s, min, h, d" :
 							"a whole number");
-	if ((row->min != 0 || row->max != 0) && (scaled < row->min || scaled > row->max))
-		return fl_fail(err, FL_INVALID, "%s is outside of %" PRId64 " to %" PRId64 "%s", value,
-			row->min, row->max,
-			row->type == FL_CONF_SIZE     ? " bytes" :
-			row->type == FL_CONF_DURATION ? " ms" :
-							"");
+	if ((row->max != 0 && scaled > row->max) ||
+		((row->max != 0 || row->min != 0) && scaled < row->min))
+		return out_of_bounds(row, value, err);
 	*out = scaled;
 	return FL_OK;
 }
@@ -155,7 +164,8 @@ void fl_conf_init(struct fl_conf *c, const struct fl_conf_row *rows, size_t n, v
 	FL_BUG_IF(n > ROWS_MAX);
 	*c = (struct fl_conf){ .rows = rows, .n = n, .out = out, .prefix = prefix };
 	for (size_t i = 0; i < n; i++)
-		FL_BUG_IF(set_row(c, &rows[i], rows[i].value, &err) != FL_OK);
+		if (set_row(c, &rows[i], rows[i].value, &err) != FL_OK)
+			fl_bug(__FILE__, __LINE__, err.msg);
 }
 
 void fl_conf_fini(struct fl_conf *c)

@@ -24,7 +24,7 @@ struct fl_conf_row {
 	enum fl_conf_type type;
 	size_t offset;     /* in the program's struct */
 	const char *value; /* the default, as one would write it */
-	int64_t min, max;  /* of numbers, in the base unit; 0, 0: no bounds */
+	int64_t min, max;  /* of numbers, in the base unit; 0, 0: no bounds; max 0: none above */
 	bool reload;       /* SIGHUP takes a new value */
 	bool secret;       /* shown as "(set)" or "(not set)" */
 	const char *prose; /* for the manual: what it does, when to change it */

@@ -21,7 +21,11 @@ struct fl_log_field {
 	const char *text;
 	int64_t number;
 };
-#define FL_S(key_, text_)   ((struct fl_log_field){ .key = key_, .text = (text_) ? (text_) : "" })
+static inline struct fl_log_field fl_log_text(const char *key, const char *text)
+{
+	return (struct fl_log_field){ .key = key, .text = text != NULL ? text : "" };
+}
+#define FL_S(key_, text_)   fl_log_text(key_, text_)
 #define FL_N(key_, number_) ((struct fl_log_field){ .key = key_, .number = (int64_t)(number_) })
 
 /* Lines above `level` are dropped; `json` chooses the form. Set at start and on reload. */

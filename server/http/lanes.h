@@ -53,4 +53,20 @@ enum fl_code lanes_read(struct server *s, struct read_job *job) FL_MUST_CHECK;
 typedef void (*loop_fn)(struct server *s, void *arg);
 void loop_after(struct server *s, int64_t delay_ms, loop_fn fn, void *arg);
 
+
+/* ---- for files in server/http/ only */
+
+/* How many wakes there have been, and which of them was the last for `topic` or one that shares its
+ * bucket. Any thread. */
+uint64_t lanes_wakes(const struct server *s);
+uint64_t lanes_last_wake(const struct server *s, uint64_t topic);
+size_t lanes_topic_bucket(uint64_t topic);
+/* The loops; `i` < lanes_loops. They live from lanes_up to lanes_down. */
+struct loop;
+size_t lanes_loops(const struct server *s);
+struct loop *lanes_loop(const struct server *s, size_t i);
+/* End the threads of the lanes once their queues are empty, then come back. Jobs that are pushed
+ * meanwhile are refused. Main thread, after the loops have ended. */
+void lanes_drain(struct server *s);
+
 #endif
