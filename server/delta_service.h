@@ -66,9 +66,9 @@ void delta_service_used(struct delta_service *d, int64_t id);
 /* Figures since the start; any thread. */
 struct delta_figures {
 	int64_t waiting, warming, building; /* now */
-	int64_t built, useless, failed;	    /* builds that ended */
-	int64_t refused;		    /* asked for while the queue was full */
-	int64_t evicted;		    /* derived blobs removed for space */
+	int64_t built, useless, failed;     /* builds that ended */
+	int64_t refused;                    /* asked for while the queue was full */
+	int64_t evicted;                    /* derived blobs removed for space */
 };
 struct delta_figures delta_service_figures(struct delta_service *d);
 

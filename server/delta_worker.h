@@ -20,8 +20,8 @@ struct delta_build {
 	const char *codec;
 	int level;
 	int old_fd, new_fd; /* regular files; old_fd -1 where there is none */
-	int out_fd;	    /* empty, opened for reading and writing */
-	int64_t memory;	    /* bytes of heap */
+	int out_fd;         /* empty, opened for reading and writing */
+	int64_t memory;     /* bytes of heap */
 	int64_t cpu_ms;
 	int64_t wall_ms;
 	int stop_fd; /* an eventfd or pipe: readable means kill the build; -1: none */

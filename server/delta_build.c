@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/delta_build.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/delta/codec.h"
+#include "lib/log.h"
+#include "server/blobs.h"
+#include "server/delta_tiers.h"
+#include "server/delta_worker.h"
+#include "server/metrics.h"
+#include "server/server.h"
+#include "server/store/artifact.h"
+#include "server/store/delta.h"
+#include "server/write_wait.h"
+
+/* One pair at work. */
+struct work {
+	struct delta_context *c;
+	const struct delta_options *options;
+	struct artifact from, to; /* from.id 0: none */
+	int64_t full_size;        /* the smallest form of the whole artifact that is ready */
+	bool due[FL_COUNT(delta_tiers)];
+};
+
+static bool is_kind(const struct delta_tier *tier, bool with_old)
+{
+	const struct fl_codec *codec = fl_codec_find(tier->codec);
+
+	FL_BUG_IF(codec == NULL);
+	return codec->needs_old == with_old;
+}
+
+/* ---- look */
+
+static bool is_due(const struct work *w, const struct delta *known, int64_t now_ms)
+{
+	int64_t size;
+
+	if (known->state == DELTA_FAILED)
+		return now_ms - known->created_at > DELTA_RETRY_MS;
+	return known->state == DELTA_READY &&
+		blobs_size(w->c->server->blobs, known->sha256, &size, NULL) == FL_NOT_FOUND;
+}
+
+static enum fl_code look_at_tier(
+	struct work *w, struct store *view, size_t tier, struct fl_err *err)
+{
+	bool with_old = is_kind(&delta_tiers[tier], true);
+	struct delta known;
+	enum fl_code code;
+
+	if (with_old && w->from.id == 0)
+		return FL_OK;
+	code = delta_find(
+		view, with_old ? w->from.id : 0, w->to.id, delta_tiers[tier].codec, &known, err);
+	if (code == FL_OK && !with_old && known.state == DELTA_READY && known.size < w->full_size)
+		w->full_size = known.size;
+	if (with_old == (w->from.id != 0))
+		w->due[tier] =
+			code == FL_NOT_FOUND || (code == FL_OK && is_due(w, &known, view->now_ms));
+	return code == FL_NOT_FOUND ? FL_OK : code;
+}
+
+static enum fl_code look(struct work *w, struct delta_pair pair, struct fl_err *err)
+{
+	struct store view;
+	enum fl_code code = delta_context_look(w->c, &view, err);
+
+	if (code == FL_OK)
+		code = artifact_get(&view, pair.to, &w->to, err);
+	if (code == FL_OK && pair.from != 0)
+		code = artifact_get(&view, pair.from, &w->from, err);
+	if (code == FL_OK &&
+		(w->to.size > w->options->size_max || w->from.size > w->options->size_max))
+		code = fl_fail(err, FL_TOO_LARGE, "an artifact is above delta_size");
+	w->full_size = w->to.size;
+	for (size_t i = 0; i < FL_COUNT(delta_tiers) && code == FL_OK; i++)
+		code = look_at_tier(w, &view, i, err);
+	delta_context_seen(&view);
+	return code;
+}
+
+/* ---- build */
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static enum fl_code run_worker(
+	const struct work *w, const struct delta_tier *tier, int out_fd, struct fl_err *err)
+{
+	struct blobs *blobs = w->c->server->blobs;
+	struct delta_build b = {
+		.program = w->options->worker,
+		.codec = tier->codec,
+		.level = tier->level,
+		.old_fd = -1,
+		.new_fd = -1,
+		.out_fd = out_fd,
+		.memory = w->options->worker_memory,
+		.cpu_ms = w->options->worker_cpu_ms,
+		.wall_ms = w->options->worker_ms,
+		.stop_fd = w->c->stop_fd,
+	};
+	int64_t size;
+	enum fl_code code = blobs_get(blobs, w->to.sha256, &b.new_fd, &size, err);
+
+	if (code == FL_OK && w->from.id != 0)
+		code = blobs_get(blobs, w->from.sha256, &b.old_fd, &size, err);
+	if (code == FL_OK)
+		code = delta_worker_run(&b, err);
+	if (b.new_fd >= 0)
+		(void)close(b.new_fd);
+	if (b.old_fd >= 0)
+		(void)close(b.old_fd);
+	return code;
+}
+
+/* ---- keep */
+
+static enum fl_code put_row(struct store *store, struct effects *e, void *arg, struct fl_err *err)
+{
+	(void)e;
+	return delta_put(store, arg, err);
+}
+
+/* The blob is made durable and its row committed under the digest's hold. */
+static enum fl_code keep(
+	struct work *w, struct blob_draft *draft, struct delta *d, struct fl_err *err)
+{
+	struct server *s = w->c->server;
+	enum fl_code code = blobs_hold(s->blobs, d->sha256, err);
+
+	if (code != FL_OK)
+		return code;
+	code = blob_draft_finish(s->blobs, draft, d->sha256, err);
+	if (code == FL_OK)
+		code = write_wait(s, put_row, d, err);
+	blobs_release(s->blobs, d->sha256);
+	if (code != FL_OK)
+		delta_cache_discard(w->c, d->sha256);
+	return code;
+}
+
+/* Build one tier and judge the result: d->state. */
+static enum fl_code build(
+	struct work *w, const struct delta_tier *tier, struct delta *d, struct fl_err *err)
+{
+	struct blob_draft draft = { .fd = -1 };
+	int64_t began = monotonic_ms();
+	enum fl_code code = blobs_draft(w->c->server->blobs, &draft, err);
+
+	if (code == FL_OK)
+		code = run_worker(w, tier, draft.fd, err);
+	if (code == FL_OK)
+		code = blob_draft_digest(&draft, d->sha256, &d->size, err);
+	d->built_ms = monotonic_ms() - began;
+	d->state = code != FL_OK         ? DELTA_FAILED
+		: d->size < w->full_size ? DELTA_READY
+					 : DELTA_USELESS;
+	if (d->state == DELTA_READY)
+		code = keep(w, &draft, d, err);
+	blob_draft_drop(&draft);
+	return code;
+}
+
+static const char *hex_of(const struct artifact *a, char room[2 * BLOB_DIGEST + 1])
+{
+	room[0] = '\0';
+	if (a->id != 0)
+		blobs_hex(a->sha256, room);
+	return room;
+}
+
+static void log_failure(const struct work *w, const struct delta_tier *tier, const char *detail)
+{
+	char from[2 * BLOB_DIGEST + 1], to[2 * BLOB_DIGEST + 1];
+
+	fl_log_warning("a delta could not be built; devices get the full artifact",
+		FL_S("codec", tier->codec), FL_S("from", hex_of(&w->from, from)),
+		FL_S("to", hex_of(&w->to, to)), FL_S("detail", detail));
+}
+
+static void build_tier(struct work *w, const struct delta_tier *tier, struct delta_outcome *outcome)
+{
+	struct delta d = { .from = w->from.id, .to = w->to.id };
+	struct metrics *m = w->c->server->metrics;
+	struct fl_err err = { 0 };
+	enum fl_code code;
+
+	(void)strncpy(d.codec, tier->codec, sizeof(d.codec) - 1);
+	code = build(w, tier, &d, &err);
+	if (code == FL_STOPPED || code == FL_UNAVAILABLE)
+		return;
+	metrics_time(m, METRIC_DELTA_SECONDS, d.built_ms * 1000);
+	if (code != FL_OK) {
+		log_failure(w, tier, err.msg);
+		d.state = DELTA_FAILED;
+		d.size = 0;
+	}
+	if (d.state != DELTA_READY && write_wait(w->c->server, put_row, &d, &err) != FL_OK)
+		log_failure(w, tier, err.msg);
+	outcome->built += d.state == DELTA_READY;
+	outcome->useless += d.state == DELTA_USELESS;
+	outcome->failed += d.state == DELTA_FAILED;
+}
+
+void delta_build_pair(struct delta_context *c, const struct delta_options *o,
+	struct delta_pair pair, struct delta_outcome *outcome)
+{
+	struct work w = { .c = c, .options = o };
+	struct fl_err err = { 0 };
+	enum fl_code code = look(&w, pair, &err);
+
+	if (code != FL_OK) {
+		fl_log_debug("a pair is not built", FL_N("from", pair.from), FL_N("to", pair.to),
+			FL_S("detail", err.msg));
+		return;
+	}
+	for (size_t i = 0; i < FL_COUNT(delta_tiers); i++)
+		if (w.due[i])
+			build_tier(&w, &delta_tiers[i], outcome);
+}
