@@ -111,17 +111,27 @@ static void add_link(struct request *rq, const char *cursor)
 		reply_header(rq, "Link", "<%s>; rel=\"next\"", (const char *)b.p);
 }
 
-void list_reply(struct request *rq, struct list *l)
+void list_reply_with(struct request *rq, struct list *l, const char *name, json_t *take)
 {
 	char cursor[FL_BASE64_LEN(LIST_KEY_MAX) + 1];
+	json_t *page;
 
 	if (l->more) {
 		fl_base64(l->last, strlen(l->last), cursor);
 		add_link(rq, cursor);
 	}
-	reply_json(rq, 200,
-		json_pack("{s:o, s:s?}", "items", fl_steal(&l->items), "next",
-			l->more ? cursor : NULL));
+	page = json_pack(
+		"{s:o, s:s?}", "items", fl_steal(&l->items), "next", l->more ? cursor : NULL);
+	if (name != NULL && json_object_set_new(page, name, take) != 0) {
+		json_decref(page);
+		page = NULL;
+	}
+	reply_json(rq, 200, page);
+}
+
+void list_reply(struct request *rq, struct list *l)
+{
+	list_reply_with(rq, l, NULL, NULL);
 }
 
 /* ---- values */

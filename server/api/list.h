@@ -38,6 +38,8 @@ enum fl_code list_add_no(
 	struct list *l, json_t *take, int64_t key, struct fl_err *err) FL_MUST_CHECK;
 /* Answer 200 with the page; l->items is handed over. */
 void list_reply(struct request *rq, struct list *l);
+/* The same with one more member beside the items; `take` is taken over (NULL: no memory). */
+void list_reply_with(struct request *rq, struct list *l, const char *name, json_t *take);
 
 /* Ms since 1970 as a JSON text like "2026-11-23T08:00:00.000Z"; null for 0. A new reference. */
 json_t *list_time(int64_t ms);
