@@ -34,11 +34,10 @@ static enum fl_code drop_offer(struct state *s, struct fl_err *err)
 	return state_set(&s->offer, NULL, err);
 }
 
+/* Numbers are never used twice: what lies there of an older attempt cannot be taken for this one. */
 static void new_attempt(struct state *s)
 {
-	int64_t newest = s->good > s->previous ? s->good : s->previous;
-
-	s->trial = (s->trial > newest ? s->trial : newest) + 1;
+	s->trial = ++s->last;
 	s->starts = s->full = s->bytes = s->saved = 0;
 }
 

@@ -69,30 +69,30 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
 	FL_AUTO_JSON json_t *j = json_pack("{s:i, s:s, s:s?, s:I, s:O?, s:I, s:s?, s:s?, s:s?, "
-					   "s:s?, s:s?, s:s, s:I, s:I, s:I, s:O, s:O, s:O, "
+					   "s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:O, "
 					   "s:I, s:I, s:I, s:I, s:O, s:s?}",
 		"version", STATE_VERSION, "state", state_text(s->now), "device", s->device, "no",
 		(json_int_t)s->no, "root", s->root, "accepted", (json_int_t)s->accepted, "offer",
 		s->offer, "order", s->order, "step", s->step, "verdict", s->verdict.state, "cause",
 		s->verdict.cause, "detail", s->verdict.detail, "good", (json_int_t)s->good,
-		"previous", (json_int_t)s->previous, "trial", (json_int_t)s->trial, "good_modules",
-		s->good_modules, "previous_modules", s->previous_modules, "trial_modules",
-		s->trial_modules, "starts", (json_int_t)s->starts, "full", (json_int_t)s->full,
-		"bytes", (json_int_t)s->bytes, "saved", (json_int_t)s->saved, "outbox", s->outbox,
-		"inventory", s->inventory);
+		"previous", (json_int_t)s->previous, "trial", (json_int_t)s->trial, "last",
+		(json_int_t)s->last, "good_modules", s->good_modules, "previous_modules",
+		s->previous_modules, "trial_modules", s->trial_modules, "starts",
+		(json_int_t)s->starts, "full", (json_int_t)s->full, "bytes", (json_int_t)s->bytes,
+		"saved", (json_int_t)s->saved, "outbox", s->outbox, "inventory", s->inventory);
 
 	if (j == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory to write the agent's record");
 	fl_json_write(&text, j);
 	fl_buf_byte(&text, '\n');
 	if (fl_buf_check(&text, err) != FL_OK)
-		return fl_wrap(err, "the agent's record");
+		return FL_NOMEM;
 	return fl_file_put(path, (struct fl_bytes){ text.p, text.n }, 0600, err);
 }
 
 /* The file as it is read, strings still borrowed from the JSON. */
 struct record {
-	int64_t version, no, accepted, good, previous, trial, starts, full, bytes, saved;
+	int64_t version, no, accepted, good, previous, trial, last, starts, full, bytes, saved;
 	const char *state, *device, *offer, *order, *step, *verdict, *cause, *detail, *inventory;
 	json_t *root, *good_modules, *previous_modules, *trial_modules, *outbox;
 };
@@ -113,6 +113,7 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct record, good, "good", INT, .required = true, .max = INT64_MAX),
 	FL_FIELD(struct record, previous, "previous", INT, .required = true, .max = INT64_MAX),
 	FL_FIELD(struct record, trial, "trial", INT, .required = true, .max = INT64_MAX),
+	FL_FIELD(struct record, last, "last", INT),
 	FL_FIELD(struct record, good_modules, "good_modules", ARRAY, .required = true),
 	FL_FIELD(struct record, previous_modules, "previous_modules", ARRAY, .required = true),
 	FL_FIELD(struct record, trial_modules, "trial_modules", ARRAY, .required = true),
@@ -168,6 +169,7 @@ static enum fl_code take_record(struct state *s, const struct record *r, struct 
 	s->good = r->good;
 	s->previous = r->previous;
 	s->trial = r->trial;
+	s->last = r->last;
 	s->starts = r->starts;
 	s->full = r->full;
 	s->bytes = r->bytes;

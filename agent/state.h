@@ -57,6 +57,7 @@ struct state {
 	struct verdict verdict; /* of the order in hand or of the last one */
 	/* Generations: number (0: none) and modules ({"module","version","kind","sha256","size"}). */
 	int64_t good, previous, trial;
+	int64_t last; /* the last number given; none is given twice */
 	json_t *good_modules, *previous_modules, *trial_modules; /* arrays; owned, never NULL */
 	/* The attempt. */
 	int64_t starts;       /* times the agent started while the trial was being tried */

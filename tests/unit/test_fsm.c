@@ -28,6 +28,7 @@ static void make(struct state *s, enum fsm_state at)
 	s->root = json_object();
 	s->good = 2;
 	s->previous = 1;
+	s->last = 3;
 	s->accepted = 7;
 	(void)json_array_append(s->good_modules, module);
 	(void)json_array_append_new(s->trial_modules, module);
