@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include "cli/list.h"
+#include "cli/text.h"
+#include "cli/value.h"
+
+struct ls_options {
+	struct list_options list;
+};
+
+static const struct options_row ls_rows[] = { LIST_ROWS(struct ls_options), { 0 } };
+
+static const struct table_column ls_columns[] = {
+	{ .title = "FROM" },
+	{ .title = "TO" },
+	{ .title = "CODEC" },
+	{ .title = "STATE" },
+	{ .title = "SIZE", .right = true },
+	{ .title = "FULL", .right = true },
+	{ .title = "SAVED", .right = true },
+	{ .title = "USES", .right = true },
+	{ .title = "BUILT IN", .right = true },
+};
+
+static void ls_row(struct table *t, const json_t *delta)
+{
+	const char *from = value_text(delta, "from"), *to = value_text(delta, "to");
+	int64_t size = value_int(delta, "size"), full = value_int(delta, "full_size");
+	char text[TEXT_SHORT];
+
+	table_addf(t, TERMINAL_PLAIN, "%.12s", from != NULL ? from : "-");
+	table_addf(t, TERMINAL_PLAIN, "%.12s", to != NULL ? to : "-");
+	table_add(t, value_text(delta, "codec"));
+	table_add(t, value_text(delta, "state"));
+	table_add(t, text_bytes(text, size));
+	table_add(t, text_bytes(text, full));
+	table_add(
+		t, text_share(text, size >= 0 && full > 0 ? 1 - (double)size / (double)full : -1));
+	table_add(
+		t, value_int(delta, "uses") < 0 ? "-" : text_count(text, value_int(delta, "uses")));
+	table_add(t, text_seconds(text, value_real(delta, "built_ms") / 1000));
+}
+
+static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct ls_options *o = options;
+	FL_AUTO_JSON json_t *list = NULL;
+	FL_AUTO_BUF struct fl_buf summary = { 0 };
+	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
+	enum fl_code code = list_fetch(cli, "/api/v1/deltas", &o->list, &list, err);
+
+	if (code != FL_OK)
+		return code;
+	list_show(cli, list, &t, ls_row, "deltas yet");
+	value_pairs(&summary, json_object_get(list, "summary"), "  ");
+	if (summary.n > 0)
+		cli_say(cli, "\n%s", (char *)summary.p);
+	return FL_OK;
+}
+
+static const struct command cmd_ls = {
+	.name = "ls",
+	.help = "list the deltas with their sizes and savings",
+	.run = ls,
+	.options = ls_rows,
+	.options_size = sizeof(struct ls_options),
+};
+
+const struct command cmd_delta = {
+	.name = "delta",
+	.help = "differences between artifacts, built on demand",
+	.children = (const struct command *const[]){ &cmd_ls, NULL },
+};

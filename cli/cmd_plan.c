@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include "cli/plan.h"
+#include "cli/strategy.h"
+#include "cli/value.h"
+
+/* ---- show */
+static enum fl_code show(struct cli *cli, const void *options, struct fl_err *err)
+{
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/plan", cli_operand(cli, 0));
+	FL_AUTO_JSON json_t *plan = NULL;
+	enum fl_code code = cli_get(cli, path, &plan, err);
+
+	(void)options;
+	if (code == FL_OK)
+		plan_show(cli, plan);
+	return code;
+}
+
+/* ---- preview */
+struct preview_options {
+	struct strategy_options strategy;
+};
+
+static const struct options_row preview_rows[] = { STRATEGY_ROWS(struct preview_options), { 0 } };
+
+static enum fl_code preview(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct preview_options *o = options;
+	FL_AUTO_JSON json_t *body = NULL, *plan = NULL;
+	enum fl_code code = strategy_body(&o->strategy, &body, err);
+
+	if (code == FL_OK)
+		code = cli_send(cli,
+			&(struct api_request){
+				.method = "POST", .path = "/api/v1/plans", .body = body },
+			&plan, NULL, err);
+	if (code != FL_OK)
+		return code;
+	plan_show(cli, plan);
+	if (value_count(plan, "refusals") > 0)
+		return fl_fail(err, FL_REFUSED, "a rollout like this would be refused");
+	return FL_OK;
+}
+
+static const struct command cmd_show = {
+	.name = "show",
+	.operands = "ROLLOUT",
+	.help = "show the plan of a rollout",
+	.examples = "fleetctl plan show november\n",
+	.run = show,
+};
+static const struct command cmd_preview = {
+	.name = "preview",
+	.help = "plan without keeping it",
+	.prose = STRATEGY_PROSE "Exit code 7 says that the plan has refusals.\n\n",
+	.examples = "fleetctl plan preview --release 2026.11 --where label.site==lab --wave 5 "
+		    "--wave 10%\n",
+	.run = preview,
+	.options = preview_rows,
+	.options_size = sizeof(struct preview_options),
+};
+
+const struct command cmd_plan = {
+	.name = "plan",
+	.help = "what a rollout will do: layers, waves, stages, costs, refusals",
+	.children = (const struct command *const[]){ &cmd_show, &cmd_preview, NULL },
+};

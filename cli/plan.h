@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A plan as a person reads it. */
+#ifndef CLI_PLAN_H
+#define CLI_PLAN_H
+
+#include "cli/cli.h"
+
+/* Print the API's plan: what happens in which order, to how many devices, at what cost, and what is
+ * refused. With --json as it is. */
+void plan_show(const struct cli *cli, const json_t *plan);
+
+/* Append "lib, app+plugin": the units of a layer of the plan's `layers`. NULL plan: nothing. */
+void plan_units(struct fl_buf *b, const json_t *plan, int64_t layer);
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/rollout_verbs.h"
+
+#include "cli/cli.h"
+#include "cli/stats.h"
+#include "cli/text.h"
+#include "cli/value.h"
+
+/* All verbs share one struct; each command lists the rows that it takes. */
+struct verb_options {
+	const char *plan_digest, *why, *stage, *in_flight;
+	struct options_list causes;
+	int64_t wave;
+	bool accept_drift;
+};
+
+#define ROW(member, name_, kind, ...)                                        \
+	{                                                                    \
+		.name = name_, .type = OPTIONS_##kind,                       \
+		.offset = offsetof(struct verb_options, member), __VA_ARGS__ \
+	}
+
+/* POST {rollout}/{verb}; `body` is taken. Says what the server did. */
+static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct fl_err *err)
+{
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/{}", cli_operand(cli, 0), verb);
+	FL_AUTO_JSON json_t *given = body, *answer = NULL;
+	const char *did;
+	int64_t may_switch;
+	char text[TEXT_SHORT];
+	enum fl_code code;
+
+	if (given == NULL)
+		return fl_fail(err, FL_INVALID, "an option's value is not UTF-8");
+	code = cli_send(cli, &(struct api_request){ .method = "POST", .path = path, .body = given },
+		&answer, NULL, err);
+	if (code != FL_OK || cli_json(cli, answer))
+		return code;
+	did = value_text(answer, "did");
+	may_switch = value_int(answer, "may_still_switch");
+	cli_say(cli, "%s", did != NULL ? did : "done");
+	if (may_switch > 0)
+		cli_say(cli, "%s device%s may still switch", text_count(text, may_switch),
+			may_switch == 1 ? "" : "s");
+	return FL_OK;
+}
+
+/* ---- start */
+static const struct options_row start_rows[] = {
+	ROW(plan_digest, "plan", TEXT, .argument = "DIGEST",
+		.help = "only if this is still the plan (from 'fleetctl plan show')"),
+	ROW(accept_drift, "accept-drift", FLAG,
+		.help = "start although more of the fleet changed since planning than the strategy "
+			"allows"),
+	{ 0 },
+};
+
+static enum fl_code start(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+	json_t *body = json_pack("{s:s*}", "plan_digest", o->plan_digest);
+
+	if (o->accept_drift)
+		(void)json_object_set_new(body, "accept_drift", json_true());
+	return act(cli, "start", body, err);
+}
+
+/* ---- pause, resume */
+static const struct options_row pause_rows[] = {
+	ROW(why, "why", TEXT, .argument = "TEXT", .help = "the reason, for the audit trail"),
+	{ 0 },
+};
+
+static enum fl_code pause_(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+
+	return act(cli, "pause", json_pack("{s:s*}", "why", o->why), err);
+}
+
+static enum fl_code resume(struct cli *cli, const void *options, struct fl_err *err)
+{
+	(void)options;
+	return act(cli, "resume", json_object(), err);
+}
+
+/* ---- promote */
+static const struct options_row promote_rows[] = {
+	ROW(stage, "stage", TEXT, .argument = "STAGE",
+		.help = "this stage, as L0.W1 (the open one)"),
+	{ 0 },
+};
+
+static enum fl_code promote(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+	FL_AUTOFREE char *name = NULL;
+	int64_t layer, wave;
+
+	if (o->stage != NULL) {
+		enum fl_code code = stats_stage_parse(o->stage, &layer, &wave, err);
+
+		if (code != FL_OK)
+			return code;
+		name = text_format("L%lld.W%lld", (long long)layer, (long long)wave);
+	}
+	return act(cli, "promote", json_pack("{s:s*}", "stage", name), err);
+}
+
+/* ---- stop */
+static const char *const in_flight[] = { "finish", "cancel", NULL };
+static const struct options_row stop_rows[] = {
+	ROW(in_flight, "in-flight", CHOICE, .argument = "ACT", .choices = in_flight,
+		.help = "what happens to devices that are at it"),
+	{ 0 },
+};
+
+static enum fl_code stop(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+
+	return act(cli, "stop", json_pack("{s:s*}", "in_flight", o->in_flight), err);
+}
+
+/* ---- rollback */
+static const struct options_row rollback_rows[] = {
+	ROW(wave, "wave", COUNT, .argument = "N", .help = "only this wave (all)"),
+	{ 0 },
+};
+
+static enum fl_code rollback(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+	json_t *body = json_object();
+
+	if (o->wave != OPTIONS_UNSET)
+		(void)json_object_set_new(body, "wave", json_integer(o->wave));
+	return act(cli, "rollback", body, err);
+}
+
+/* ---- retry */
+static const struct options_row retry_rows[] = {
+	ROW(causes, "cause", LIST, .argument = "CAUSE",
+		.help = "only failures of this cause: release, device, network, server, unknown"),
+	{ 0 },
+};
+
+static enum fl_code retry(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+	json_t *body = json_object();
+	json_t *causes = o->causes.n > 0 ? json_array() : NULL;
+
+	for (size_t i = 0; i < o->causes.n; i++)
+		(void)json_array_append_new(causes, json_string(o->causes.v[i]));
+	if (causes != NULL)
+		(void)json_object_set_new(body, "causes", causes);
+	return act(cli, "retry", body, err);
+}
+
+#define VERB(name_, run_, rows_)                                             \
+	.name = name_, .operands = "ROLLOUT", .run = run_, .options = rows_, \
+	.options_size = sizeof(struct verb_options)
+
+const struct command rollout_start = {
+	VERB("start", start, start_rows),
+	.help = "begin to deliver",
+	.examples = "fleetctl rollout start november\n",
+};
+const struct command rollout_pause = {
+	VERB("pause", pause_, pause_rows),
+	.help = "deliver nothing more until it is resumed",
+	.prose = "Devices that have begun to switch finish. Deadlines stand still.\n\n",
+};
+const struct command rollout_resume = {
+	VERB("resume", resume, NULL),
+	.help = "go on after a pause",
+};
+const struct command rollout_promote = {
+	VERB("promote", promote, promote_rows),
+	.help = "pass the gate of a stage by hand",
+};
+const struct command rollout_stop = {
+	VERB("stop", stop, stop_rows),
+	.help = "end it for good; what is confirmed stays",
+};
+const struct command rollout_rollback = {
+	VERB("rollback", rollback, rollback_rows),
+	.help = "take devices back to what they had",
+	.prose = "In reverse order of the layers. It is a mass change itself: it begins with a "
+		 "small part and "
+		 "pauses at its own error threshold. Devices that are silent now go back when they "
+		 "return.\n\n",
+};
+const struct command rollout_retry = {
+	VERB("retry", retry, retry_rows),
+	.help = "try failed devices again",
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What can be done with a rollout once it is there. */
+#ifndef CLI_ROLLOUT_VERBS_H
+#define CLI_ROLLOUT_VERBS_H
+
+#include "cli/command.h"
+
+extern const struct command rollout_start, rollout_pause, rollout_resume, rollout_promote,
+	rollout_stop, rollout_rollback, rollout_retry;
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a rollout is described on the command line: `rollout create` and `plan preview` share it. */
+#ifndef CLI_STRATEGY_H
+#define CLI_STRATEGY_H
+
+#include "cli/cli.h"
+
+struct strategy_options {
+	const char *release, *where, *file, *order, *on_failure, *conflicts;
+	struct options_list waves, strata, causes;
+	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
+	int64_t max_in_flight;
+	double success_percent, error_percent, max_drift_percent;
+};
+
+#define STRATEGY_ROW_(type_, member_, name_, kind_, ...)                 \
+	{                                                                \
+		.name = name_, .type = OPTIONS_##kind_,                  \
+		.offset = offsetof(type_, strategy.member_), __VA_ARGS__ \
+	}
+
+/* The rows for a struct `type_` that has a struct strategy_options called `strategy`. */
+#define STRATEGY_ROWS(type_)                                                                       \
+	STRATEGY_ROW_(type_, release, "release", TEXT, .argument = "RELEASE",                      \
+		.help = "what the devices shall get"),                                             \
+		STRATEGY_ROW_(type_, where, "where", TEXT, .letter = 'w', .argument = "RSQL",      \
+			.help = "only devices that match (all)"),                                  \
+		STRATEGY_ROW_(type_, waves, "wave", LIST, .argument = "SIZE",                      \
+			.help = "the next wave: 5 (devices), 10% (of all) or an RSQL expression; " \
+				"the last "                                                        \
+				"takes the rest (1%, 10%, rest)"),                                 \
+		STRATEGY_ROW_(type_, strata, "stratum", LIST, .argument = "FIELD",                 \
+			.help = "every wave gets its share of each value of it, as attribute.hw"), \
+		STRATEGY_ROW_(type_, seed, "seed", COUNT, .argument = "N",                         \
+			.help = "repeat the shuffle of another rollout"),                          \
+		STRATEGY_ROW_(type_, order, "order", CHOICE, .argument = "ORDER",                  \
+			.choices = strategy_orders,                                                \
+			.help = "which stage comes next (wave_first)"),                            \
+		STRATEGY_ROW_(type_, success_percent, "success", PERCENT, .argument = "PERCENT",   \
+			.help = "a stage passes with at least this share confirmed (95)"),         \
+		STRATEGY_ROW_(type_, success_minimum, "success-minimum", COUNT, .argument = "N",   \
+			.help = "and at least N devices counted (all of the stage)"),              \
+		STRATEGY_ROW_(type_, error_percent, "errors", PERCENT, .argument = "PERCENT",      \
+			.help = "a stage fails with more than this share failed (5)"),             \
+		STRATEGY_ROW_(type_, error_minimum, "errors-minimum", COUNT, .argument = "N",      \
+			.help = "and at least N devices counted (1)"),                             \
+		STRATEGY_ROW_(type_, causes, "count-cause", LIST, .argument = "CAUSE",             \
+			.help = "failures that count: release, device, network, server, unknown "  \
+				"(release and unknown)"),                                          \
+		STRATEGY_ROW_(type_, on_failure, "on-failure", CHOICE, .argument = "ACT",          \
+			.choices = strategy_acts, .help = "what a failed stage leads to (pause)"), \
+		STRATEGY_ROW_(type_, soak_s, "soak", DURATION, .argument = "DURATION",             \
+			.help = "a passed stage must stay good that long (0)"),                    \
+		STRATEGY_ROW_(type_, probation_s, "probation", DURATION, .argument = "DURATION",   \
+			.help = "a device runs the new version that long before it confirms "      \
+				"(30s)"),                                                          \
+		STRATEGY_ROW_(type_, reach_s, "reach", DURATION, .argument = "DURATION",           \
+			.help = "wait that long for silent devices (7d)"),                         \
+		STRATEGY_ROW_(type_, install_s, "install", DURATION, .argument = "DURATION",       \
+			.help = "from delivery to confirmation, else it failed (1h)"),             \
+		STRATEGY_ROW_(type_, max_in_flight, "max-in-flight", COUNT, .argument = "N",       \
+			.help = "devices that update at the same time (0: no limit)"),             \
+		STRATEGY_ROW_(type_, max_drift_percent, "max-drift", PERCENT,                      \
+			.argument = "PERCENT",                                                     \
+			.help = "start refuses if more of the fleet changed since planning (2)"),  \
+		STRATEGY_ROW_(type_, conflicts, "conflicts", CHOICE, .argument = "ACT",            \
+			.choices = strategy_conflicts,                                             \
+			.help = "devices whose requirements cannot be met (refuse)"),              \
+		STRATEGY_ROW_(type_, file, "strategy", TEXT, .argument = "FILE",                   \
+			.help = "the strategy as JSON; options go before it")
+
+extern const char *const strategy_orders[], *const strategy_acts[], *const strategy_conflicts[];
+
+/* What the options of every call say in the manual. */
+#define STRATEGY_PROSE                                                                           \
+	"The fleet is cut into waves, the release into layers by its dependencies; each stage, " \
+	"one "                                                                                   \
+	"layer in one wave, opens when the one before has passed its gate. Only confirmed "      \
+	"devices "                                                                               \
+	"count as success. What is not given has the default in brackets.\n\n"
+
+/* The body for PUT /rollouts/{name} and POST /plans; *out is a new reference. FL_INVALID, FL_NOT_FOUND
+ * and FL_IO for the file. */
+enum fl_code strategy_body(
+	const struct strategy_options *o, json_t **out, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The nouns of fleetctl, in the order of its help. COMMAND(noun): cli/cmd_<noun>.c has cmd_<noun>. */
+COMMAND(login)
+COMMAND(logout)
+COMMAND(whoami)
+COMMAND(module)
+COMMAND(version)
+COMMAND(artifact)
+COMMAND(release)
+COMMAND(device)
+COMMAND(plan)
+COMMAND(rollout)
+COMMAND(token)
+COMMAND(event)
+COMMAND(delta)
+COMMAND(server)
+COMMAND(completion)
+COMMAND(help)
+COMMAND(debug)
