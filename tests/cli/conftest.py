@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from mock_server import TOKEN, Mock  # noqa: E402
+from mock_api import TOKEN, Mock  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[2]
 LIMIT_S = 30

@@ -5,7 +5,7 @@ import os
 import stat
 
 import pytest
-from mock_server import TOKEN, Mock
+from mock_api import TOKEN, Mock
 
 
 @pytest.fixture
