@@ -63,6 +63,7 @@ static const struct part {
 	void (*down)(struct server *s);
 } parts[] = {
 	{ "database", database_up, database_down },
+	{ "identity", identity_up, identity_down },
 	{ "trust", trust_up, trust_down },
 	{ "tokens", tokens_up, tokens_down },
 	{ "blobs", blobs_up, blobs_down },
@@ -395,6 +396,8 @@ static enum fl_code run(struct process *p, struct fl_err *err)
 	if (code == FL_OK && !p->options.check)
 		code = serve(s, &began, err);
 	else if (code == FL_OK)
+		code = show_first_token(s, err); /* a check may be the first start */
+	if (code == FL_OK && p->options.check)
 		(void)printf("everything is good\n");
 	parts_down(s, up);
 	if (code == FL_OK && !p->options.check)
