@@ -5,7 +5,11 @@
  * DESIGN. An upload is a stream in the work lane: a private file grows, hashed on the way. At its end
  * the digest is held (blobs.h), the file becomes a blob, and only then the writer adds the row; the
  * hold ends with the request. If the connection is cut, what came is kept as a part; after any
- * refusal nothing is. The same upload again finds the blob and is answered at once. */
+ * refusal nothing is. The same upload again finds the blob and changes nothing.
+ *
+ * An answer that is known before the body has come is given at once to a client that waits for it
+ * (Expect: 100-continue). Others read no answer before they have sent everything, and would see a
+ * broken connection: for them the rest is received and dropped. */
 #include "server/http/handlers.h"
 
 #include <inttypes.h>
@@ -30,7 +34,8 @@ struct incoming {
 	uint8_t sha256[BLOB_DIGEST];
 	char hex[2 * BLOB_DIGEST + 1];
 	struct extent extent;
-	bool held; /* the digest */
+	bool held;             /* the digest */
+	struct fl_err refusal; /* the answer, while the rest of the body is dropped */
 };
 
 /* The request ends: a cut upload keeps its part. */
@@ -74,14 +79,6 @@ static enum fl_code parse_extent(struct request *rq, struct extent *out, struct 
 	return FL_OK;
 }
 
-/* The part does not have what the client wants to continue: tell it where to go on. */
-static void reply_received(
-	struct request *rq, const struct incoming *in, enum fl_code code, const char *detail)
-{
-	reply_problem(rq, code, detail,
-		json_pack("{sI}", "received", (json_int_t)blobs_received(in->blobs, in->sha256)));
-}
-
 /* ---- the upload */
 
 static void reply_artifact(struct request *rq, unsigned status, const struct incoming *in)
@@ -114,22 +111,41 @@ static enum fl_code record(struct request *rq, struct fl_err *err)
 	return code;
 }
 
+/* Answer a refusal; that of a wrong place says how to go on. */
+static enum fl_code refuse(struct request *rq, const struct fl_err *refusal, struct fl_err *err)
+{
+	const struct incoming *in = rq->state;
+
+	if (refusal->code != FL_CONFLICT)
+		return fl_fail(err, refusal->code, "%s", refusal->msg);
+	reply_problem(rq, FL_CONFLICT, refusal->msg,
+		json_pack("{sI}", "received", (json_int_t)blobs_received(in->blobs, in->sha256)));
+	return FL_OK;
+}
+
 static enum fl_code receive(struct request *rq, struct fl_bytes bytes, struct fl_err *err)
 {
 	struct incoming *in = rq->state;
-	enum fl_code code = blob_upload_write(in->upload, bytes, err);
 
-	if (code != FL_OK)
+	(void)err;
+	if (in->upload != NULL && blob_upload_write(in->upload, bytes, &in->refusal) != FL_OK)
 		blob_upload_drop(&in->upload);
-	return code;
+	return FL_OK;
 }
 
 static enum fl_code finish(struct request *rq, struct fl_err *err)
 {
 	struct incoming *in = rq->state;
-	int64_t received = blob_upload_received(in->upload);
+	int64_t received;
 	enum fl_code code;
 
+	if (in->refusal.code != FL_OK)
+		return refuse(rq, &in->refusal, err);
+	if (in->upload == NULL) { /* it was here before */
+		request_then(rq, LANE_WRITE, record);
+		return FL_OK;
+	}
+	received = blob_upload_received(in->upload);
 	if (received != in->extent.end)
 		return fl_fail(err, FL_INVALID,
 			"%" PRId64 " bytes are here, %" PRId64 " were announced", received,
@@ -205,27 +221,23 @@ static enum fl_code new_incoming(struct request *rq, struct incoming **out, stru
 enum fl_code api_artifact_put(struct request *rq, struct fl_err *err)
 {
 	static const struct request_stream stream = { LANE_WORK, receive, finish };
+	struct fl_err refusal = { 0 };
 	struct incoming *in = NULL;
 	bool found = false;
 	enum fl_code code = new_incoming(rq, &in, err);
 
-	if (code == FL_OK)
-		code = find_blob(in, &found, err);
 	if (code != FL_OK)
 		return code;
-	if (found) {
-		request_then(rq, LANE_WRITE, record);
-		return FL_OK;
-	}
-	code = blobs_upload(
-		in->blobs, in->sha256, in->extent.first, in->extent.total, &in->upload, err);
-	if (code == FL_CONFLICT) {
-		reply_received(rq, in, code, err->msg);
-		return FL_OK;
-	}
-	if (code == FL_OK)
-		request_stream(rq, &stream);
-	return code;
+	code = find_blob(in, &found, &refusal);
+	if (code == FL_OK && !found)
+		code = blobs_upload(in->blobs, in->sha256, in->extent.first, in->extent.total,
+			&in->upload, &refusal);
+	if (code != FL_OK)
+		in->refusal = refusal;
+	if (in->upload == NULL && request_header(rq, "Expect") != NULL)
+		return finish(rq, err);
+	request_stream(rq, &stream);
+	return FL_OK;
 }
 
 /* ---- looking at one */

@@ -233,15 +233,13 @@ static enum fl_code make_body(struct request *rq, const struct reply_file *f, un
 	struct file_ranges ranges;
 	enum file_ranges_verdict verdict = FILE_RANGES_WHOLE;
 
-	if (*status == MHD_HTTP_NOT_MODIFIED) {
-		(void)close(f->fd);
-		*out = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+	if (*status == MHD_HTTP_NOT_MODIFIED) { /* Content-Length is that of 200; MHD sends no body */
+		*out = make_single(f->fd, f, &whole, false);
 		return *out == NULL ? no_memory(err) : FL_OK;
 	}
 	verdict = choose_ranges(rq, f, &ranges);
 	if (verdict == FILE_RANGES_NONE) {
 		(void)close(f->fd);
-		reply_header(rq, MHD_HTTP_HEADER_CONTENT_RANGE, "bytes */%" PRId64, f->size);
 		return fl_fail(err, FL_RANGE, "the file has %" PRId64 " bytes", f->size);
 	}
 	*status = verdict == FILE_RANGES_SOME ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;

@@ -188,7 +188,12 @@ static struct MHD_Response *make_response(struct exchange *x)
 		return from_body(a);
 	a->has_file = false; /* taken over, also when it fails */
 	code = file_reply_make(&x->rq, &a->file, &a->status, &r, &err);
-	return code == FL_OK ? r : NULL;
+	if (code == FL_OK)
+		return r;
+	answer_problem(x, code, err.msg);
+	if (code == FL_RANGE)
+		reply_header(&x->rq, "Content-Range", "bytes */%" PRId64, a->file.size);
+	return from_body(a);
 }
 
 static void add_headers(struct exchange *x, struct MHD_Response *r)
