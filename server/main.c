@@ -69,6 +69,7 @@ static const struct part {
 	{ "blobs", blobs_up, blobs_down },
 	{ "fleet", fleet_up, fleet_down },
 	{ "lanes", lanes_up, lanes_down },
+	{ "seen", seen_up, seen_down },
 	{ "deltas", deltas_up, deltas_down },
 	{ "rollouts", rollouts_up, rollouts_down },
 	{ "http", http_up, http_down },

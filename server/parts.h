@@ -5,7 +5,8 @@
  * DESIGN. main.c has one table of these, in this order; each may use those above it. X_up fills its
  * member of struct server or explains in `err` what the operator can do; it cleans up after itself
  * when it fails. X_down ends it, safe when X_up was never called. All run on the main thread. Until
- * lanes_up the database is reached with database_run (store/batch.h); after it with lanes_*.
+ * lanes_up the database is reached with database_run (store/batch.h); after it with lanes_*. Before the
+ * first X_down the lanes' threads have ended with all their jobs done: X_down may use database_run.
  *
  * To add a part: a member in server.h, a pair here, a row in main.c. */
 #ifndef PARTS_H

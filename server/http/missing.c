@@ -39,7 +39,9 @@ static enum fl_code missing(struct fl_err *err)
 		(void)s;                                                                           \
 	}
 
+MISSING_PART(identity)
 MISSING_PART(trust)
+MISSING_PART(seen)
 MISSING_PART(tokens)
 MISSING_PART(blobs)
 MISSING_PART(fleet)
