@@ -292,7 +292,7 @@ enum fl_code protocol_report_body(struct protocol_message *m, const json_t *repo
 	if (word == NULL || !fl_wire_state_parse(word, &state))
 		return fl_fail(err, FL_INVALID, "a report without a state");
 	if (copy != NULL && fl_wire_state_ends(state))
-		code = fl_wire_report_sign(copy, key, err);
+		code = fl_wire_sign(copy, key, err);
 	return code == FL_OK ? set_body(m, fl_steal(&copy), err) : code;
 }
 

@@ -222,6 +222,51 @@ enum fl_code fl_wire_answer_check(const char *header, const uint8_t key[FL_KEY_L
 	return FL_OK;
 }
 
+/* ---- signed bodies */
+
+/* The canonical text of all members but "signature". */
+static enum fl_code signed_text(const json_t *body, struct fl_buf *out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *copy = json_copy((json_t *)body);
+	enum fl_code code;
+
+	if (copy == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a message");
+	json_object_del(copy, "signature");
+	code = fl_json_canonical(out, copy, err);
+	return code == FL_OK ? fl_buf_check(out, err) : code;
+}
+
+enum fl_code fl_wire_sign(json_t *body, const struct fl_sign_key *key, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	uint8_t signature[FL_SIGNATURE_LEN];
+	char base64[FL_BASE64_LEN(FL_SIGNATURE_LEN) + 1];
+	enum fl_code code = signed_text(body, &text, err);
+
+	if (code != FL_OK)
+		return code;
+	fl_sign(key, fl_bytes(text.p, text.n), signature);
+	fl_base64(signature, sizeof(signature), base64);
+	if (json_object_set_new(body, "signature", json_string(base64)) != 0)
+		return fl_fail(err, FL_NOMEM, "no memory for a signature");
+	return FL_OK;
+}
+
+enum fl_code fl_wire_verify(
+	const json_t *body, const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err)
+{
+	const char *base64 = json_string_value(json_object_get(body, "signature"));
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	uint8_t signature[FL_SIGNATURE_LEN];
+	enum fl_code code;
+
+	if (base64 == NULL || !fl_unbase64_all(base64, signature, sizeof(signature)))
+		return fl_fail(err, FL_SIGNATURE, "the message is not signed");
+	code = signed_text(body, &text, err);
+	return code == FL_OK ? fl_verify(key, fl_bytes(text.p, text.n), signature, err) : code;
+}
+
 /* ---- reports */
 
 static const struct {
@@ -263,11 +308,7 @@ static enum fl_code check_report(struct report_fields *f, struct fl_err *err)
 {
 	if (!fl_wire_state_parse(f->state, &f->r.state))
 		return fl_fail(err, FL_INVALID, "\"state\" has no value \"%s\"", f->state);
-	if (f->signature != NULL &&
-		!fl_unbase64_all(f->signature, f->r.signature, sizeof(f->r.signature)))
-		return fl_fail(err, FL_INVALID, "\"signature\" is not base64url of 64 bytes");
-	f->r.is_signed = f->signature != NULL;
-	if (fl_wire_state_ends(f->r.state) && !f->r.is_signed)
+	if (fl_wire_state_ends(f->r.state) && f->signature == NULL)
 		return fl_fail(
 			err, FL_INVALID, "\"%s\" ends a step: \"signature\" is missing", f->state);
 	return FL_OK;
@@ -300,44 +341,4 @@ enum fl_code fl_wire_report_read(const json_t *body, struct fl_wire_report *out,
 	if (code == FL_OK)
 		*out = f.r;
 	return code;
-}
-
-/* The canonical text of all members but "signature". */
-static enum fl_code signed_text(const json_t *body, struct fl_buf *out, struct fl_err *err)
-{
-	FL_AUTO_JSON json_t *copy = json_copy((json_t *)body);
-	enum fl_code code;
-
-	if (copy == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory for a report");
-	json_object_del(copy, "signature");
-	code = fl_json_canonical(out, copy, err);
-	return code == FL_OK ? fl_buf_check(out, err) : code;
-}
-
-enum fl_code fl_wire_report_sign(json_t *body, const struct fl_sign_key *key, struct fl_err *err)
-{
-	FL_AUTO_BUF struct fl_buf text = { 0 };
-	uint8_t signature[FL_SIGNATURE_LEN];
-	char base64[FL_BASE64_LEN(FL_SIGNATURE_LEN) + 1];
-	enum fl_code code = signed_text(body, &text, err);
-
-	if (code != FL_OK)
-		return code;
-	fl_sign(key, fl_bytes(text.p, text.n), signature);
-	fl_base64(signature, sizeof(signature), base64);
-	if (json_object_set_new(body, "signature", json_string(base64)) != 0)
-		return fl_fail(err, FL_NOMEM, "no memory for a signature");
-	return FL_OK;
-}
-
-enum fl_code fl_wire_report_verify(const json_t *body, const struct fl_wire_report *r,
-	const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err)
-{
-	FL_AUTO_BUF struct fl_buf text = { 0 };
-	enum fl_code code = signed_text(body, &text, err);
-
-	if (code == FL_OK && !r->is_signed)
-		return fl_fail(err, FL_SIGNATURE, "the report is not signed");
-	return code == FL_OK ? fl_verify(key, fl_bytes(text.p, text.n), r->signature, err) : code;
 }

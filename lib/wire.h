@@ -37,6 +37,17 @@ void fl_wire_session_unpack(const uint8_t in[FL_WIRE_SESSION_LEN], struct fl_wir
 void fl_wire_session_key(const uint8_t secret[FL_KEY_LEN],
 	const uint8_t session[FL_WIRE_SESSION_LEN], uint8_t out[FL_KEY_LEN]);
 
+/* ---- signed bodies: reports that end a step (by the device), answers to a handshake (by the server)
+ */
+
+/* Sign a body: sets its member "signature", Ed25519 in base64url over the canonical JSON of all other
+ * members. FL_INVALID if there are real numbers in it; FL_NOMEM, also when body is NULL. */
+enum fl_code fl_wire_sign(
+	json_t *body, const struct fl_sign_key *key, struct fl_err *err) FL_MUST_CHECK;
+/* Verify what fl_wire_sign signed. FL_SIGNATURE, also when there is none; FL_INVALID; FL_NOMEM. */
+enum fl_code fl_wire_verify(
+	const json_t *body, const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- requests under a session */
 
 /* What the MAC of a request covers. Borrowed. */
@@ -125,18 +136,10 @@ struct fl_wire_report {
 	int64_t bytes, saved; /* downloaded, and full sizes minus that; -1: not said */
 	json_t *installed;    /* what runs now; NULL: not said */
 	int64_t time_ms;      /* the device's clock; 0: it has none */
-	bool is_signed;       /* a signature came … */
-	uint8_t signature[FL_SIGNATURE_LEN]; /* … this one; not verified yet */
 };
-/* Read a body; unknown keys are ignored. FL_INVALID, also if it ends a step and is not signed. */
+/* Read a body; unknown keys are ignored. FL_INVALID, also if it ends a step and has no
+ * signature (which fl_wire_verify verifies). */
 enum fl_code fl_wire_report_read(
 	const json_t *body, struct fl_wire_report *out, struct fl_err *err) FL_MUST_CHECK;
-/* Sign a body: sets its member "signature", Ed25519 over the canonical JSON of all others. FL_INVALID
- * if there are real numbers in it; FL_NOMEM. */
-enum fl_code fl_wire_report_sign(
-	json_t *body, const struct fl_sign_key *key, struct fl_err *err) FL_MUST_CHECK;
-/* Verify the signature of a body that was read into `r`. FL_SIGNATURE, FL_INVALID, FL_NOMEM. */
-enum fl_code fl_wire_report_verify(const json_t *body, const struct fl_wire_report *r,
-	const uint8_t key[FL_PUBLIC_LEN], struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -15,6 +15,7 @@
 struct server;
 struct fleet;
 struct manifest_row;
+struct replay;
 
 /* What is known of one device. A snapshot: the fields may be of different moments. */
 struct fleet_device {
@@ -34,6 +35,9 @@ bool fleet_get(const struct fleet *f, int64_t no, struct fleet_device *out);
 bool fleet_take_nonce(struct fleet *f, int64_t no, uint64_t nonce, uint32_t now_s);
 /* The device has spoken in another way (session). Any thread. */
 void fleet_seen(struct fleet *f, int64_t no, uint32_t now_s);
+
+/* The handshakes of the last minutes (device/replay.h); borrowed. Any thread. */
+struct replay *fleet_handshakes(const struct fleet *f);
 
 /* Numbers run from 1 to this. Any thread. */
 int64_t fleet_last_no(const struct fleet *f);

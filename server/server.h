@@ -18,6 +18,7 @@ struct server {
 	struct tokens *tokens;     /* tokens.h: bearer tokens in memory */
 	struct blobs *blobs;       /* blobs.h: content-addressed files */
 	struct fleet *fleet;       /* fleet.h: devices in memory: sessions, attention, last seen */
+	struct seen *seen;         /* seen.c: writes when devices were last seen */
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct http *http;            /* http/http.h: loops, connections */

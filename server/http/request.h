@@ -56,7 +56,7 @@ struct principal {
 	/* of a device session (WHO_DEVICE), set by device_auth(); name is empty then: the id costs a read */
 	uint8_t session_key[32];  /* keys the MAC of the answer */
 	uint64_t nonce;           /* of this device request */
-	uint64_t manifest;        /* number of the newest manifest that the device says it has */
+	int64_t manifest;         /* number of the newest manifest that the device says it has */
 };
 
 typedef enum fl_code (*handler_fn)(struct request *rq, struct fl_err *err);

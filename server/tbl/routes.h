@@ -66,7 +66,7 @@ ROUTE(GET, "/api/v1/deltas", ROLE_READ, 0, READ, api_deltas_list, "Deltas, their
 ROUTE(GET, "/blobs/sha256/{sha256}", WHO_ANYONE, 0, WORK, device_blob_get, "Immutable bytes by digest; ranges")
 
 /* ---- devices' own protocol */
-ROUTE(POST, "/device/v1/enrol", WHO_ENROLLER, 64 * KIB, WORK, device_enrol, "A device registers itself")
+ROUTE(POST, "/device/v1/enrol", WHO_ENROLLER, 64 * KIB, WORK, device_enrolment, "A device registers itself")
 ROUTE(POST, "/device/v1/session", WHO_DEVICE_KEY, 16 * KIB, FAST, device_session, "Handshake: a session key, sealed to the device")
 ROUTE(GET, "/device/v1/poll", WHO_DEVICE, 0, FAST, device_poll, "Anything new? 204 or the manifest")
 ROUTE(PUT, "/device/v1/inventory", WHO_DEVICE, 64 * KIB, WRITE, device_inventory, "Attributes and installed versions")

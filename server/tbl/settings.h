@@ -63,6 +63,8 @@ SETTING(SIZE, checkpoint_size, "32MiB", 65536, 68719476736, true, false,
 /* ---- devices */
 SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
 	"How often a device asks; told to devices in each session.")
+SETTING(DURATION, session_life, "24h", 60000, 2592000000, true, false,
+	"How long the session of a device may be used before it makes a new one.")
 
 /* ---- deltas */
 SETTING(SIZE, delta_size, "256MiB", 0, 2147483647, false, false,
