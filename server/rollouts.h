@@ -92,7 +92,4 @@ struct rollouts_verb {
 enum fl_code rollouts_verb(struct server *server, struct store *store, struct effects *effects,
 	struct rollouts_verb *verb, struct fl_err *err) FL_MUST_CHECK;
 
-/* How many rollouts are not ended; for metrics. Any thread. */
-int64_t rollouts_active(const struct rollouts *r);
-
 #endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What devices do: ask, report, leave. */
+#include "server/rollouts_in.h"
+
+#include "server/fleet.h"
+#include "server/server.h"
+#include "server/store/device.h"
+#include "server/store/report.h"
+
+#define OPEN_MAX 64 /* steps of one device that are looked at */
+
+/* ---- asking */
+
+static bool in_flight(const struct step_place *p)
+{
+	return p->state >= STEP_OFFERED && p->state <= STEP_INSTALLED && p->state != STEP_REJECTED;
+}
+
+/* Devices of the rollout between delivery and end: never too low within a batch, since what this batch
+ * has delivered counts and what it has ended does not. */
+static enum fl_code flying(const struct rollouts_lane *lane, const struct rollouts_parsed *parsed,
+	int64_t *n, struct fl_err *err)
+{
+	struct stage_list list = { 0 };
+	enum fl_code code = FL_OK;
+
+	*n = 0;
+	if (parsed->rules.max_in_flight == 0)
+		return FL_OK;
+	code = stage_list(lane->store, parsed->id, &list, err);
+	*n = engine_may_switch(list.stages, list.n);
+	for (size_t i = 0; i < list.n; i++)
+		*n += list.stages[i].delivered - list.stages[i].counted_delivered;
+	stage_list_fini(&list);
+	return code;
+}
+
+/* The number that the device's next manifest will have. */
+static enum fl_code next_manifest(
+	const struct rollouts_lane *lane, int64_t device_no, int64_t *number, struct fl_err *err)
+{
+	struct device d = { 0 };
+	enum fl_code code = device_by_no(lane->store, device_no, &d, err);
+
+	*number = d.manifest + 1;
+	device_fini(&d);
+	return code;
+}
+
+/* Ask the engine about one waiting step. *keep: it may be offered soon. */
+static enum fl_code ask(const struct rollouts_lane *lane, const struct step_place *place,
+	int64_t device_no, struct rollouts_offer *offer, bool *keep, struct fl_err *err)
+{
+	struct engine_fact fact = { .kind = FACT_POLLED };
+	struct rollouts_parsed *parsed = NULL;
+	struct step_view view;
+	struct engine_out out = { 0 };
+	int64_t number = 0;
+	bool back;
+	enum fl_code code = step_view(lane->store, place->stage_id, device_no, &view, err);
+
+	if (code == FL_OK)
+		code = rollouts_parsed_get(lane, place->rollout_id, &parsed, err);
+	if (code == FL_OK)
+		code = rollouts_fit(lane, &view, parsed, &fact.fit, err);
+	if (code == FL_OK)
+		code = flying(lane, parsed, &fact.in_flight, err);
+	if (code == FL_OK)
+		code = next_manifest(lane, device_no, &fact.manifest, err);
+	back = view.step.back;
+	if (code == FL_OK)
+		code = rollouts_step_fact(lane, &view, &fact, &out, err);
+	if (code != FL_OK)
+		return code;
+	*keep = *keep || out.keep || out.attend;
+	if (!out.offer)
+		return FL_OK;
+	code = rollouts_issue(lane, &view, parsed, back, true, &number, err);
+	if (code == FL_OK && number != fact.manifest)
+		return fl_fail(err, FL_INTERNAL, "a manifest's number is not the next one");
+	*offer = (struct rollouts_offer){ ROLLOUTS_OFFER, number, place->stage_id };
+	return code;
+}
+
+enum fl_code rollouts_poll(struct server *server, struct store *store, struct effects *effects,
+	int64_t device_no, struct rollouts_offer *out, struct fl_err *err)
+{
+	struct rollouts_lane lane = { server, store, effects };
+	struct step_place open[OPEN_MAX];
+	size_t n = 0;
+	bool keep = false;
+	struct rollouts_offer offer = { .answer = ROLLOUTS_NOTHING };
+	enum fl_code code = step_open(store, device_no, open, OPEN_MAX, &n, err);
+
+	/* one order at a time: who has one is told again */
+	for (size_t i = 0; i < n; i++) {
+		if (in_flight(&open[i])) {
+			*out = (struct rollouts_offer){ ROLLOUTS_AGAIN, open[i].manifest,
+				open[i].stage_id };
+			return code;
+		}
+	}
+	for (size_t i = 0; i < n && code == FL_OK && offer.answer == ROLLOUTS_NOTHING; i++)
+		if (open[i].state != STEP_REJECTED)
+			code = ask(&lane, &open[i], device_no, &offer, &keep, err);
+	if (code != FL_OK)
+		return code;
+	if (offer.answer == ROLLOUTS_NOTHING && !keep)
+		fleet_attention(effects, device_no, false);
+	*out = offer;
+	return FL_OK;
+}
+
+/* ---- reporting */
+
+static bool may_report(enum step_state s)
+{
+	return (s >= STEP_REJECTED && s <= STEP_FAILED) || s == STEP_ROLLED_BACK ||
+		s == STEP_ROLLBACK_FAILED;
+}
+
+/* Move the step that the report is about. A device that has taken its order up need not be told again. */
+static enum fl_code move(const struct rollouts_lane *lane, const struct rollouts_report *r,
+	const struct step_view *view, struct fl_err *err)
+{
+	struct engine_fact fact = { .kind = FACT_REPORTED,
+		.reported = r->state,
+		.cause = r->cause,
+		.manifest = r->manifest,
+		.sent = r->sent,
+		.saved = r->saved };
+	struct rollouts_parsed *parsed;
+	struct engine_out out;
+	enum fl_code code;
+
+	/* before what the engine may want: the later effect counts */
+	if (r->manifest == view->step.manifest)
+		fleet_attention(lane->effects, r->device_no, false);
+	code = rollouts_step_fact(lane, view, &fact, &out, err);
+	if (code != FL_OK || r->state != STEP_CONFIRMED || !out.step_changed || r->state_id != 0)
+		return code;
+	code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
+	return code == FL_OK ? rollouts_assume(lane, view, parsed, err) : code;
+}
+
+enum fl_code rollouts_report(struct server *server, struct store *store, struct effects *effects,
+	const struct rollouts_report *report, struct fl_err *err)
+{
+	struct rollouts_lane lane = { server, store, effects };
+	struct step_view view;
+	enum fl_code code;
+
+	if (!may_report(report->state))
+		return fl_fail(err, FL_INVALID, "a device cannot report the state \"%s\"",
+			step_state_text(report->state));
+	code = step_view(store, report->stage_id, report->device_no, &view, err);
+	if (code == FL_OK)
+		code = move(&lane, report, &view, err);
+	if (code != FL_OK && code != FL_NOT_FOUND)
+		return code;
+	return report_add(store,
+		&(struct report){ .device_no = report->device_no,
+			.stage_id = report->stage_id,
+			.state = step_state_text(report->state),
+			.cause = report->cause == CAUSE_NONE ? "" : step_cause_text(report->cause),
+			.detail = report->detail == NULL ? "" : report->detail },
+		err);
+}
+
+/* ---- leaving */
+
+enum fl_code rollouts_device_retired(struct server *server, struct store *store,
+	struct effects *effects, int64_t device_no, struct fl_err *err)
+{
+	struct rollouts_lane lane = { server, store, effects };
+	struct engine_fact fact = { .kind = FACT_REMOVED };
+	struct step_place open[OPEN_MAX];
+	size_t n = 0;
+	enum fl_code code = step_open(store, device_no, open, OPEN_MAX, &n, err);
+
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		struct step_view view;
+		struct engine_out out;
+
+		code = step_view(store, open[i].stage_id, device_no, &view, err);
+		if (code == FL_OK)
+			code = rollouts_step_fact(&lane, &view, &fact, &out, err);
+	}
+	if (code == FL_OK)
+		fleet_attention(effects, device_no, false);
+	return code;
+}
+
+enum fl_code rollouts_waiting(struct store *store, void (*fn)(void *arg, int64_t device_no),
+	void *arg, struct fl_err *err)
+{
+	return step_waiting(store, fn, arg, err);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the runner; included by rollouts*.c only. */
+#ifndef ROLLOUTS_IN_H
+#define ROLLOUTS_IN_H
+
+#include "server/rollouts.h"
+
+#include "server/http/lanes.h"
+#include "server/rollout/plan.h"
+#include "server/store/stage.h"
+#include "server/store/step.h"
+
+#include "lib/list.h"
+
+#include <stdatomic.h>
+
+/* A rollout's strategy and plan, parsed. Writer thread only. */
+struct rollouts_parsed {
+	struct fl_link link;
+	int64_t id;
+	int64_t used; /* when, counted in uses: the least one goes first */
+	char *name;
+	struct strategy strategy;
+	struct plan plan;
+	struct engine_rules rules;
+};
+
+struct rollouts {
+	struct server *server;
+	struct fl_list parsed;  /* of struct rollouts_parsed; writer only */
+	int64_t uses;           /* writer only */
+	struct fl_list slices;  /* of struct rollouts_slice: jobs under way; writer only */
+	struct write_job begin; /* what is done once, at start */
+	struct write_job tick;  /* the timer's work */
+	atomic_bool ticking;    /* it is queued */
+	int64_t ticked_at;      /* wall clock of the last one; writer only */
+	int64_t beat_at;        /* when the heartbeat was last written; writer only */
+};
+
+/* What every function of the runner is handed: the lane's view and where effects go. */
+struct rollouts_lane {
+	struct server *server;
+	struct store *store;
+	struct effects *effects;
+};
+
+/* ---- rollouts_parsed.c */
+
+/* The parsed rollout, borrowed until the next call for more than a few others. FL_CORRUPT. Writer. */
+enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_parsed **out, struct fl_err *err) FL_MUST_CHECK;
+/* Forget it: it is planned anew. Writer. */
+void rollouts_parsed_drop(struct rollouts *r, int64_t rollout_id);
+
+/* ---- rollouts_scene.c: a rollout with all its stages, for facts that are not about one step */
+
+struct rollouts_scene {
+	const struct rollouts_lane *lane;
+	struct rollouts_parsed *parsed;
+	struct engine_rollout rollout;
+	struct stage_list list;
+	bool rollout_dirty;
+	bool *dirty;               /* per stage: differs from its row */
+	struct engine_stage *next; /* what the engine writes to, per stage */
+	bool *changed;
+	unsigned *start;
+	const char *broken; /* an invariant: nothing of this scene may be stored */
+};
+
+/* Load; end with rollouts_scene_fini, also after a failure. Writer. */
+enum fl_code rollouts_scene_load(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_scene *out, struct fl_err *err) FL_MUST_CHECK;
+void rollouts_scene_fini(struct rollouts_scene *s);
+/* The index of a stage, -1 if it is not in the scene. */
+int rollouts_scene_index(const struct rollouts_scene *s, int64_t stage_id);
+/* Give the engine a fact about the rollout (stage -1) or a stage and take its decisions over: events
+ * and job rows now, the rest with rollouts_scene_store. `out` may be NULL. */
+enum fl_code rollouts_scene_fact(struct rollouts_scene *s, int stage,
+	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err) FL_MUST_CHECK;
+/* Write the rows that differ; wake who waits after COMMIT. FL_INTERNAL if an invariant is broken. */
+enum fl_code rollouts_scene_store(struct rollouts_scene *s, struct fl_err *err) FL_MUST_CHECK;
+
+/* An invariant was found broken while handling something about the rollout: pause it, in a write of
+ * its own, and keep the sentence. The caller fails with FL_INTERNAL. Writer. */
+void rollouts_broken(struct server *server, int64_t rollout_id, const char *what);
+
+/* ---- rollouts_count.c: sums, once per commit */
+
+/* Add to a stage's sums and say that jobs are done (bits of enum engine_job); then its outcomes are
+ * taken and its gate is judged, once per commit. */
+void rollouts_count(
+	struct effects *e, int64_t stage_id, const struct figures_sums *delta, unsigned done);
+
+/* ---- rollouts_step.c: facts about one step */
+
+/* Give the engine a fact about view's step and store what follows: the step, its part of the sums,
+ * attention, the row in the next layer, a withdrawn order. Not the offer: that is the poll's. */
+enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err) FL_MUST_CHECK;
+
+/* Make a device's row in a stage if it is ready for it and changes something there. `lower` is its step
+ * in the layer below in which it changes something; NULL: look it up. */
+struct rollouts_making {
+	struct rollouts_parsed *parsed;
+	const struct engine_rollout *rollout;
+	const struct stage_list *stages;
+	int stage; /* index */
+	struct step_candidate device;
+	struct figures_sums *sums; /* where its part is added; the caller counts it */
+};
+enum fl_code rollouts_make(const struct rollouts_lane *lane, const struct rollouts_making *m,
+	struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- rollouts_goal.c: what a device shall have, and whether that fits */
+
+/* Whether the step fits its device now. */
+enum fl_code rollouts_fit(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err) FL_MUST_CHECK;
+/* Whether the device of a step that is to be turned round has a way back, and the order is ours. */
+enum fl_code rollouts_fit_back(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err) FL_MUST_CHECK;
+/* Issue the manifest that carries the step out, `back` or forward; with `order` it names the step, so
+ * that the device reports about it. *number gets its number. */
+enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, bool back, bool order, int64_t *number,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The device has now what the step's goal says. */
+enum fl_code rollouts_assume(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- rollouts_slice.c: mass effects */
+
+/* The kind of a job's row. */
+const char *rollouts_job_kind(enum engine_job job);
+/* Start or go on with a stage's job after COMMIT. */
+void rollouts_kick(struct effects *e, int64_t stage_id, enum engine_job job);
+/* Go on with every job of the database after COMMIT. */
+enum fl_code rollouts_slices_resume(
+	struct store *store, struct effects *e, struct fl_err *err) FL_MUST_CHECK;
+/* Free the jobs that are under way; the writer has ended. */
+void rollouts_slices_free(struct rollouts *r);
+
+/* ---- rollouts_tick.c: time */
+
+/* Queue the timer's work and set the timer again. Loop thread. */
+void rollouts_tick(struct server *server, void *arg);
+/* fleetd was away since its heartbeat: shift every clock. At start. */
+enum fl_code rollouts_back_again(
+	const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
+
+#endif

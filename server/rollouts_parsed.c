@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Strategies and plans, parsed once. A plan never changes once its rollout is ready; one that is made
+ * anew before that is dropped by rollouts_planned. */
+#include "server/rollouts_in.h"
+#include "server/server.h"
+#include "server/store/rollout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_MAX      256 /* parsed rollouts */
+#define BACK_FIRST    10  /* devices of the first slice of a stage's way back */
+#define BACK_POLLS    3   /* a device that missed so many polls is silent */
+#define BACK_EXTRA_MS 5000
+
+static void release(struct rollouts_parsed *p)
+{
+	if (p == NULL)
+		return;
+	free(p->name);
+	strategy_fini(&p->strategy);
+	plan_fini(&p->plan);
+	free(p);
+}
+
+void rollouts_parsed_drop(struct rollouts *r, int64_t rollout_id)
+{
+	fl_list_each (&r->parsed, link) {
+		struct rollouts_parsed *p = fl_container(link, struct rollouts_parsed, link);
+
+		if (p->id == rollout_id || rollout_id == 0) {
+			fl_list_remove(&r->parsed, link);
+			release(p);
+		}
+	}
+}
+
+/* Room for one more: the one that was not used for the longest time goes. */
+static void make_room(struct rollouts *r)
+{
+	struct rollouts_parsed *oldest = NULL;
+
+	if (r->parsed.n < KEPT_MAX)
+		return;
+	fl_list_each (&r->parsed, link) {
+		struct rollouts_parsed *p = fl_container(link, struct rollouts_parsed, link);
+
+		if (oldest == NULL || p->used < oldest->used)
+			oldest = p;
+	}
+	fl_list_remove(&r->parsed, &oldest->link);
+	release(oldest);
+}
+
+static enum engine_order order_of(enum strategy_order o)
+{
+	return o == ORDER_LAYER_FIRST  ? ENGINE_LAYER_FIRST
+		: o == ORDER_PIPELINED ? ENGINE_PIPELINED
+				       : ENGINE_WAVE_FIRST;
+}
+
+static void set_rules(const struct server *server, struct rollouts_parsed *p)
+{
+	const struct strategy *s = &p->strategy;
+	int64_t silent = BACK_POLLS * server->settings->poll_interval + BACK_EXTRA_MS;
+
+	p->rules = (struct engine_rules){
+		.layers = (int)p->plan.n_layers,
+		.waves = (int)p->plan.n_waves,
+		.order = order_of(s->order),
+		.on_failure = s->on_failure == ON_FAILURE_ROLLBACK ? ENGINE_ROLL_IT_BACK
+			: s->on_failure == ON_FAILURE_STOP         ? ENGINE_STOP_IT
+								   : ENGINE_PAUSE_IT,
+		.gate = { .success_ppm = s->gate.success_ppm,
+			.success_minimum = s->gate.success_minimum,
+			.error_ppm = s->gate.error_ppm,
+			.error_minimum = s->gate.error_minimum,
+			.causes = s->gate.causes },
+		.reach_ms = s->reach_ms,
+		.install_ms = s->install_ms,
+		.soak_ms = s->soak_ms,
+		.max_in_flight = s->max_in_flight,
+		.back_reach_ms = silent < s->reach_ms ? silent : s->reach_ms,
+		.back_first = BACK_FIRST,
+	};
+}
+
+static enum fl_code parse_plan(struct store *store, struct rollouts_parsed *p, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = rollout_plan_text(store, p->id, &text, err);
+
+	if (code == FL_OK)
+		code = fl_json_parse((struct fl_bytes){ text.p, text.n }, &json, err);
+	if (code == FL_OK)
+		code = plan_read(json, &p->plan, err);
+	return code;
+}
+
+static enum fl_code parse(
+	const struct rollouts_lane *lane, struct rollouts_parsed *p, struct fl_err *err)
+{
+	struct rollout row = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = rollout_by_id(lane->store, p->id, &row, err);
+
+	if (code == FL_OK && (p->name = strdup(row.name)) == NULL)
+		code = fl_fail(err, FL_NOMEM, "there is no memory for a rollout's plan");
+	if (code == FL_OK)
+		code = fl_json_parse(
+			(struct fl_bytes){ (const uint8_t *)row.strategy, strlen(row.strategy) },
+			&json, err);
+	if (code == FL_OK)
+		code = strategy_read(json, 0, &p->strategy, err);
+	if (code == FL_OK)
+		code = parse_plan(lane->store, p, err);
+	rollout_fini(&row);
+	if (code == FL_OK)
+		set_rules(lane->server, p);
+	return code;
+}
+
+enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_parsed **out, struct fl_err *err)
+{
+	struct rollouts *r = lane->server->rollouts;
+	struct rollouts_parsed *p;
+	enum fl_code code;
+
+	fl_list_each (&r->parsed, link) {
+		p = fl_container(link, struct rollouts_parsed, link);
+		if (p->id == rollout_id) {
+			p->used = ++r->uses;
+			*out = p;
+			return FL_OK;
+		}
+	}
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return fl_fail(err, FL_NOMEM, "there is no memory for a rollout's plan");
+	p->id = rollout_id;
+	code = parse(lane, p, err);
+	if (code != FL_OK) {
+		release(p);
+		return code;
+	}
+	make_room(r);
+	p->used = ++r->uses;
+	fl_list_push(&r->parsed, &p->link);
+	*out = p;
+	return FL_OK;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts about one step, and how a row of a step comes to be. */
+#include "server/rollouts_in.h"
+
+#include "server/fleet.h"
+#include "server/server.h"
+
+/* ---- making rows */
+
+/* The layer below (above) `layer` in which the class changes something, -1 if there is none. */
+static int lower_layer(const struct plan *p, int class, int layer)
+{
+	while (--layer >= 0)
+		if (plan_class_changes(p, (uint32_t) class, (uint32_t)layer))
+			return layer;
+	return -1;
+}
+
+static int upper_layer(const struct plan *p, int class, int layer)
+{
+	while (++layer < (int)p->n_layers)
+		if (plan_class_changes(p, (uint32_t) class, (uint32_t)layer))
+			return layer;
+	return -1;
+}
+
+/* End what other rollouts that are over still had waiting for the device. *held: one that is under way
+ * has a step of it. */
+static enum fl_code overtake(const struct rollouts_lane *lane, int64_t rollout_id,
+	int64_t device_no, bool *held, struct fl_err *err)
+{
+	struct step_place open[16];
+	size_t n = 0;
+	enum fl_code code = step_open(lane->store, device_no, open, FL_COUNT(open), &n, err);
+
+	*held = false;
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		struct step_view view;
+		struct engine_out out;
+		struct engine_fact fact = { .kind = FACT_OVERTAKEN };
+
+		if (open[i].rollout_id == rollout_id)
+			continue;
+		code = step_view(lane->store, open[i].stage_id, device_no, &view, err);
+		if (code != FL_OK)
+			break;
+		if (view.rollout.ended_at == 0)
+			*held = true;
+		else
+			code = rollouts_step_fact(lane, &view, &fact, &out, err);
+	}
+	return code;
+}
+
+/* What the row of the layer below says about this one; *ready: it may be made. */
+static enum fl_code look_below(const struct rollouts_lane *lane, const struct rollouts_making *m,
+	struct engine_step *made, bool *ready, struct fl_err *err)
+{
+	const struct engine_stage *g = &m->stages->stages[m->stage];
+	int below = lower_layer(&m->parsed->plan, m->device.class, g->layer);
+	struct engine_step lower;
+	enum fl_code code;
+
+	*ready = true;
+	if (below < 0)
+		return FL_OK;
+	code = step_get(lane->store,
+		m->stages->stages[g->wave * m->parsed->rules.layers + below].id,
+		m->device.device_no, &lower, err);
+	*ready = code == FL_OK && engine_ready_for_next(&lower);
+	if (*ready && (lower.flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
+		made->flags |= ENGINE_SWITCHED_BEFORE;
+	return code == FL_NOT_FOUND ? FL_OK : code;
+}
+
+enum fl_code rollouts_make(
+	const struct rollouts_lane *lane, const struct rollouts_making *m, struct fl_err *err)
+{
+	const struct engine_stage *g = &m->stages->stages[m->stage];
+	const struct plan *p = &m->parsed->plan;
+	struct step_view view = { .rollout = *m->rollout, .stage = *g };
+	struct engine_fact fact = { .kind = FACT_MADE,
+		.fit = m->device.retired ? ENGINE_GONE : ENGINE_FITS };
+	struct engine_out out;
+	bool ready, held = false;
+	enum fl_code code;
+
+	if (!plan_class_changes(p, (uint32_t)m->device.class, (uint32_t)g->layer))
+		return FL_OK;
+	view.step = (struct engine_step){ .stage_id = g->id,
+		.device_no = m->device.device_no,
+		.class = m->device.class,
+		.flags = upper_layer(p, m->device.class, g->layer) < 0 ? ENGINE_LAST : 0 };
+	code = look_below(lane, m, &view.step, &ready, err);
+	if (code != FL_OK || !ready)
+		return code;
+	if (m->device.busy)
+		code = overtake(lane, m->rollout->id, m->device.device_no, &held, err);
+	if (held)
+		fact.fit = ENGINE_UNFIT;
+	if (code == FL_OK)
+		code = rollouts_step_fact(lane, &view, &fact, &out, err);
+	if (code == FL_OK && out.step_changed)
+		figures_add(m->sums, &out.delta, 1);
+	return code;
+}
+
+/* Who has done its part goes on to the next layer if that is open. */
+static enum fl_code follow(
+	const struct rollouts_lane *lane, const struct step_view *view, struct fl_err *err)
+{
+	struct rollouts_parsed *parsed;
+	struct stage_list list = { 0 };
+	struct figures_sums sums = { 0 };
+	int layer;
+	enum fl_code code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
+
+	if (code != FL_OK)
+		return code;
+	layer = upper_layer(&parsed->plan, view->step.class, view->stage.layer);
+	if (layer < 0)
+		return FL_OK;
+	code = stage_list(lane->store, view->rollout.id, &list, err);
+	if (code == FL_OK) {
+		struct rollouts_making m = {
+			.parsed = parsed,
+			.rollout = &view->rollout,
+			.stages = &list,
+			.stage = view->stage.wave * parsed->rules.layers + layer,
+			.device = { .device_no = view->step.device_no, .class = view->step.class },
+			.sums = &sums,
+		};
+		const struct engine_stage *g = &list.stages[m.stage];
+
+		if (g->state != STAGE_PENDING && g->state != STAGE_SKIPPED)
+			code = rollouts_make(lane, &m, err);
+		if (code == FL_OK && sums.rows > 0)
+			rollouts_count(lane->effects, g->id, &sums, 0);
+	}
+	stage_list_fini(&list);
+	return code;
+}
+
+/* ---- facts */
+
+/* Store the step; a new row that is there already changes nothing. */
+static enum fl_code store_step(const struct rollouts_lane *lane, const struct step_view *view,
+	enum engine_fact_kind kind, struct engine_out *out, struct fl_err *err)
+{
+	bool added = true;
+	enum fl_code code;
+
+	if (kind != FACT_MADE) {
+		code = step_put(lane->store, &out->step, err);
+		if (code == FL_OK)
+			rollouts_count(lane->effects, view->stage.id, &out->delta, 0);
+		return code;
+	}
+	code = step_add(lane->store, &out->step, &added, err);
+	out->step_changed = added;
+	out->attend = out->attend && added;
+	return code;
+}
+
+/* The order is called back: the device gets one for what it had before. */
+static enum fl_code withdraw(
+	const struct rollouts_lane *lane, const struct step_view *view, struct fl_err *err)
+{
+	struct rollouts_parsed *parsed;
+	int64_t number;
+	enum fl_code code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
+
+	if (code == FL_OK)
+		code = rollouts_issue(lane, view, parsed, true, false, &number, err);
+	if (code == FL_OK)
+		fleet_attention(lane->effects, view->step.device_no, true);
+	return code;
+}
+
+/* What follows from a step that has been stored. */
+static enum fl_code follow_up(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct engine_out *out, struct fl_err *err)
+{
+	struct step_view now = *view;
+	enum fl_code code = FL_OK;
+
+	now.step = out->step;
+	if (out->changed[0]) {
+		int64_t due = out->step.deadline == 0
+			? 0
+			: engine_wall(&view->rollout, out->step.deadline, lane->store->now_ms);
+
+		now.stage = out->stages[0];
+		code = stage_put_delivered(lane->store, &now.stage, due, err);
+	}
+	if (code == FL_OK && out->withdraw)
+		code = withdraw(lane, &now, err);
+	if (code == FL_OK && out->follow)
+		code = follow(lane, &now, err);
+	if (out->attend)
+		fleet_attention(lane->effects, view->step.device_no, true);
+	return code;
+}
+
+enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err)
+{
+	struct rollouts_parsed *parsed;
+	struct engine_stage stage;
+	bool changed;
+	unsigned start;
+	enum fl_code code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
+
+	if (code != FL_OK)
+		return code;
+	*out = (struct engine_out){ .stages = &stage, .changed = &changed, .start = &start };
+	engine_step(&(struct engine_view){ .rules = &parsed->rules,
+			    .rollout = &view->rollout,
+			    .stage = &view->stage,
+			    .step = &view->step,
+			    .now_ms = lane->store->now_ms },
+		fact, out);
+	if (out->broken != NULL) {
+		rollouts_broken(lane->server, view->rollout.id, out->broken);
+		return fl_fail(
+			err, FL_INTERNAL, "rollout %s is paused: %s", parsed->name, out->broken);
+	}
+	if (out->step_changed)
+		code = store_step(lane, view, fact->kind, out, err);
+	if (code == FL_OK)
+		code = follow_up(lane, view, out, err);
+	/* the arrays end with this call */
+	out->stages = NULL;
+	out->changed = NULL;
+	out->start = NULL;
+	return code;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Time: one timer that looks for due deadlines by index, the heartbeat, and absences.
+ *
+ * A rollout's deadlines are on its own clock. When fleetd was not there, or the wall clock jumped, every
+ * clock is shifted by the gap and a poll interval, so that devices can report first. */
+#include "server/rollouts_in.h"
+
+#include "server/server.h"
+#include "server/store/batch.h"
+#include "server/store/instance.h"
+#include "server/store/rollout.h"
+
+#include "lib/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_MS    1000
+#define BEAT_MS    10000 /* how often the heartbeat is written while something is under way */
+#define GAP_MS     30000 /* a tick that comes so late means that fleetd stood still */
+#define DUE_STAGES 64    /* looked at per tick */
+#define DUE_STEPS  500   /* per stage and tick */
+#define ACTIVE_MAX 4096
+
+/* ---- absences */
+
+static enum fl_code shift_one(
+	const struct rollouts_lane *lane, int64_t id, int64_t from, struct fl_err *err)
+{
+	struct engine_fact fact = {
+		.kind = FACT_AWAY, .from = from, .grace_ms = lane->server->settings->poll_interval
+	};
+	struct rollouts_scene s;
+	enum fl_code code = rollouts_scene_load(lane, id, &s, err);
+
+	if (code == FL_OK)
+		code = rollouts_scene_fact(&s, -1, &fact, NULL, err);
+	if (code == FL_OK)
+		code = rollouts_scene_store(&s, err);
+	rollouts_scene_fini(&s);
+	return code;
+}
+
+/* Shift the clocks of all that is under way: fleetd was away since `from`. */
+static enum fl_code shift_all(const struct rollouts_lane *lane, int64_t from, struct fl_err *err)
+{
+	int64_t *ids = calloc(ACTIVE_MAX, sizeof(*ids));
+	size_t n = 0;
+	enum fl_code code = ids == NULL
+		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts' clocks")
+		: rollout_active(lane->store, ids, ACTIVE_MAX, &n, err);
+
+	for (size_t i = 0; i < n && code == FL_OK; i++)
+		code = shift_one(lane, ids[i], from, err);
+	free(ids);
+	if (n > 0 && code == FL_OK)
+		fl_log_info("the clocks of rollouts go on where they were", FL_N("rollouts", n),
+			FL_N("away_ms", lane->store->now_ms - from));
+	return code;
+}
+
+enum fl_code rollouts_back_again(const struct rollouts_lane *lane, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf beat = { 0 };
+	enum fl_code code = instance_get(lane->store, "heartbeat", &beat, err);
+
+	if (code == FL_NOT_FOUND)
+		return FL_OK;
+	if (code != FL_OK)
+		return code;
+	return shift_all(lane, strtoll((const char *)beat.p, NULL, 10), err);
+}
+
+/* Write that fleetd is there, if anything depends on it. */
+static enum fl_code beat(const struct rollouts_lane *lane, struct fl_err *err)
+{
+	struct rollouts *r = lane->server->rollouts;
+	int64_t id;
+	size_t n;
+	char text[24];
+	enum fl_code code;
+
+	if (lane->store->now_ms - r->beat_at < BEAT_MS && lane->store->now_ms >= r->beat_at)
+		return FL_OK;
+	r->beat_at = lane->store->now_ms;
+	code = rollout_active(lane->store, &id, 1, &n, err);
+	if (code != FL_OK || n == 0)
+		return code;
+	snprintf(text, sizeof(text), "%" PRId64, lane->store->now_ms);
+	return instance_put(lane->store, "heartbeat", text, err);
+}
+
+/* ---- deadlines */
+
+static enum fl_code steps_due(
+	const struct rollouts_lane *lane, struct rollouts_scene *s, int i, struct fl_err *err)
+{
+	struct engine_fact fact = { .kind = FACT_INSTALL_DUE };
+	struct engine_step *steps = calloc(DUE_STEPS, sizeof(*steps));
+	struct step_view *view = malloc(sizeof(*view));
+	size_t n = 0;
+	enum fl_code code = steps == NULL || view == NULL
+		? fl_fail(err, FL_NOMEM, "there is no memory for deadlines")
+		: step_due(lane->store, s->list.stages[i].id,
+			  engine_clock(&s->rollout, lane->store->now_ms), steps, DUE_STEPS, &n,
+			  err);
+
+	for (size_t k = 0; k < n && code == FL_OK; k++) {
+		struct engine_out out;
+
+		*view = (struct step_view){ s->rollout, s->list.stages[i], steps[k] };
+		code = rollouts_step_fact(lane, view, &fact, &out, err);
+	}
+	free(steps);
+	free(view);
+	return code;
+}
+
+/* When the stage is to be looked at next. */
+static enum fl_code set_next_due(
+	const struct rollouts_lane *lane, const struct rollouts_scene *s, int i, struct fl_err *err)
+{
+	const struct engine_stage *g = &s->list.stages[i];
+	int64_t next = 0, clocks[] = { g->reach_at, g->soak_until, 0 };
+	enum fl_code code = step_next_due(lane->store, g->id, &clocks[2], err);
+
+	for (size_t k = 0; k < FL_COUNT(clocks); k++)
+		if (clocks[k] != 0 && (next == 0 || clocks[k] < next))
+			next = clocks[k];
+	if (next != 0) {
+		next = engine_wall(&s->rollout, next, lane->store->now_ms);
+		if (next <= lane->store->now_ms)
+			next = lane->store->now_ms + 1;
+	}
+	return code == FL_OK ? stage_put_due(lane->store, g->id, next, err) : code;
+}
+
+static enum fl_code stage_is_due(
+	const struct rollouts_lane *lane, int64_t stage_id, struct fl_err *err)
+{
+	struct engine_fact fact = { .kind = FACT_STAGE_DUE };
+	struct rollouts_scene s = { 0 };
+	int64_t rollout_id;
+	int layer, wave, i = -1;
+	enum fl_code code = stage_place(lane->store, stage_id, &rollout_id, &layer, &wave, err);
+
+	if (code == FL_OK)
+		code = rollouts_scene_load(lane, rollout_id, &s, err);
+	if (code == FL_OK) {
+		i = rollouts_scene_index(&s, stage_id);
+		code = steps_due(lane, &s, i, err);
+	}
+	if (code == FL_OK)
+		code = rollouts_scene_fact(&s, i, &fact, NULL, err);
+	if (code == FL_OK)
+		code = rollouts_scene_store(&s, err);
+	if (code == FL_OK)
+		code = set_next_due(lane, &s, i, err);
+	rollouts_scene_fini(&s);
+	return code;
+}
+
+static enum fl_code run(
+	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
+{
+	struct rollouts *r = fl_container(job, struct rollouts, tick);
+	struct rollouts_lane lane = { r->server, store, e };
+	int64_t ids[DUE_STAGES], late = store->now_ms - r->ticked_at;
+	size_t n = 0;
+	enum fl_code code = FL_OK;
+
+	if (r->ticked_at != 0 && (late > GAP_MS || late < 0))
+		code = shift_all(&lane, r->ticked_at, err);
+	if (code == FL_OK)
+		code = beat(&lane, err);
+	if (code == FL_OK)
+		code = stage_due(store, ids, DUE_STAGES, &n, err);
+	for (size_t i = 0; i < n && code == FL_OK; i++)
+		code = stage_is_due(&lane, ids[i], err);
+	return code;
+}
+
+static void done(
+	struct write_job *job, struct server *server, enum fl_code code, const struct fl_err *err)
+{
+	struct rollouts *r = fl_container(job, struct rollouts, tick);
+
+	(void)server;
+	if (code == FL_OK)
+		r->ticked_at = database_now_ms();
+	else
+		fl_log_warning("deadlines could not be looked at; the next try is in a second",
+			FL_S("detail", err->msg));
+	atomic_store(&r->ticking, false);
+}
+
+void rollouts_tick(struct server *server, void *arg)
+{
+	struct rollouts *r = arg;
+
+	if (!atomic_exchange(&r->ticking, true)) {
+		r->tick.run = run;
+		r->tick.done = done;
+		r->tick.internal = true;
+		if (lanes_write(server, &r->tick) != FL_OK) {
+			atomic_store(&r->ticking, false);
+			return;
+		}
+	}
+	loop_after(server, TICK_MS, rollouts_tick, r);
+}
