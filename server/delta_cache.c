@@ -83,7 +83,7 @@ void delta_cache_flush(struct delta_context *c, struct delta_uses *uses)
 	memcpy(taken.at, uses->at, uses->n * sizeof(uses->at[0]));
 	uses->n = 0;
 	(void)pthread_mutex_unlock(&uses->lock);
-	if (taken.n > 0 && write_wait(c->server, write_uses, &taken, &err) != FL_OK)
+	if (taken.n > 0 && write_wait(c->server, write_uses, &taken, &err) != FL_OK && !stopping(c))
 		fl_log_warning("the uses of some deltas were not counted", FL_S("detail", err.msg));
 }
 

@@ -21,7 +21,7 @@
 #define BUCKETS      1024
 #define BUILDERS_MAX 64
 #define WARM_TIMES   16 /* warmed pairs that may wait, as a multiple of the asked ones */
-#define FLUSH_S      10
+#define FLUSH_S      2
 
 /* Where a pair is. */
 enum place { ASKED, WARMED, RUNNING };
