@@ -11,8 +11,8 @@ struct fl_arena_block;
 /* Zeroed memory is a valid empty arena. */
 struct fl_arena {
 	struct fl_arena_block *blocks; /* newest first; owned */
-	size_t total;		       /* bytes allocated from the system */
-	size_t max;		       /* fl_arena_get fails beyond this total; 0 = no limit */
+	size_t total;                  /* bytes allocated from the system */
+	size_t max;                    /* fl_arena_get fails beyond this total; 0 = no limit */
 };
 
 /* Zeroed memory for n objects of `size` bytes, aligned for any type; lives until fini. NULL if there

@@ -23,10 +23,18 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-	{ "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1024 * 1024 }, { "GiB", 1024 * 1024 * 1024 },
+	{ "", 1 },
+	{ "B", 1 },
+	{ "KiB", 1024 },
+	{ "MiB", 1024 * 1024 },
+	{ "GiB", 1024 * 1024 * 1024 },
 };
 static const struct unit duration_units[] = {
-	{ "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+	{ "ms", 1 },
+	{ "s", 1000 },
+	{ "min", 60000 },
+	{ "h", 3600000 },
+	{ "d", 86400000 },
 };
 
 static void *place_of(const struct fl_conf *c, const struct fl_conf_row *row)
@@ -50,31 +58,32 @@ static enum fl_code parse_bool(const char *value, bool *out, struct fl_err *err)
 	return fl_fail(err, FL_INVALID, "\"%s\" is neither yes nor no", value);
 }
 
-static enum fl_code scale(int64_t number, const char *suffix, const struct unit *units, size_t n,
-	int64_t *out)
+static enum fl_code scale(
+	int64_t number, const char *suffix, const struct unit *units, size_t n, int64_t *out)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(suffix, units[i].suffix) == 0)
-			return __builtin_mul_overflow(number, units[i].factor, out) ? FL_INVALID :
-										      FL_OK;
+			return __builtin_mul_overflow(number, units[i].factor, out) ? FL_INVALID
+										    : FL_OK;
 	}
 	return FL_INVALID;
 }
 
-static enum fl_code out_of_bounds(const struct fl_conf_row *row, const char *value, struct fl_err *err)
+static enum fl_code out_of_bounds(
+	const struct fl_conf_row *row, const char *value, struct fl_err *err)
 {
-	const char *unit = row->type == FL_CONF_SIZE ? " bytes" :
-		row->type == FL_CONF_DURATION	     ? " ms" :
-						       "";
+	const char *unit = row->type == FL_CONF_SIZE ? " bytes"
+		: row->type == FL_CONF_DURATION      ? " ms"
+						     : "";
 
 	if (row->max == 0)
 		return fl_fail(err, FL_INVALID, "%s is below %" PRId64 "%s", value, row->min, unit);
-	return fl_fail(err, FL_INVALID, "%s is outside of %" PRId64 " to %" PRId64 "%s", value, row->min,
-		row->max, unit);
+	return fl_fail(err, FL_INVALID, "%s is outside of %" PRId64 " to %" PRId64 "%s", value,
+		row->min, row->max, unit);
 }
 
-static enum fl_code parse_number(const struct fl_conf_row *row, const char *value, int64_t *out,
-	struct fl_err *err)
+static enum fl_code parse_number(
+	const struct fl_conf_row *row, const char *value, int64_t *out, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
 	int64_t number, scaled;
@@ -93,9 +102,9 @@ static enum fl_code parse_number(const struct fl_conf_row *row, const char *valu
 		code = FL_INVALID;
 	if (code != FL_OK)
 		return fl_fail(err, FL_INVALID, "\"%s\" is not %s", value,
-			row->type == FL_CONF_SIZE     ? "a size; write bytes or use KiB, MiB, GiB" :
-			row->type == FL_CONF_DURATION ? "a duration; use ms, s, min, h, d" :
-							"a whole number");
+			row->type == FL_CONF_SIZE ? "a size; write bytes or use KiB, MiB, GiB"
+				: row->type == FL_CONF_DURATION ? "a duration; use ms, s, min, h, d"
+								: "a whole number");
 	if ((row->max != 0 && scaled > row->max) ||
 		((row->max != 0 || row->min != 0) && scaled < row->min))
 		return out_of_bounds(row, value, err);
@@ -114,8 +123,8 @@ static enum fl_code store_string(char **place, const char *value, struct fl_err 
 	return FL_OK;
 }
 
-static enum fl_code set_row(struct fl_conf *c, const struct fl_conf_row *row, const char *value,
-	struct fl_err *err)
+static enum fl_code set_row(
+	struct fl_conf *c, const struct fl_conf_row *row, const char *value, struct fl_err *err)
 {
 	switch (row->type) {
 	case FL_CONF_STRING:
@@ -141,8 +150,8 @@ static const struct fl_conf_row *find(const struct fl_conf *c, const char *name)
 	return NULL;
 }
 
-static enum fl_code unknown(const struct fl_conf *c, const char *name, const char *where,
-	struct fl_err *err)
+static enum fl_code unknown(
+	const struct fl_conf *c, const char *name, const char *where, struct fl_err *err)
 {
 	const char *names[ROWS_MAX];
 	const char *near;
@@ -152,12 +161,12 @@ static enum fl_code unknown(const struct fl_conf *c, const char *name, const cha
 	near = fl_nearest(name, names, c->n);
 	if (near == NULL)
 		return fl_fail(err, FL_INVALID, "%s: there is no setting \"%s\"", where, name);
-	return fl_fail(err, FL_INVALID, "%s: there is no setting \"%s\"; did you mean \"%s\"?", where,
-		name, near);
+	return fl_fail(err, FL_INVALID, "%s: there is no setting \"%s\"; did you mean \"%s\"?",
+		where, name, near);
 }
 
-void fl_conf_init(struct fl_conf *c, const struct fl_conf_row *rows, size_t n, void *out,
-	const char *prefix)
+void fl_conf_init(
+	struct fl_conf *c, const struct fl_conf_row *rows, size_t n, void *out, const char *prefix)
 {
 	struct fl_err err = { 0 };
 
@@ -265,7 +274,8 @@ enum fl_code fl_conf_file(struct fl_conf *c, const char *path, bool must_exist, 
 
 /* ---- environment and flags */
 
-static void variable_of(const struct fl_conf *c, const struct fl_conf_row *row, char *out, size_t size)
+static void variable_of(
+	const struct fl_conf *c, const struct fl_conf_row *row, char *out, size_t size)
 {
 	(void)snprintf(out, size, "%s_%s", c->prefix, row->name);
 	for (; *out != '\0'; out++)
@@ -308,8 +318,8 @@ static bool flag_name(const char *arg, char *name, size_t size)
 }
 
 /* Take the flag at argv[*i]; *i ends on its last word. */
-static enum fl_code take_flag(struct fl_conf *c, const struct fl_conf_row *row, char **argv, int *i,
-	struct fl_err *err)
+static enum fl_code take_flag(
+	struct fl_conf *c, const struct fl_conf_row *row, char **argv, int *i, struct fl_err *err)
 {
 	const char *arg = argv[*i];
 	const char *equals = strchr(arg, '=');

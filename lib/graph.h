@@ -14,7 +14,7 @@ struct fl_edge {
 };
 
 struct fl_graph {
-	uint32_t n;		     /* nodes 0 .. n-1 */
+	uint32_t n;                  /* nodes 0 .. n-1 */
 	const struct fl_edge *edges; /* borrowed */
 	size_t n_edges;
 };

@@ -55,7 +55,7 @@ enum fl_code devices_check_name(const char *what, const char *name, struct fl_er
 	if (good != n || !(is_alnum(name[0]) || name[0] == '@'))
 		return fl_fail(err, FL_INVALID,
 			"the name of a %s consists of letters, digits and . _ / @ + - and begins "
-		        "with a "
+			"with a "
 			"letter, a digit or @",
 			what);
 	return FL_OK;
@@ -187,7 +187,7 @@ static enum fl_code read_installed(
 	if (n == 0 || n > STORE_VERSION_MAX || has_control(version, n))
 		return fl_fail(err, FL_INVALID,
 			"installed[%zu]: a version has from 1 to %d bytes without control "
-		        "characters",
+			"characters",
 			at, STORE_VERSION_MAX);
 	*out = (struct state_entry){ .module = module, .version = version };
 	return FL_OK;

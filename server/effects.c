@@ -144,7 +144,8 @@ void effects_after_commit(struct effects *e, effect_fn fn, const void *payload, 
 {
 	void *copy = keep_copy(e, payload, size);
 
-	if (copy == NULL || !grow((void **)&e->after, e->n_after, &e->cap_after, sizeof(*e->after))) {
+	if (copy == NULL ||
+		!grow((void **)&e->after, e->n_after, &e->cap_after, sizeof(*e->after))) {
 		e->failed = true;
 		return;
 	}
@@ -252,8 +253,8 @@ static enum fl_code merge(struct effects *e, struct fl_err *err)
 	return FL_OK;
 }
 
-enum fl_code effects_apply_sums(struct effects *e, struct server *server, struct store *store,
-	struct fl_err *err)
+enum fl_code effects_apply_sums(
+	struct effects *e, struct server *server, struct store *store, struct fl_err *err)
 {
 	for (int round = 0; e->n_sums > 0; round++) {
 		enum fl_code code = merge(e, err);

@@ -40,7 +40,6 @@ struct effect_sum {
 void effects_sum(
 	struct effects *e, const struct effect_sum *kind, int64_t key, const void *payload);
 
-
 /* ---- for store/batch.c only */
 
 /* NULL without memory. One object serves all batches. */

@@ -81,16 +81,18 @@ static struct process process; /* the reload callback needs it */
 
 static void print_help(void)
 {
-	(void)printf("fleetd: the control plane of a fleet of devices\n\n"
-		     "  fleetd [--config FILE] [--SETTING VALUE ...]\n\n"
-		     "  --config FILE      read settings from FILE (default: %s/fleetd.conf if there)\n"
-		     "  --check            try everything that a start does, then exit\n"
-		     "  --show-config      print all settings and where each comes from\n"
-		     "  --verify           check that all stored data fits together (fleetd must be stopped)\n"
-		     "  --hash-blobs       with --verify: read and hash every blob\n"
-		     "  --version, --help\n\n"
-		     "Each setting is also a flag and a variable: listen, --listen, FLEETD_LISTEN.\n"
-		     "fleetd.conf(5) explains them; fleetd(8) the rest.\n",
+	(void)printf(
+		"fleetd: the control plane of a fleet of devices\n\n"
+		"  fleetd [--config FILE] [--SETTING VALUE ...]\n\n"
+		"  --config FILE      read settings from FILE (default: %s/fleetd.conf if there)\n"
+		"  --check            try everything that a start does, then exit\n"
+		"  --show-config      print all settings and where each comes from\n"
+		"  --verify           check that all stored data fits together (fleetd must be "
+	        "stopped)\n"
+		"  --hash-blobs       with --verify: read and hash every blob\n"
+		"  --version, --help\n\n"
+		"Each setting is also a flag and a variable: listen, --listen, FLEETD_LISTEN.\n"
+		"fleetd.conf(5) explains them; fleetd(8) the rest.\n",
 		FLEET_SYSCONFDIR);
 }
 
@@ -135,8 +137,8 @@ static enum fl_code parse(struct options *o, char **argv, struct fl_err *err)
 				return err->code;
 			continue;
 		}
-		return fl_fail(err, FL_INVALID, "\"%s\" is neither an option nor a setting; see fleetd --help",
-			argv[i]);
+		return fl_fail(err, FL_INVALID,
+			"\"%s\" is neither an option nor a setting; see fleetd --help", argv[i]);
 	}
 	return FL_OK;
 }
@@ -186,12 +188,13 @@ static int print_manual(const char *section)
 	else if (strcmp(section, "metrics") == 0)
 		metrics_manual(&b);
 	else if (strcmp(section, "errors") == 0) {
-#define FL_ERR(code, http, exit, type, title)                                                      \
+#define FL_ERR(code, http, exit, type, title) \
 	fl_buf_printf(&b, ".It Ic %s\n%s (%d).\n", type, title, http);
 #include "lib/tbl/errors.h"
 #undef FL_ERR
 	} else {
-		(void)fprintf(stderr, "fleetd: --manual takes routes, settings, metrics or errors\n");
+		(void)fprintf(
+			stderr, "fleetd: --manual takes routes, settings, metrics or errors\n");
 		return 2;
 	}
 	return fwrite(b.p, 1, b.n, stdout) == b.n && fflush(stdout) == 0 ? 0 : 1;
@@ -220,13 +223,15 @@ static enum fl_code lock_data(struct process *p, struct fl_err *err)
 	p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (p->lock_fd < 0)
 		return fl_fail_errno(err, errno,
-			"data_dir %s cannot be written; give it to the user that fleetd runs as", dir);
+			"data_dir %s cannot be written; give it to the user that fleetd runs as",
+			dir);
 	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return FL_OK;
 	if (errno != EWOULDBLOCK)
 		return fl_fail_errno(err, errno, "cannot lock %s", path);
 	return fl_fail(err, FL_CONFLICT,
-		"another fleetd uses data_dir %s; stop it, or give this one a data_dir of its own", dir);
+		"another fleetd uses data_dir %s; stop it, or give this one a data_dir of its own",
+		dir);
 }
 
 /* ---- parts */
@@ -262,14 +267,16 @@ static enum fl_code show_first_token(struct server *s, struct fl_err *err)
 
 	if (token == NULL)
 		return FL_OK;
-	if (snprintf(path, sizeof(path), "%s/admin.token", s->settings->data_dir) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/admin.token", s->settings->data_dir) >=
+		(int)sizeof(path))
 		return fl_fail(err, FL_INVALID, "data_dir is too long");
 	n = snprintf(line, sizeof(line), "%s\n", token);
-	code = fl_file_put(path, (struct fl_bytes){ .p = (const uint8_t *)line, .n = (size_t)n }, 0600,
-		err);
+	code = fl_file_put(
+		path, (struct fl_bytes){ .p = (const uint8_t *)line, .n = (size_t)n }, 0600, err);
 	if (code == FL_OK)
 		(void)fprintf(stderr,
-			"fleetd: first start. The admin token, shown this once and kept in %s:\n\n  %s\n\n",
+			"fleetd: first start. The admin token, shown this once and kept in %s:\n\n "
+		        " %s\n\n",
 			path, token);
 	sodium_memzero(line, sizeof(line));
 	tokens_forget_first(s);
@@ -303,8 +310,8 @@ static enum fl_code reload_settings(struct process *p, struct fl_err *err)
 	}
 	keep(p, r);
 	if (fixed != NULL)
-		fl_log_warning("a changed setting takes effect at the next start",
-			FL_S("setting", fixed));
+		fl_log_warning(
+			"a changed setting takes effect at the next start", FL_S("setting", fixed));
 	return FL_OK;
 }
 
@@ -318,7 +325,8 @@ static void reload(struct server *s)
 	if (code == FL_OK)
 		fl_log_info("reloaded", FL_S("signal", "HUP"));
 	else
-		fl_log_error("the reload failed; everything stays as it was", FL_S("detail", err.msg));
+		fl_log_error(
+			"the reload failed; everything stays as it was", FL_S("detail", err.msg));
 }
 
 /* ---- what it does */
@@ -328,7 +336,8 @@ static int64_t elapsed_ms(const struct timespec *since)
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)(now.tv_sec - since->tv_sec) * 1000 + (now.tv_nsec - since->tv_nsec) / 1000000;
+	return (int64_t)(now.tv_sec - since->tv_sec) * 1000 +
+		(now.tv_nsec - since->tv_nsec) / 1000000;
 }
 
 static enum fl_code serve(struct server *s, const struct timespec *began, struct fl_err *err)
@@ -349,8 +358,9 @@ static enum fl_code serve(struct server *s, const struct timespec *began, struct
 static enum fl_code verify(struct server *s, struct fl_err *err)
 {
 	char blobs[PATH_MAX];
-	struct verify_options o = { .blobs_dir = blobs, .hash_blobs = process.options.hash_blobs,
-		.out = stdout };
+	struct verify_options o = {
+		.blobs_dir = blobs, .hash_blobs = process.options.hash_blobs, .out = stdout
+	};
 	struct store store = { 0 };
 	struct db *db = NULL;
 	int64_t wrong = 0;
@@ -382,7 +392,8 @@ static enum fl_code run(struct process *p, struct fl_err *err)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &began);
 	if (code == FL_CONFLICT && p->options.check) {
-		(void)printf("the settings are good; the data was not looked at, a fleetd is running on it\n");
+		(void)printf("the settings are good; the data was not looked at, a fleetd is "
+		             "running on it\n");
 		return FL_OK;
 	}
 	if (code != FL_OK)

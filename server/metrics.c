@@ -19,13 +19,14 @@ static const struct row rows[] = {
 };
 
 /* Upper bounds in microseconds; what lies above is counted in +Inf alone. */
-static const int64_t bounds[] = { 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000,
-	500000, 1000000, 2500000, 5000000, 10000000 };
+static const int64_t bounds[] = { 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+	250000, 500000, 1000000, 2500000, 5000000, 10000000 };
 
 /* One row's figures. A cache line each, so that threads that count different things do not meet. */
 struct cell {
 	_Atomic int64_t value; /* counter, gauge; of SECONDS the sum in microseconds */
-	_Atomic int64_t *buckets; /* of SECONDS: FL_COUNT(bounds) and one for +Inf, not cumulative */
+	_Atomic int64_t
+		*buckets; /* of SECONDS: FL_COUNT(bounds) and one for +Inf, not cumulative */
 } __attribute__((aligned(64)));
 
 struct metrics {
@@ -123,8 +124,8 @@ static const char *kind_text(enum kind kind)
 void metrics_render(const struct metrics *m, struct fl_buf *b)
 {
 	for (size_t i = 0; i < METRIC_MAX; i++) {
-		fl_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name,
-			kind_text(rows[i].kind));
+		fl_buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help,
+			rows[i].name, kind_text(rows[i].kind));
 		if (rows[i].kind == SECONDS)
 			render_seconds(m, i, b);
 		else

@@ -7,11 +7,17 @@
 #include <string.h>
 
 static const struct fl_conf_row rows[] = {
-#define SETTING(type_, name_, value_, min_, max_, reload_, secret_, prose_)                        \
-	{                                                                                          \
-		.name = #name_, .type = FL_CONF_##type_, .offset = offsetof(struct settings, name_), \
-		.value = value_, .min = min_, .max = max_, .reload = reload_, .secret = secret_,   \
-		.prose = prose_,                                                                   \
+#define SETTING(type_, name_, value_, min_, max_, reload_, secret_, prose_) \
+	{                                                                   \
+		.name = #name_,                                             \
+		.type = FL_CONF_##type_,                                    \
+		.offset = offsetof(struct settings, name_),                 \
+		.value = value_,                                            \
+		.min = min_,                                                \
+		.max = max_,                                                \
+		.reload = reload_,                                          \
+		.secret = secret_,                                          \
+		.prose = prose_,                                            \
 	},
 #include "server/tbl/settings.h"
 #undef SETTING
@@ -25,12 +31,14 @@ const struct fl_conf_row *settings_rows(size_t *n)
 
 static enum fl_code check_tenant(const char *tenant, struct fl_err *err)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	size_t n = strlen(tenant);
 
 	if (n == 0 || n > 64 || strspn(tenant, allowed) != n)
 		return fl_fail(err, FL_INVALID,
-			"tenant: \"%.80s\" is not a name; use 1 to 64 letters, digits, '.', '_', '-'",
+			"tenant: \"%.80s\" is not a name; use 1 to 64 letters, digits, '.', '_', "
+		        "'-'",
 			tenant);
 	return FL_OK;
 }
@@ -86,7 +94,8 @@ static bool same(const struct fl_conf_row *row, const void *a, const void *b)
 	return true;
 }
 
-static enum fl_code copy(const struct fl_conf_row *row, const void *from, void *to, struct fl_err *err)
+static enum fl_code copy(
+	const struct fl_conf_row *row, const void *from, void *to, struct fl_err *err)
 {
 	if (row->type == FL_CONF_STRING) {
 		char *text = strdup(*(char *const *)from);

@@ -15,11 +15,10 @@ struct server;
 struct trust;
 
 /* The Ed25519 keys; their files are keys/<name>.key. */
-#define TRUST_KEYS(X)                                                             \
-	X(ROOT, "root")                                                           \
-	X(TARGETS, "targets")                                                     \
-	X(SNAPSHOT, "snapshot") X(TIMESTAMP, "timestamp") X(MANIFEST, "manifest") \
-		X(AUDIT, "audit")
+#define TRUST_KEYS(X)         \
+	X(ROOT, "root")       \
+	X(TARGETS, "targets") \
+	X(SNAPSHOT, "snapshot") X(TIMESTAMP, "timestamp") X(MANIFEST, "manifest") X(AUDIT, "audit")
 #define TRUST_ENUM_(code, name) TRUST_##code,
 enum trust_key { TRUST_KEYS(TRUST_ENUM_) TRUST_KEY_MAX };
 

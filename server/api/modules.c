@@ -187,12 +187,12 @@ static enum fl_code change(
 	if (strcmp(m->kind, b->kind) != 0)
 		return fl_fail(err, FL_CONFLICT,
 			"module \"%s\" is of kind %s and stays so; publish the %s under another "
-		        "name",
+			"name",
 			m->name, m->kind, b->kind);
 	if (b->tier != NULL && strcmp(m->tier, b->tier) != 0)
 		return fl_fail(err, FL_CONFLICT,
 			"module \"%s\" is of tier %s and stays so; publish the other under another "
-		        "name",
+			"name",
 			m->name, m->tier);
 	etag_of(m, etag);
 	enum fl_code code = list_if_match(rq, etag, err);

@@ -54,7 +54,7 @@ static enum fl_code read_variant(
 	if (*everybody)
 		return fl_fail(err, FL_INVALID,
 			"it can never be chosen: the one before it has no selector and takes every "
-		        "device");
+			"device");
 	if (v.sha256 != NULL && !fl_unhex(v.sha256, digest, sizeof(digest)))
 		return fl_fail(err, FL_INVALID, "\"sha256\" must be 64 lower-case hex digits");
 	if (v.selector != NULL && v.selector[strspn(v.selector, " ")] == '\0')

@@ -256,7 +256,7 @@ static enum fl_code refuse_other(
 		return code;
 	return fl_fail(err, FL_CONFLICT,
 		"release \"%s\" exists and differs in %s%s%s; a release never changes: take "
-	        "another name",
+		"another name",
 		had->name, !entries ? "its notes" : "its entries",
 		c.differs[0] != '\0' ? ", first in " : "", c.differs);
 }

@@ -89,7 +89,7 @@ static enum fl_code read_roles(const json_t *array, unsigned *out, struct fl_err
 		if (bit == 0)
 			return fl_fail(err, FL_INVALID,
 				"roles[%zu] must be viewer, publisher, operator, approver, admin "
-			        "or enroller",
+				"or enroller",
 				i);
 		*out |= bit;
 	}

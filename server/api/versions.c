@@ -143,13 +143,13 @@ static enum fl_code check_order(void *context, const struct version *v, struct f
 	if (order == 0)
 		return fl_fail(err, FL_CONFLICT,
 			"%s has the same precedence as %s, which exists: no device could tell "
-		        "which is newer; "
+			"which is newer; "
 			"raise the version",
 			p->rq->param[1], v->version);
 	if (order < 0 && !p->backport)
 		return fl_fail(err, FL_CONFLICT,
 			"%s is lower than %s, which exists; say \"backport\": true if that is "
-		        "meant",
+			"meant",
 			p->rq->param[1], v->version);
 	return FL_OK;
 }
@@ -286,7 +286,7 @@ static enum fl_code publish_again(struct publish *p, const struct version *v, st
 	publication_differences(stored, p->publication, &differ);
 	return fl_fail(err, FL_CONFLICT,
 		"version %s of \"%s\" exists and differs in %s; a published version never changes: "
-	        "raise the "
+		"raise the "
 		"version",
 		v->version, v->module, differ.p == NULL ? "something" : (const char *)differ.p);
 }

@@ -45,7 +45,8 @@ static void protect(struct request *rq)
 	reply_header(rq, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
-static enum fl_code send_file(struct request *rq, const char *file, bool immutable, struct fl_err *err)
+static enum fl_code send_file(
+	struct request *rq, const char *file, bool immutable, struct fl_err *err)
 {
 	char path[PATH_MAX], etag[64];
 	struct stat st;
@@ -57,7 +58,8 @@ static enum fl_code send_file(struct request *rq, const char *file, bool immutab
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fl_fail(err, FL_NOT_FOUND,
-			"the dashboard has no file %.100s; is web_dir where `make install` put it?", file);
+			"the dashboard has no file %.100s; is web_dir where `make install` put it?",
+			file);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		(void)close(fd);
 		return fl_fail(err, FL_NOT_FOUND, "%.100s is not a file of the dashboard", file);
@@ -65,8 +67,12 @@ static enum fl_code send_file(struct request *rq, const char *file, bool immutab
 	(void)snprintf(etag, sizeof(etag), "%llx-%llx", (unsigned long long)st.st_mtim.tv_sec,
 		(unsigned long long)st.st_size);
 	protect(rq);
-	reply_file(rq, &(struct reply_file){ .fd = fd, .size = st.st_size, .etag = etag,
-				.content_type = type_of(file), .immutable = immutable });
+	reply_file(rq,
+		&(struct reply_file){ .fd = fd,
+			.size = st.st_size,
+			.etag = etag,
+			.content_type = type_of(file),
+			.immutable = immutable });
 	return FL_OK;
 }
 

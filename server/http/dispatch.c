@@ -53,7 +53,8 @@ static const char *header(const struct exchange *x, const char *name)
 
 /* ---- route */
 
-static enum fl_code decode_params(struct exchange *x, const struct routes_match *m, struct fl_err *err)
+static enum fl_code decode_params(
+	struct exchange *x, const struct routes_match *m, struct fl_err *err)
 {
 	for (size_t i = 0; i < m->n_params; i++) {
 		char *text = request_alloc(&x->rq, m->params[i].n + 1);
@@ -150,7 +151,8 @@ static enum fl_code check_bearer(struct exchange *x, const char *bearer, struct 
 	enum fl_code code = tokens_auth(rq, bearer, err);
 
 	if (code == FL_OK && (rq->who.roles & rq->route->who) == 0)
-		code = fl_fail(err, FL_FORBIDDEN, "the token %s lacks the role for this", rq->who.name);
+		code = fl_fail(
+			err, FL_FORBIDDEN, "the token %s lacks the role for this", rq->who.name);
 	return code;
 }
 
@@ -171,9 +173,10 @@ static enum fl_code check_credentials(struct exchange *x, struct fl_err *err)
 		strncasecmp(authorization, "Fleet ", 6) == 0)
 		return FL_OK;
 	return fl_fail(err, FL_UNAUTHENTICATED, "%s",
-		(who & WHO_DEVICE_KEY) != 0 ? "the request must be signed by the device's key" :
-		(who & WHO_DEVICE) != 0	    ? "a device session is needed: Authorization: Fleet …" :
-					      "a token is needed: Authorization: Bearer …");
+		(who & WHO_DEVICE_KEY) != 0 ? "the request must be signed by the device's key"
+			: (who & WHO_DEVICE) != 0
+			? "a device session is needed: Authorization: Fleet …"
+			: "a token is needed: Authorization: Bearer …");
 }
 
 static enum fl_code check_proof(struct exchange *x, struct fl_err *err)
@@ -280,9 +283,9 @@ static enum MHD_Result on_stream(struct exchange *x, const char *bytes, size_t *
 		return MHD_YES;
 	}
 	*n -= stream_take(x, bytes, *n);
-	return x->phase == PHASE_READY && !x->suspended && *n == 0 && x->stream.ended ?
-		answer_queue(x) :
-		MHD_YES;
+	return x->phase == PHASE_READY && !x->suspended && *n == 0 && x->stream.ended
+		? answer_queue(x)
+		: MHD_YES;
 }
 
 enum MHD_Result dispatch_request(void *cls, struct MHD_Connection *connection, const char *url,

@@ -54,12 +54,13 @@ char *request_strdup(struct request *rq, const char *s)
 
 /* ---- life */
 
-struct exchange *exchange_new(struct loop *loop, struct MHD_Connection *connection, const char *target)
+struct exchange *exchange_new(
+	struct loop *loop, struct MHD_Connection *connection, const char *target)
 {
 	static atomic_uint_fast64_t ids;
 	struct fl_link *link = fl_list_shift(&loop->pool);
-	struct exchange *x = link != NULL ? fl_container(link, struct exchange, link) :
-					    malloc(sizeof(*x));
+	struct exchange *x =
+		link != NULL ? fl_container(link, struct exchange, link) : malloc(sizeof(*x));
 
 	if (x == NULL)
 		return NULL;
@@ -141,8 +142,8 @@ enum fl_code exchange_run(struct exchange *x, struct fl_err *err)
 	return code;
 }
 
-static enum fl_code write_run(struct write_job *job, struct store *store, struct effects *e,
-	struct fl_err *err)
+static enum fl_code write_run(
+	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
 {
 	struct exchange *x = fl_container(job, struct exchange, job.write);
 	enum fl_code code;
@@ -156,8 +157,8 @@ static enum fl_code write_run(struct write_job *job, struct store *store, struct
 }
 
 /* The whole batch goes back with one hand-over per loop: lanes.c flushes batch_done after it. */
-static void write_done(struct write_job *job, struct server *s, enum fl_code code,
-	const struct fl_err *err)
+static void write_done(
+	struct write_job *job, struct server *s, enum fl_code code, const struct fl_err *err)
 {
 	struct exchange *x = fl_container(job, struct exchange, job.write);
 
@@ -198,8 +199,8 @@ struct copy {
 	size_t room;
 };
 
-static enum MHD_Result copy_header(void *cls, enum MHD_ValueKind kind, const char *name,
-	const char *value)
+static enum MHD_Result copy_header(
+	void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	struct copy *c = cls;
 	struct exchange_header *h = &c->x->headers[c->x->n_headers];
@@ -244,8 +245,9 @@ static enum fl_code push(struct exchange *x)
 		x->job.read = (struct read_job){ .run = read_run, .internal = internal };
 		return lanes_read(s, &x->job.read);
 	case LANE_WRITE:
-		x->job.write = (struct write_job){ .run = write_run, .done = write_done,
-			.internal = internal };
+		x->job.write = (struct write_job){
+			.run = write_run, .done = write_done, .internal = internal
+		};
 		return lanes_write(s, &x->job.write);
 	default:
 		x->job.work = (struct work_job){ .run = work_run, .internal = internal };
@@ -292,8 +294,8 @@ static void submit_lane(struct exchange *x)
 	x->in_lane = false;
 	x->refs--;
 	metrics_add(x->rq.server->metrics, METRIC_QUEUE_REFUSALS, 1);
-	answer_problem(x, FL_UNAVAILABLE, http_stopping(x->rq.server) ?
-		"the server stops" : "the server has too much to do");
+	answer_problem(x, FL_UNAVAILABLE,
+		http_stopping(x->rq.server) ? "the server stops" : "the server has too much to do");
 	exchange_ready(x);
 }
 

@@ -138,7 +138,8 @@ static inline struct exchange *exchange_of(struct request *rq)
 
 /* A fresh exchange with MHD's reference for a request to `target` (copied). NULL without memory.
  * Loop thread. */
-struct exchange *exchange_new(struct loop *loop, struct MHD_Connection *connection, const char *target);
+struct exchange *exchange_new(
+	struct loop *loop, struct MHD_Connection *connection, const char *target);
 /* Drop one reference; the last one frees everything. Loop thread. */
 void exchange_unref(struct exchange *x);
 /* Go into a lane with `fn`: suspends the connection if it is not. FAST runs here and now. A full

@@ -233,7 +233,8 @@ static enum fl_code make_body(struct request *rq, const struct reply_file *f, un
 	struct file_ranges ranges;
 	enum file_ranges_verdict verdict = FILE_RANGES_WHOLE;
 
-	if (*status == MHD_HTTP_NOT_MODIFIED) { /* Content-Length is that of 200; MHD sends no body */
+	if (*status ==
+		MHD_HTTP_NOT_MODIFIED) { /* Content-Length is that of 200; MHD sends no body */
 		*out = make_single(f->fd, f, &whole, false);
 		return *out == NULL ? no_memory(err) : FL_OK;
 	}

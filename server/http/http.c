@@ -24,10 +24,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define POOL_BYTES   8192 /* per connection: what a request's headers may take */
-#define BACKLOG      4096
-#define OTHER_FILES  256 /* descriptors that are not connections */
-#define OPTIONS_MAX  16
+#define POOL_BYTES  8192 /* per connection: what a request's headers may take */
+#define BACKLOG     4096
+#define OTHER_FILES 256 /* descriptors that are not connections */
+#define OPTIONS_MAX 16
 
 struct http {
 	struct routes *routes;
@@ -81,8 +81,8 @@ const struct routes *http_routes(const struct server *s)
 /* ---- sockets */
 
 /* "127.0.0.1:8470", "[::1]:8470", "localhost:0" into host and port. */
-static enum fl_code split_address(const char *text, char *host, size_t size, const char **port,
-	struct fl_err *err)
+static enum fl_code split_address(
+	const char *text, char *host, size_t size, const char **port, struct fl_err *err)
 {
 	const char *colon = strrchr(text, ':');
 	size_t n = colon == NULL ? 0 : (size_t)(colon - text);
@@ -122,13 +122,15 @@ static enum fl_code resolve(struct http *h, const struct settings *set, struct f
 		return code;
 	rc = getaddrinfo(host, port, &hints, &found);
 	if (rc != 0)
-		return fl_fail(err, FL_INVALID, "listen: \"%s\": %s", set->listen, gai_strerror(rc));
+		return fl_fail(
+			err, FL_INVALID, "listen: \"%s\": %s", set->listen, gai_strerror(rc));
 	memcpy(&h->address, found->ai_addr, found->ai_addrlen);
 	h->address_size = found->ai_addrlen;
 	freeaddrinfo(found);
 	if (!is_loopback(&h->address) && set->tls_certificate[0] == '\0' && !set->plain_http)
 		return fl_fail(err, FL_INVALID,
-			"listen: %s is not loopback and there is no tls_certificate; set tls_certificate "
+			"listen: %s is not loopback and there is no tls_certificate; set "
+		        "tls_certificate "
 			"and tls_key, or plain_http = yes if something in front does TLS",
 			set->listen);
 	return FL_OK;
@@ -152,11 +154,11 @@ static enum fl_code bind_socket(struct http *h, bool shared, int *out, struct fl
 		*out = fd;
 		return FL_OK;
 	}
-	code = errno == EADDRINUSE ?
-		fl_fail(err, FL_IO,
-			"the address is in use: another program listens there; stop it or change "
-			"`listen`") :
-		fl_fail_errno(err, errno, "cannot bind the address");
+	code = errno == EADDRINUSE
+		? fl_fail(err, FL_IO,
+			  "the address is in use: another program listens there; stop it or change "
+			  "`listen`")
+		: fl_fail_errno(err, errno, "cannot bind the address");
 	(void)close(fd);
 	return code;
 }
@@ -184,7 +186,8 @@ static enum fl_code open_sockets(struct server *s, struct fl_err *err)
 	}
 	if (code != FL_OK)
 		return fl_wrap(err, "listen %s", s->settings->listen);
-	s->http->port = ntohs(((const struct sockaddr_in *)(const void *)&s->http->address)->sin_port);
+	s->http->port =
+		ntohs(((const struct sockaddr_in *)(const void *)&s->http->address)->sin_port);
 	return FL_OK;
 }
 
@@ -237,15 +240,16 @@ static enum fl_code start_daemon(struct server *s, struct loop *l, struct fl_err
 	}
 	options[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 	d = MHD_start_daemon(flags, 0, NULL, NULL, dispatch_request, l, MHD_OPTION_EXTERNAL_LOGGER,
-		on_message, NULL, MHD_OPTION_LISTEN_SOCKET, l->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)((size_t)set->connections / lanes_loops(s)), MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned)(set->idle_timeout / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK, dispatch_target, l,
-		MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, l, MHD_OPTION_NOTIFY_CONNECTION,
-		on_connection, l, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, options,
-		MHD_OPTION_END);
+		on_message, NULL, MHD_OPTION_LISTEN_SOCKET, l->listen_fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)((size_t)set->connections / lanes_loops(s)),
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(set->idle_timeout / 1000),
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_URI_LOG_CALLBACK,
+		dispatch_target, l, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, l,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+		1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 	if (d == NULL)
-		return fl_fail(err, FL_IO, "libmicrohttpd cannot start; log_level = debug tells more");
+		return fl_fail(
+			err, FL_IO, "libmicrohttpd cannot start; log_level = debug tells more");
 	return loop_attach(l, d, err);
 }
 
@@ -261,7 +265,8 @@ static enum fl_code raise_limits(const struct settings *set, struct fl_err *err)
 		return FL_OK;
 	if (limit.rlim_max < want)
 		return fl_fail(err, FL_INVALID,
-			"connections = %lld needs %llu open files but the system allows %llu; raise "
+			"connections = %lld needs %llu open files but the system allows %llu; "
+		        "raise "
 			"LimitNOFILE or lower `connections`",
 			(long long)set->connections, (unsigned long long)want,
 			(unsigned long long)limit.rlim_max);
@@ -398,7 +403,8 @@ enum fl_code http_run(struct server *s, http_reload_fn reload, struct fl_err *er
 		(void)pthread_join(lanes_loop(s, s->http->n_threads)->thread, NULL);
 	if (code == FL_OK && atomic_load(&stopping) == 2)
 		code = fl_fail(err, FL_IO,
-			"stopped after an I/O error of the database; check the disk, then start again");
+			"stopped after an I/O error of the database; check the disk, then start "
+		        "again");
 	return code;
 }
 

@@ -67,8 +67,8 @@ static void queue_fini(struct queue *q)
 	(void)pthread_mutex_destroy(&q->lock);
 }
 
-static enum fl_code queue_push(struct server *s, struct queue *q, struct fl_link *link, bool internal,
-	int64_t limit)
+static enum fl_code queue_push(
+	struct server *s, struct queue *q, struct fl_link *link, bool internal, int64_t limit)
 {
 	enum fl_code code = FL_OK;
 
@@ -101,8 +101,8 @@ static struct timespec after_ms(int64_t ms)
 
 /* Move up to `max` jobs to `out`, waiting for one: at most wait_ms, or for ever when it is 0. False
  * when the queue is closed and empty: the thread ends. */
-static bool queue_take(struct server *s, struct queue *q, size_t max, int64_t wait_ms,
-	struct fl_list *out)
+static bool queue_take(
+	struct server *s, struct queue *q, size_t max, int64_t wait_ms, struct fl_list *out)
 {
 	struct timespec until = after_ms(wait_ms);
 	bool alive;
@@ -280,7 +280,8 @@ struct loop *lanes_loop(const struct server *s, size_t i)
 	return &s->lanes->loops[i];
 }
 
-static enum fl_code start_thread(pthread_t *thread, void *(*fn)(void *), void *arg, struct fl_err *err)
+static enum fl_code start_thread(
+	pthread_t *thread, void *(*fn)(void *), void *arg, struct fl_err *err)
 {
 	int rc = pthread_create(thread, NULL, fn, arg);
 

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_MS   100
-#define RUNS_MAX  16 /* runs of MHD in one turn, so that other handles get their share */
+#define TICK_MS  100
+#define RUNS_MAX 16 /* runs of MHD in one turn, so that other handles get their share */
 
 /* A timer of loop_after. In the inbox, then running, then freed by its close callback. */
 struct loop_timer {
@@ -176,12 +176,13 @@ static void expire(struct loop *l)
 {
 	int64_t limit = l->now_us - l->server->settings->request_deadline * 1000;
 
-	fl_list_each(&l->active, link) {
+	fl_list_each (&l->active, link) {
 		struct exchange *x = fl_container(link, struct exchange, link);
 
 		if (x->began_us > limit)
 			return;
-		if (x->stream.ops == NULL && x->answer.more == NULL && x->rq.route->lane != LANE_STREAM)
+		if (x->stream.ops == NULL && x->answer.more == NULL &&
+			x->rq.route->lane != LANE_STREAM)
 			exchange_abandon(x);
 	}
 	park_expire(l, l->now_us);
@@ -199,7 +200,7 @@ static void close_listener(struct loop *l)
 /* All that waits for a lane is answered 504; MHD must not be stopped with suspended connections. */
 static void give_up(struct loop *l)
 {
-	fl_list_each(&l->active, link)
+	fl_list_each (&l->active, link)
 		exchange_abandon(fl_container(link, struct exchange, link));
 	park_stop(l);
 	loop_run_mhd(l);

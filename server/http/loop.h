@@ -38,7 +38,7 @@ struct loop {
 	struct fl_list done; /* exchanges, by done_link */
 	uint64_t *topics;
 	size_t n_topics, cap_topics;
-	struct fl_list timers; /* struct loop_timer to start */
+	struct fl_list timers;  /* struct loop_timer to start */
 	struct fl_list running; /* struct loop_timer that run; loop thread */
 
 	/* writer thread: what the present batch has finished; goes to `done` at once */
@@ -56,9 +56,11 @@ struct loop {
 };
 
 /* Make the uv side of a loop; `number` 0 is the main thread's. */
-enum fl_code loop_init(struct loop *l, struct server *s, int number, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code loop_init(
+	struct loop *l, struct server *s, int number, struct fl_err *err) FL_MUST_CHECK;
 /* Give the daemon (owned by the loop from here on) to the loop. */
-enum fl_code loop_attach(struct loop *l, struct MHD_Daemon *daemon, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code loop_attach(
+	struct loop *l, struct MHD_Daemon *daemon, struct fl_err *err) FL_MUST_CHECK;
 /* Run until the stop is complete; on its thread. */
 void loop_run(struct loop *l);
 /* Stop the daemon if there is one and close the listening socket. Safe twice; the loop does not run. */

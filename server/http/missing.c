@@ -18,25 +18,25 @@ static enum fl_code missing(struct fl_err *err)
 	return fl_fail(err, FL_UNAVAILABLE, "not built yet");
 }
 
-#define ROUTE(method, path, who, limit, lane, handler, summary)                                    \
-	__attribute__((weak)) enum fl_code handler(struct request *rq, struct fl_err *err)         \
-	{                                                                                          \
-		(void)rq;                                                                          \
-		return missing(err);                                                               \
+#define ROUTE(method, path, who, limit, lane, handler, summary)                            \
+	__attribute__((weak)) enum fl_code handler(struct request *rq, struct fl_err *err) \
+	{                                                                                  \
+		(void)rq;                                                                  \
+		return missing(err);                                                       \
 	}
 #include "server/tbl/routes.h"
 #undef ROUTE
 
-#define MISSING_PART(name)                                                                         \
-	__attribute__((weak)) enum fl_code name##_up(struct server *s, struct fl_err *err)         \
-	{                                                                                          \
-		(void)s;                                                                           \
-		(void)err;                                                                         \
-		return FL_OK;                                                                      \
-	}                                                                                          \
-	__attribute__((weak)) void name##_down(struct server *s)                                   \
-	{                                                                                          \
-		(void)s;                                                                           \
+#define MISSING_PART(name)                                                                 \
+	__attribute__((weak)) enum fl_code name##_up(struct server *s, struct fl_err *err) \
+	{                                                                                  \
+		(void)s;                                                                   \
+		(void)err;                                                                 \
+		return FL_OK;                                                              \
+	}                                                                                  \
+	__attribute__((weak)) void name##_down(struct server *s)                           \
+	{                                                                                  \
+		(void)s;                                                                   \
 	}
 
 MISSING_PART(identity)
@@ -48,8 +48,8 @@ MISSING_PART(fleet)
 MISSING_PART(deltas)
 MISSING_PART(rollouts)
 
-__attribute__((weak)) enum fl_code tokens_auth(struct request *rq, const char *bearer,
-	struct fl_err *err)
+__attribute__((weak)) enum fl_code tokens_auth(
+	struct request *rq, const char *bearer, struct fl_err *err)
 {
 	(void)rq;
 	(void)bearer;
@@ -73,8 +73,8 @@ __attribute__((weak)) enum fl_code device_auth_mac(struct request *rq, struct fl
 	return missing(err);
 }
 
-__attribute__((weak)) void device_auth_answer(struct request *rq, unsigned status,
-	struct fl_bytes body)
+__attribute__((weak)) void device_auth_answer(
+	struct request *rq, unsigned status, struct fl_bytes body)
 {
 	(void)rq;
 	(void)status;
@@ -105,8 +105,8 @@ __attribute__((weak)) int delta_worker_main(int argc, char *const *argv)
 	return 1;
 }
 
-__attribute__((weak)) enum fl_code verify_run(struct store *store, const struct verify_options *o,
-	int64_t *wrong, struct fl_err *err)
+__attribute__((weak)) enum fl_code verify_run(
+	struct store *store, const struct verify_options *o, int64_t *wrong, struct fl_err *err)
 {
 	(void)store;
 	(void)o;

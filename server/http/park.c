@@ -62,7 +62,7 @@ void park_add(struct exchange *x)
 static void collect(struct loop *loop, struct fl_list *bucket, uint64_t topic, int64_t now_us,
 	struct fl_list *out)
 {
-	fl_list_each(bucket, link) {
+	fl_list_each (bucket, link) {
 		struct exchange *x = fl_container(link, struct exchange, link);
 
 		if ((topic != 0 && x->park.topic != topic) ||

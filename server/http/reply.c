@@ -113,8 +113,8 @@ void reply_header(struct request *rq, const char *name, const char *fmt, ...)
 
 /* ---- problems (RFC 9457) */
 
-static void problem_text(struct fl_buf *b, uint64_t id, enum fl_code code, const char *detail,
-	const json_t *extra)
+static void problem_text(
+	struct fl_buf *b, uint64_t id, enum fl_code code, const char *detail, const json_t *extra)
 {
 	const char *key;
 	json_t *value;
@@ -123,7 +123,7 @@ static void problem_text(struct fl_buf *b, uint64_t id, enum fl_code code, const
 		fl_problem_type(code), fl_title(code), fl_http_status(code));
 	fl_buf_json(b, detail, strlen(detail));
 	fl_buf_printf(b, ",\"instance\":\"%016" PRIx64 "\"", id);
-	json_object_foreach((json_t *)(uintptr_t)extra, key, value) {
+	json_object_foreach ((json_t *)(uintptr_t)extra, key, value) {
 		fl_buf_byte(b, ',');
 		fl_buf_json(b, key, strlen(key));
 		fl_buf_byte(b, ':');
@@ -142,7 +142,8 @@ static void problem(struct request *rq, enum fl_code code, const char *detail, c
 		reply_header(rq, "Retry-After", "1");
 	if (a->status == 401)
 		reply_header(rq, "WWW-Authenticate", "%s",
-			rq->route != NULL && (rq->route->who & WHO_DEVICE) != 0 ? "Fleet" : "Bearer");
+			rq->route != NULL && (rq->route->who & WHO_DEVICE) != 0 ? "Fleet"
+										: "Bearer");
 }
 
 void reply_problem(struct request *rq, enum fl_code code, const char *detail, json_t *take_extra)
@@ -257,8 +258,8 @@ enum MHD_Result answer_queue(struct exchange *x)
 		return queue_timeout(x);
 	FL_BUG_IF(!a->set);
 	if (x->proved)
-		device_auth_answer(&x->rq, a->status,
-			(struct fl_bytes){ .p = a->body.p, .n = a->body.n });
+		device_auth_answer(
+			&x->rq, a->status, (struct fl_bytes){ .p = a->body.p, .n = a->body.n });
 	r = make_response(x);
 	if (r == NULL)
 		return MHD_NO;

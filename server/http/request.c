@@ -82,8 +82,8 @@ enum fl_code request_query_int(const struct request *rq, const char *name, int64
 	value = strtoll(text, &end, 10);
 	if (end == text || *end != '\0' || errno != 0 || value < min || value > max)
 		return fl_fail(err, FL_INVALID,
-			"the parameter %s must be a whole number from %" PRId64 " to %" PRId64, name, min,
-			max);
+			"the parameter %s must be a whole number from %" PRId64 " to %" PRId64,
+			name, min, max);
 	*out = value;
 	return FL_OK;
 }
@@ -103,14 +103,15 @@ const char *request_header(const struct request *rq, const char *name)
 	return NULL;
 }
 
-enum fl_code request_read(struct request *rq, const struct fl_json_field *fields, size_t n, void *out,
-	struct fl_err *err)
+enum fl_code request_read(struct request *rq, const struct fl_json_field *fields, size_t n,
+	void *out, struct fl_err *err)
 {
 	bool device = strncmp(rq->route->path, "/device/", 8) == 0;
 
 	if (rq->json == NULL)
 		return fl_fail(err, FL_INVALID, "a JSON body is needed");
-	return fl_json_read(rq->json, fields, n, device ? FL_JSON_IGNORE : FL_JSON_REJECT, out, err);
+	return fl_json_read(
+		rq->json, fields, n, device ? FL_JSON_IGNORE : FL_JSON_REJECT, out, err);
 }
 
 /* ---- where it goes on */
@@ -125,7 +126,8 @@ void request_then(struct request *rq, enum lane lane, handler_fn fn)
 	x->then.fn = fn;
 }
 
-void request_park(struct request *rq, uint64_t topic, int64_t wait_ms, enum lane lane, handler_fn fn)
+void request_park(
+	struct request *rq, uint64_t topic, int64_t wait_ms, enum lane lane, handler_fn fn)
 {
 	struct exchange *x = exchange_of(rq);
 

@@ -38,9 +38,10 @@ enum who {
 	WHO_OPERATOR = 1 << 2,
 	WHO_APPROVER = 1 << 3,
 	WHO_ADMIN = 1 << 4,
-	WHO_ENROLLER = 1 << 5,   /* an enrolment token */
-	WHO_DEVICE = 1 << 6,     /* a session MAC */
-	WHO_DEVICE_KEY = 1 << 7, /* an RFC 9421 signature by the device's own key; the handler verifies
+	WHO_ENROLLER = 1 << 5, /* an enrolment token */
+	WHO_DEVICE = 1 << 6,   /* a session MAC */
+	WHO_DEVICE_KEY =
+		1 << 7, /* an RFC 9421 signature by the device's own key; the handler verifies
 				  * it, since the key costs a read: for http/ the caller is anonymous */
 	WHO_ANY_ROLE = WHO_VIEWER | WHO_PUBLISHER | WHO_OPERATOR | WHO_APPROVER | WHO_ADMIN,
 };
@@ -51,12 +52,12 @@ struct principal {
 	int64_t token_id;            /* 0 for devices */
 	int64_t device_no;           /* 0 for tokens */
 	char name[STORE_ID_MAX + 1]; /* token name or device id: the actor of events */
-	const char *selector;    /* RSQL that limits what the token sees; NULL: everything. Borrowed
+	const char *selector; /* RSQL that limits what the token sees; NULL: everything. Borrowed
 				   * until the request ends */
 	/* of a device session (WHO_DEVICE), set by device_auth(); name is empty then: the id costs a read */
-	uint8_t session_key[32];  /* keys the MAC of the answer */
-	uint64_t nonce;           /* of this device request */
-	int64_t manifest;         /* number of the newest manifest that the device says it has */
+	uint8_t session_key[32]; /* keys the MAC of the answer */
+	uint64_t nonce;          /* of this device request */
+	int64_t manifest;        /* number of the newest manifest that the device says it has */
 };
 
 typedef enum fl_code (*handler_fn)(struct request *rq, struct fl_err *err);
@@ -70,7 +71,8 @@ struct request {
 	const struct route *route;
 	struct principal who;
 	const char *method; /* as it came: "HEAD" on a GET route too */
-	const char *target; /* path and query exactly as they came: the MAC of a device covers them */
+	const char
+		*target; /* path and query exactly as they came: the MAC of a device covers them */
 	const char *param[REQUEST_PARAMS_MAX]; /* decoded {…} parts of the path, in order */
 	struct fl_bytes body;                  /* whole body; empty in LANE_STREAM */
 	json_t *json; /* parsed body when the route takes JSON and one came; owned by the request */

@@ -18,8 +18,8 @@ struct routes {
 	struct node root;
 };
 
-static const char *const method_texts[METHOD_MAX] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE",
-	"OPTIONS" };
+static const char *const method_texts[METHOD_MAX] = { "GET", "HEAD", "POST", "PUT", "PATCH",
+	"DELETE", "OPTIONS" };
 
 enum method routes_method(const char *text)
 {

@@ -48,8 +48,8 @@ static enum fl_code fail(int rc, const char *path, struct fl_err *err)
 	return fl_fail(err, FL_INVALID, "%s: %s", path, gnutls_strerror(rc));
 }
 
-static enum fl_code import(struct pair *p, const struct fl_buf *certificate, const struct fl_buf *key,
-	const char *paths[2], struct fl_err *err)
+static enum fl_code import(struct pair *p, const struct fl_buf *certificate,
+	const struct fl_buf *key, const char *paths[2], struct fl_err *err)
 {
 	const gnutls_datum_t chain = { certificate->p, (unsigned)certificate->n };
 	const gnutls_datum_t secret = { key->p, (unsigned)key->n };

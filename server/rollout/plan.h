@@ -23,8 +23,8 @@
 #include "server/rollout/resolve.h"
 #include "server/rollout/strategy.h"
 
-#define PLAN_NO_WAVE	UINT16_MAX
-#define PLAN_NO_DEVICE	UINT32_MAX
+#define PLAN_NO_WAVE    UINT16_MAX
+#define PLAN_NO_DEVICE  UINT32_MAX
 #define PLAN_LAYERS_MAX 1000
 
 /* ---- what goes in */
@@ -32,7 +32,7 @@
 /* Bits of plan_devices.flags. */
 enum plan_flag {
 	PLAN_SELECTED = 1 << 0, /* the rollout's selector matches; others are there as neighbours */
-	PLAN_GATEWAY = 1 << 1,	/* its tier is gateway */
+	PLAN_GATEWAY = 1 << 1,  /* its tier is gateway */
 };
 
 /* The devices, as parallel arrays of n elements ordered by `no`: those that the selector matches,
@@ -40,11 +40,11 @@ enum plan_flag {
 struct plan_devices {
 	size_t n;
 	const int64_t *no;
-	const uint32_t *state;	   /* index of universe.states */
+	const uint32_t *state;     /* index of universe.states */
 	const uint32_t *signature; /* index of plan_input.signatures */
 	const uint32_t *gateway;   /* index of its gateway in these arrays, PLAN_NO_DEVICE */
 	const uint32_t *stratum;   /* equal numbers are one stratum; only compared */
-	const uint32_t *held;	   /* index of plan_input.holds; 0: not held */
+	const uint32_t *held;      /* index of plan_input.holds; 0: not held */
 	const uint16_t
 		*wave; /* first selector wave that matches it, PLAN_NO_WAVE; NULL: there is no
 				    * selector wave */
@@ -61,12 +61,12 @@ struct plan_hold {
 /* A delta that is ready. */
 struct plan_delta {
 	uint32_t from, to; /* artifacts of the universe */
-	int64_t size;	   /* the smallest of all codecs */
+	int64_t size;      /* the smallest of all codecs */
 };
 
 struct plan_input {
 	const struct universe *universe; /* sealed */
-	const char *release;		 /* its name */
+	const char *release;             /* its name */
 	const struct resolve_entry *entries;
 	uint32_t n_entries;
 	const struct strategy *strategy;
@@ -113,7 +113,7 @@ struct plan_class {
 	enum plan_kind kind;
 	const char *reason; /* incompatible: why; held: the rollout; else "" */
 	uint32_t devices;   /* how many */
-	uint32_t *sets;	    /* n_layers + 1 indices into plan.sets: start, after layer 0, 1, … */
+	uint32_t *sets;     /* n_layers + 1 indices into plan.sets: start, after layer 0, 1, … */
 };
 
 /* Modules that switch together in a layer. */
@@ -133,9 +133,9 @@ struct plan_stage {
 	uint32_t layer, wave;
 	uint32_t devices; /* that change something in it */
 	int64_t bytes_full;
-	int64_t bytes_delta;	  /* with the deltas that are ready; -1: none is */
+	int64_t bytes_delta;      /* with the deltas that are ready; -1: none is */
 	uint32_t deltas_to_build; /* distinct pairs of artifacts without a ready delta */
-	uint32_t no_way_back;	  /* devices that cannot go back once they have passed it */
+	uint32_t no_way_back;     /* devices that cannot go back once they have passed it */
 };
 
 /* A pair of artifacts that devices will need a delta for: forwards as it stands, for a rollback the
@@ -171,7 +171,7 @@ struct plan {
 	struct plan_refusal *refusals;
 	uint32_t n_refusals; /* any: the rollout cannot start */
 	const char **notes;
-	uint32_t n_notes;		/* remarks, as which stages have no way back */
+	uint32_t n_notes;               /* remarks, as which stages have no way back */
 	uint32_t totals[PLAN_KIND_MAX]; /* selected devices per kind */
 	uint8_t members[32]; /* digest over (device number, wave, class) of all selected devices */
 	uint8_t digest[32];  /* SHA-256 of plan_canonical */

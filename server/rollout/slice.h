@@ -12,7 +12,7 @@
 /* Things that stay together, as parallel arrays of n. All borrowed. */
 struct slice_input {
 	size_t n;
-	const uint32_t *size;	  /* devices to update in it, at least 1 */
+	const uint32_t *size;     /* devices to update in it, at least 1 */
 	const uint32_t *stratum;  /* below n_strata */
 	const uint64_t *identity; /* what the shuffle is keyed by besides the seed; distinct */
 	const uint16_t *wave; /* the selector wave it belongs to, SLICE_NO_WAVE; NULL: none does */

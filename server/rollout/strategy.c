@@ -254,7 +254,7 @@ static enum fl_code settle_gate(
 	}
 	return fl_fail(err, FL_INVALID,
 		"success.percent (%g) and error.percent (%g) contradict each other: together they "
-	        "must "
+		"must "
 		"reach 100",
 		(double)g->success_ppm / 10000, (double)g->error_ppm / 10000);
 }

@@ -14,14 +14,14 @@
 
 #define STRATEGY_WAVES_MAX  1000
 #define STRATEGY_STRATA_MAX 8
-#define STRATEGY_PPM	    1000000 /* shares are kept in parts per million */
+#define STRATEGY_PPM        1000000 /* shares are kept in parts per million */
 
 #define STRATEGY_ORDERS(X) \
 	X(WAVE_FIRST, "wave_first") X(LAYER_FIRST, "layer_first") X(PIPELINED, "pipelined")
 #define STRATEGY_ON_FAILURES(X) X(PAUSE, "pause") X(STOP, "stop") X(ROLLBACK, "rollback")
-#define STRATEGY_CONFLICTS(X)	X(REFUSE, "refuse") X(LEAVE_OUT, "leave_out")
+#define STRATEGY_CONFLICTS(X)   X(REFUSE, "refuse") X(LEAVE_OUT, "leave_out")
 
-#define ORDER_ENUM_(code, text)	     ORDER_##code,
+#define ORDER_ENUM_(code, text)      ORDER_##code,
 #define ON_FAILURE_ENUM_(code, text) ON_FAILURE_##code,
 #define CONFLICTS_ENUM_(code, text)  CONFLICTS_##code,
 /* Which cell follows which. */
@@ -42,10 +42,10 @@ enum strategy_wave_kind { WAVE_COUNT, WAVE_PERCENT, WAVE_SELECTOR };
 /* One wave as the operator asked for it; the last of count and percent takes the rest. */
 struct strategy_wave {
 	enum strategy_wave_kind kind;
-	int64_t count;	/* WAVE_COUNT: devices to update, at least 1 */
-	int64_t ppm;	/* WAVE_PERCENT: share of all devices to update, 1 .. 1,000,000 */
+	int64_t count;  /* WAVE_COUNT: devices to update, at least 1 */
+	int64_t ppm;    /* WAVE_PERCENT: share of all devices to update, 1 .. 1,000,000 */
 	char *selector; /* WAVE_SELECTOR: RSQL, not empty; owned */
-	char *name;	/* what the operator calls it; NULL: nothing. Owned */
+	char *name;     /* what the operator calls it; NULL: nothing. Owned */
 };
 
 /* When a stage has succeeded and when it has failed. Outcomes are counted as design.md section 5

@@ -69,7 +69,7 @@ enum fl_code artifact_put(struct store *store, const uint8_t *sha256, int64_t si
 	if (code == FL_OK && out->size != size)
 		return fl_fail(err, FL_CONFLICT,
 			"an artifact of this digest has %lld bytes here, not %lld: run fleetd "
-		        "--verify",
+			"--verify",
 			(long long)out->size, (long long)size);
 	*added = code == FL_NOT_FOUND;
 	if (code == FL_OK)

@@ -73,11 +73,14 @@ static enum fl_code migrate(struct database *d, struct fl_err *err)
 static enum fl_code open_all(struct server *s, struct database *d, struct fl_err *err)
 {
 	const struct settings *set = s->settings;
-	const struct db_options o = { .path = d->path, .mode = DB_WRITER, .cache_bytes = set->db_cache,
+	const struct db_options o = { .path = d->path,
+		.mode = DB_WRITER,
+		.cache_bytes = set->db_cache,
 		.mmap_bytes = set->db_mmap };
 	enum fl_code code;
 
-	if (snprintf(d->path, sizeof(d->path), "%s/%s", set->data_dir, FILE_NAME) >= (int)sizeof(d->path))
+	if (snprintf(d->path, sizeof(d->path), "%s/%s", set->data_dir, FILE_NAME) >=
+		(int)sizeof(d->path))
 		return fl_fail(err, FL_INVALID, "data_dir is too long");
 	d->effects = effects_new();
 	d->outcomes = calloc(JOBS_MAX, sizeof(*d->outcomes));
@@ -120,8 +123,10 @@ void database_down(struct server *s)
 enum fl_code database_reader(struct server *s, struct db **out, struct fl_err *err)
 {
 	const struct settings *set = s->settings;
-	const struct db_options o = { .path = s->database->path, .mode = DB_READER,
-		.cache_bytes = set->db_reader_cache, .mmap_bytes = set->db_mmap };
+	const struct db_options o = { .path = s->database->path,
+		.mode = DB_READER,
+		.cache_bytes = set->db_reader_cache,
+		.mmap_bytes = set->db_mmap };
 
 	return db_open(&o, out, err);
 }
@@ -144,7 +149,8 @@ void database_snapshot_end(struct store *store)
 /* ---- one batch */
 
 /* Run one job under its savepoint. A returned failure ends the batch; a refusal is in `o`. */
-static enum fl_code run_job(struct server *s, struct store *store, struct outcome *o, struct fl_err *err)
+static enum fl_code run_job(
+	struct server *s, struct store *store, struct outcome *o, struct fl_err *err)
 {
 	struct database *d = s->database;
 	struct effects_mark mark = effects_mark(d->effects);
@@ -211,8 +217,10 @@ static void note_loss(struct server *s, size_t n, enum fl_code code, const struc
 			     "started again: check the disk first",
 			FL_S("detail", err->msg), FL_N("jobs", n));
 	else
-		fl_log_error("a batch could not be committed; its requests got 503 and changed nothing",
-			FL_S("type", fl_problem_type(code)), FL_S("detail", err->msg), FL_N("jobs", n));
+		fl_log_error(
+			"a batch could not be committed; its requests got 503 and changed nothing",
+			FL_S("type", fl_problem_type(code)), FL_S("detail", err->msg),
+			FL_N("jobs", n));
 }
 
 /* What a job hears when its batch is lost; a full disk is worth naming. */
@@ -221,8 +229,8 @@ static struct fl_err loss_of(enum fl_code code)
 	struct fl_err err = { 0 };
 
 	(void)fl_fail(&err, FL_UNAVAILABLE, "%s",
-		code == FL_FULL ? "the server's disk is full; nothing was changed" :
-				  "the change could not be stored; nothing was changed");
+		code == FL_FULL ? "the server's disk is full; nothing was changed"
+				: "the change could not be stored; nothing was changed");
 	return err;
 }
 
@@ -305,16 +313,16 @@ struct lone {
 	struct fl_err *err;
 };
 
-static enum fl_code lone_run(struct write_job *job, struct store *store, struct effects *e,
-	struct fl_err *err)
+static enum fl_code lone_run(
+	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
 {
 	struct lone *l = fl_container(job, struct lone, job);
 
 	return l->fn(l->server, store, e, l->arg, err);
 }
 
-static void lone_done(struct write_job *job, struct server *s, enum fl_code code,
-	const struct fl_err *err)
+static void lone_done(
+	struct write_job *job, struct server *s, enum fl_code code, const struct fl_err *err)
 {
 	struct lone *l = fl_container(job, struct lone, job);
 
@@ -326,8 +334,11 @@ static void lone_done(struct write_job *job, struct server *s, enum fl_code code
 
 enum fl_code database_run(struct server *s, database_fn fn, void *arg, struct fl_err *err)
 {
-	struct lone lone = { .job = { .run = lone_run, .done = lone_done }, .server = s, .fn = fn,
-		.arg = arg, .err = err };
+	struct lone lone = { .job = { .run = lone_run, .done = lone_done },
+		.server = s,
+		.fn = fn,
+		.arg = arg,
+		.err = err };
 	struct fl_list jobs;
 
 	fl_list_init(&jobs);

@@ -23,13 +23,13 @@ struct db;
 struct database;
 
 /* Something to run in a transaction. */
-typedef enum fl_code (*database_fn)(struct server *s, struct store *store, struct effects *e,
-	void *arg, struct fl_err *err);
+typedef enum fl_code (*database_fn)(
+	struct server *s, struct store *store, struct effects *e, void *arg, struct fl_err *err);
 
 /* Run fn in a transaction of its own, with effects, as a batch of one. Only while the writer thread
  * does not run: at start before lanes_up, in tools and tests. The error is fn's own. */
-enum fl_code database_run(struct server *s, database_fn fn, void *arg, struct fl_err *err)
-	FL_MUST_CHECK;
+enum fl_code database_run(
+	struct server *s, database_fn fn, void *arg, struct fl_err *err) FL_MUST_CHECK;
 
 /* Run the write jobs (struct write_job, http/lanes.h) on the list, in order, as one batch, and call
  * their done functions. The list is empty afterwards. Writer thread. */

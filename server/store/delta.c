@@ -14,7 +14,7 @@
 
 DB_SQL(delta_upsert,
 	"INSERT INTO delta (from_artifact, to_artifact, codec, state, sha256, size, built_ms, "
-        "used_at, "
+	"used_at, "
 	"uses, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9) "
 	"ON CONFLICT (to_artifact, from_artifact, codec) DO UPDATE SET state = excluded.state, "
 	"sha256 = excluded.sha256, size = excluded.size, built_ms = excluded.built_ms, "
@@ -36,7 +36,7 @@ DB_SQL(delta_select_summary,
 	"SELECT coalesce(sum(d.state = 'ready'), 0), coalesce(sum(d.state = 'useless'), 0), "
 	"coalesce(sum(d.state = 'failed'), 0), "
 	"coalesce(sum(CASE d.state WHEN 'ready' THEN d.size ELSE 0 END), 0), coalesce(sum(d.uses), "
-        "0), "
+	"0), "
 	"coalesce(sum(CASE d.state WHEN 'ready' THEN d.uses * (t.size - d.size) ELSE 0 END), 0) "
 	"FROM delta d JOIN artifact t ON t.id = d.to_artifact");
 

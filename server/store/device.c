@@ -31,7 +31,7 @@ DB_SQL(device_insert,
 	"INSERT INTO device (id, tier, gateway_no, state_id) VALUES ($1, $2, $3, $4)");
 DB_SQL(device_profile_insert,
 	"INSERT INTO device_profile (device_no, public_key, attributes, labels, created_at, "
-        "changed_at) "
+	"changed_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6)");
 DB_SQL(device_update,
 	"UPDATE device SET tier = $1, gateway_no = $2, state_id = $3, epoch = $4, "
@@ -500,7 +500,7 @@ enum fl_code device_enrol(struct store *store, int64_t no, const uint8_t *public
 	if (db_changes(store->db) == 0)
 		return fl_fail(err, FL_CONFLICT,
 			"this device has enrolled with another key; retire it first if it was "
-		        "replaced");
+			"replaced");
 	code = db_exec(store->db, device_update_epoch, DB_ARGS(DB_I(no)), err);
 	return code != FL_OK ? code : read_epoch(store, no, epoch, err);
 }

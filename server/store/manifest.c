@@ -11,11 +11,11 @@ DB_SQL(goal_text, "SELECT content FROM goal WHERE id = $1");
 DB_SQL(manifest_number, "SELECT manifest FROM device WHERE no = $1");
 DB_SQL(manifest_replace,
 	"INSERT OR REPLACE INTO manifest (device_no, number, goal_id, stage_id, issued_at, "
-        "expires_at) "
+	"expires_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6)");
 DB_SQL(manifest_select,
 	"SELECT number, goal_id, stage_id, issued_at, expires_at FROM manifest WHERE device_no = "
-        "$1");
+	"$1");
 
 enum fl_code manifest_goal(
 	struct store *store, struct fl_bytes goal, int64_t *goal_id, struct fl_err *err)

@@ -6,37 +6,39 @@
 #include <string.h>
 #include <time.h>
 
-#define TABLE                                                                                      \
-	"CREATE TABLE IF NOT EXISTS migration ("                                                   \
-	"  name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL"               \
+#define TABLE                                                                        \
+	"CREATE TABLE IF NOT EXISTS migration ("                                     \
+	"  name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, applied_at INTEGER NOT NULL" \
 	") STRICT, WITHOUT ROWID"
 
 /* What the database says about one migration. */
-static enum fl_code check_applied(const struct migration *m, const char *name, const char *sha256,
-	struct fl_err *err)
+static enum fl_code check_applied(
+	const struct migration *m, const char *name, const char *sha256, struct fl_err *err)
 {
 	if (m->name == NULL)
 		return fl_fail(err, FL_CONFLICT,
-			"the database was made by a newer fleetd (it has migration %s); install that "
+			"the database was made by a newer fleetd (it has migration %s); install "
+		        "that "
 			"version, or restore the backup from before the upgrade",
 			name);
 	if (strcmp(m->name, name) != 0 || strcmp(m->sha256, sha256) != 0)
 		return fl_fail(err, FL_CONFLICT,
-			"the database was made with another text of migration %s than this fleetd has "
+			"the database was made with another text of migration %s than this fleetd "
+		        "has "
 			"(%s); use the fleetd that made it",
 			name, m->name);
 	return FL_OK;
 }
 
 /* How many of `list` are applied; refuses what does not fit. */
-static enum fl_code count_applied(struct db *db, const struct migration *list, size_t *out,
-	struct fl_err *err)
+static enum fl_code count_applied(
+	struct db *db, const struct migration *list, size_t *out, struct fl_err *err)
 {
 	struct db_rows rows = { 0 };
 	size_t n = 0;
 	bool more = true;
-	enum fl_code code = db_query_text(db, "SELECT name, sha256 FROM migration ORDER BY name", NULL,
-		0, &rows, err);
+	enum fl_code code = db_query_text(
+		db, "SELECT name, sha256 FROM migration ORDER BY name", NULL, 0, &rows, err);
 
 	while (code == FL_OK) {
 		code = db_next(&rows, &more, err);

@@ -22,6 +22,7 @@ extern const struct migration migrate_sqlite[];
 /* Bring `db` (opened with DB_BARE) to the newest of `list`. FL_CONFLICT when the database was made by
  * a newer fleetd, or when the text of an applied migration has changed; the sentence says what to do.
  * FL_FULL, FL_IO. Nothing is left half done. */
-enum fl_code migrate_run(struct db *db, const struct migration *list, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code migrate_run(
+	struct db *db, const struct migration *list, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -12,7 +12,7 @@ DB_SQL(module_select, "SELECT " COLUMNS "FROM module WHERE name = $1");
 DB_SQL(module_select_all, "SELECT " COLUMNS "FROM module WHERE name > $1 ORDER BY name LIMIT $2");
 DB_SQL(module_insert,
 	"INSERT INTO module (name, kind, tier, description, created_at) VALUES ($1, $2, $3, $4, "
-        "$5)");
+	"$5)");
 DB_SQL(module_update, "UPDATE module SET description = $1 WHERE id = $2");
 DB_SQL(module_delete_row, "DELETE FROM module WHERE id = $1");
 DB_SQL(module_select_used,

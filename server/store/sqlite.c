@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_MAX      32
-#define BUSY_MS        5000
+#define CACHE_MAX 32
+#define BUSY_MS   5000
 /* sqlite.org/walformat.html: the log's header and frame headers, the index's first region. */
 #define WAL_HEADER     32
 #define WAL_FRAME      24
@@ -42,7 +42,7 @@ struct db {
 	uint64_t uses;
 	int64_t changes;
 	int64_t page_bytes;
-	int64_t wal_pages; /* told by the WAL hook after each commit */
+	int64_t wal_pages;   /* told by the WAL hook after each commit */
 	bool in_transaction; /* we began one and have not ended it */
 	bool failed;         /* an I/O error or damage was seen */
 	sqlite3_stmt *begin, *begin_read, *commit, *rollback, *savepoint, *release, *undo;
@@ -130,7 +130,8 @@ static enum fl_code configure(struct db *db, const struct db_options *o, struct 
 	(void)sqlite3_busy_timeout(db->handle, BUSY_MS);
 	(void)sqlite3_extended_result_codes(db->handle, 1);
 	code = db_script(db,
-		"PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF", err);
+		"PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",
+		err);
 	if (code == FL_OK && o->cache_bytes > 0)
 		code = pragma(db, "cache_size", -(o->cache_bytes / 1024), err);
 	if (code == FL_OK)
@@ -148,8 +149,8 @@ static enum fl_code configure(struct db *db, const struct db_options *o, struct 
 	return code;
 }
 
-static enum fl_code prepare(struct db *db, const char *text, const char *name, sqlite3_stmt **out,
-	struct fl_err *err)
+static enum fl_code prepare(
+	struct db *db, const char *text, const char *name, sqlite3_stmt **out, struct fl_err *err)
 {
 	const char *rest = NULL;
 	sqlite3_stmt *s = NULL;
@@ -171,9 +172,12 @@ static enum fl_code prepare_frame(struct db *db, struct fl_err *err)
 		const char *text;
 		sqlite3_stmt **place;
 	} frame[] = {
-		{ "BEGIN IMMEDIATE", &db->begin },  { "BEGIN", &db->begin_read },
-		{ "COMMIT", &db->commit },          { "ROLLBACK", &db->rollback },
-		{ "SAVEPOINT job", &db->savepoint }, { "RELEASE job", &db->release },
+		{ "BEGIN IMMEDIATE", &db->begin },
+		{ "BEGIN", &db->begin_read },
+		{ "COMMIT", &db->commit },
+		{ "ROLLBACK", &db->rollback },
+		{ "SAVEPOINT job", &db->savepoint },
+		{ "RELEASE job", &db->release },
 		{ "ROLLBACK TO job", &db->undo },
 	};
 	enum fl_code code = FL_OK;
@@ -192,8 +196,8 @@ static enum fl_code prepare_declared(struct db *db, struct fl_err *err)
 		return fl_fail(err, FL_NOMEM, "no memory for %zu statements", n);
 	db->n_prepared = n;
 	for (size_t i = 0; i < n; i++) {
-		enum fl_code code = prepare(db, __start_db_sql[i].text, __start_db_sql[i].name,
-			&db->prepared[i], err);
+		enum fl_code code = prepare(
+			db, __start_db_sql[i].text, __start_db_sql[i].name, &db->prepared[i], err);
 
 		if (code != FL_OK)
 			return code;
@@ -260,10 +264,10 @@ enum fl_code db_open(const struct db_options *o, struct db **out, struct fl_err 
 
 void db_close(struct db *db)
 {
-	sqlite3_stmt *const frame[] = { db == NULL ? NULL : db->begin, db == NULL ? NULL : db->begin_read,
-		db == NULL ? NULL : db->commit, db == NULL ? NULL : db->rollback,
-		db == NULL ? NULL : db->savepoint, db == NULL ? NULL : db->release,
-		db == NULL ? NULL : db->undo };
+	sqlite3_stmt *const frame[] = { db == NULL ? NULL : db->begin,
+		db == NULL ? NULL : db->begin_read, db == NULL ? NULL : db->commit,
+		db == NULL ? NULL : db->rollback, db == NULL ? NULL : db->savepoint,
+		db == NULL ? NULL : db->release, db == NULL ? NULL : db->undo };
 
 	if (db == NULL)
 		return;
@@ -300,8 +304,8 @@ static int bind_one(sqlite3_stmt *s, int at, const struct db_arg *arg)
 	return SQLITE_MISUSE;
 }
 
-static enum fl_code bind_all(struct db *db, sqlite3_stmt *s, const struct db_arg *args, size_t n,
-	struct fl_err *err)
+static enum fl_code bind_all(
+	struct db *db, sqlite3_stmt *s, const struct db_arg *args, size_t n, struct fl_err *err)
 {
 	FL_BUG_IF((size_t)sqlite3_bind_parameter_count(s) != n);
 	for (size_t i = 0; i < n; i++) {
@@ -320,7 +324,7 @@ static sqlite3_stmt *declared(struct db *db, const struct db_sql *sql)
 
 	FL_BUG_IF(at >= db->n_prepared);
 	s = db->prepared[at];
-	FL_BUG_IF(s == NULL);                  /* a statement that writes, on a reader */
+	FL_BUG_IF(s == NULL);                 /* a statement that writes, on a reader */
 	FL_BUG_IF(sqlite3_stmt_busy(s) != 0); /* nested use */
 	return s;
 }
@@ -377,7 +381,8 @@ static struct cached *cache_find(struct db *db, const char *text)
 	for (size_t i = 0; i < CACHE_MAX; i++) {
 		struct cached *c = &db->cache[i];
 
-		if (c->statement != NULL && !c->running && strcmp(sqlite3_sql(c->statement), text) == 0)
+		if (c->statement != NULL && !c->running &&
+			strcmp(sqlite3_sql(c->statement), text) == 0)
 			return c;
 	}
 	return NULL;
@@ -401,7 +406,8 @@ static struct cached *cache_place(struct db *db)
 	return oldest;
 }
 
-static enum fl_code cache_take(struct db *db, const char *text, struct cached **out, struct fl_err *err)
+static enum fl_code cache_take(
+	struct db *db, const char *text, struct cached **out, struct fl_err *err)
 {
 	struct cached *c = cache_find(db, text);
 	sqlite3_stmt *fresh = NULL;
@@ -497,7 +503,8 @@ struct fl_bytes db_bytes(const struct db_rows *rows, int column)
 {
 	const void *p = sqlite3_column_blob(rows->statement, column);
 
-	return (struct fl_bytes){ .p = p, .n = (size_t)sqlite3_column_bytes(rows->statement, column) };
+	return (struct fl_bytes){ .p = p,
+		.n = (size_t)sqlite3_column_bytes(rows->statement, column) };
 }
 
 bool db_is_null(const struct db_rows *rows, int column)
@@ -616,7 +623,8 @@ void db_forget_uncommitted(struct db *db)
 	uint16_t page = 0;
 	int64_t size;
 
-	if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK ||
+	if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file) !=
+			SQLITE_OK ||
 		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) !=
 			SQLITE_OK ||
 		file == NULL || log == NULL || log->pMethods == NULL)

@@ -22,7 +22,7 @@ DB_SQL(step_select_open,
 	"JOIN stage g ON g.id = s.stage_id WHERE s.device_no = $1 AND " OPEN(
 		"s") " ORDER BY "
 		     "s.back DESC, g.rollout_id, CASE s.back WHEN 1 THEN -g.layer ELSE g.layer END "
-                     "LIMIT $2");
+		     "LIMIT $2");
 DB_SQL(step_select_upper,
 	"SELECT " STEP_ROW_COLUMNS " FROM stage g JOIN step s ON s.stage_id = g.id AND "
 	"s.device_no = $1 WHERE g.rollout_id = $2 AND g.wave = $3 AND g.layer > $4 LIMIT $5");
@@ -44,14 +44,14 @@ DB_SQL(step_select_next_due,
 	"SELECT min(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
 DB_SQL(step_select_outcomes,
 	"SELECT delivered, state, cause FROM step WHERE stage_id = $1 AND delivered IS NOT NULL "
-        "AND "
+	"AND "
 	"delivered > $2 ORDER BY delivered");
 DB_SQL(step_select_candidates,
 	"SELECT a.device_no, a.class, d.retired_at, EXISTS (SELECT 1 FROM step s WHERE "
 	"s.device_no = a.device_no AND " OPEN(
 		"s") ") FROM assignment a "
 		     "JOIN device d ON d.no = a.device_no WHERE a.rollout_id = $1 AND a.wave = $2 "
-                     "AND "
+		     "AND "
 		     "a.device_no > $3 ORDER BY a.device_no LIMIT $4");
 DB_SQL(step_select_waiting,
 	"SELECT s.device_no FROM stage g JOIN rollout r ON r.id = g.rollout_id JOIN step s ON "
@@ -65,13 +65,13 @@ DB_SQL(step_select_lines,
 	"ORDER BY g.id, s.device_no LIMIT $7");
 DB_SQL(step_insert,
 	"INSERT INTO step (stage_id, device_no, class, state, back, flags, outcome, cause, "
-        "attempt, "
+	"attempt, "
 	"delivered, delivered_at, deadline, manifest, changed_at, took_ms, sent, saved) VALUES "
 	"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) "
 	"ON CONFLICT DO NOTHING");
 DB_SQL(step_update,
 	"UPDATE step SET state = $1, back = $2, flags = $3, outcome = $4, cause = $5, attempt = "
-        "$6, "
+	"$6, "
 	"delivered = $7, delivered_at = $8, deadline = $9, manifest = $10, changed_at = $11, "
 	"took_ms = $12, sent = $13, saved = $14 WHERE stage_id = $15 AND device_no = $16");
 

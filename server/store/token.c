@@ -13,7 +13,7 @@
 
 DB_SQL(token_insert,
 	"INSERT INTO token (name, hash, roles, selector, uses_left, labels, expires_at, "
-        "created_at, "
+	"created_at, "
 	"created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
 DB_SQL(token_select, "SELECT " COLUMNS "FROM token WHERE id = $1");
 DB_SQL(token_select_all, "SELECT " COLUMNS "FROM token WHERE id > $1 ORDER BY id LIMIT $2");
@@ -21,7 +21,7 @@ DB_SQL(token_update_revoked,
 	"UPDATE token SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL");
 DB_SQL(token_update_uses,
 	"UPDATE token SET uses_left = uses_left - 1 WHERE id = $1 AND (uses_left IS NULL OR "
-        "uses_left > 0) "
+	"uses_left > 0) "
 	"AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)");
 DB_SQL(token_select_count,
 	"SELECT count(*) FROM token WHERE roles & $1 <> 0 AND id <> $2 AND selector IS NULL "

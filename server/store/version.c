@@ -19,7 +19,7 @@ DB_SQL(version_select_of, "SELECT " COLUMNS FROM "WHERE v.module_id = $1 ORDER B
 DB_SQL(version_select_all, "SELECT " COLUMNS FROM "ORDER BY v.id");
 DB_SQL(version_insert,
 	"INSERT INTO version (module_id, version, downgrade, floor, notes, digest, signature, "
-        "created_at, "
+	"created_at, "
 	"created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
 DB_SQL(version_update_blocked,
 	"UPDATE version SET blocked_at = $1, blocked_why = $2 WHERE id = $3");

@@ -18,7 +18,7 @@ static const char vector[] =
 	"{\"signatures\":[{\"keyid\":"
 	"\"97be79a2068a5b1e88ec38df9333a78006e6e237e087ee01d64a8553ba3ac9dc\",\"sig\":"
 	"\"dffd5651cc12ba0d8dc6e52df9f5a2092fe140ffbabf8fb773e2382edaed67c874ed88d89544902f8384860a"
-        "c"
+	"c"
 	"8575ebceb800aab8e85c86f91209c1aa602ba06\"}],\n \"signed\": {\"version\":1,"
 	"\"x-fleetd\":\"tab\\tquote\\\" back\\\\ \xc3\xa9\",\"_type\":\"timestamp\",\"expires\":"
 	"\"2036-01-01T00:00:00Z\",\"meta\":{\"snapshot.json\":{\"length\":100,\"version\":1,"

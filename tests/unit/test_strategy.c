@@ -57,12 +57,12 @@ static void has_defaults(void **state)
 
 static const char everything[] =
 	"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":12.5},{\"selector\":\"label."
-        "ring==b\"},"
+	"ring==b\"},"
 	"{\"percent\":100}],\"order\":\"wave_first\",\"strata\":[\"attribute.hw\",\"label.region\"]"
-        ","
+	","
 	"\"seed\":9007199254740991,\"gate\":{\"success\":{\"percent\":99.5,\"minimum\":55},"
 	"\"error\":{\"percent\":1,\"minimum\":3},\"causes\":[\"release\",\"device\"]},\"soak_s\":"
-        "60,"
+	"60,"
 	"\"reach_s\":100,\"install_s\":200,\"probation_s\":0,\"on_failure\":\"rollback\","
 	"\"conflicts\":\"leave_out\",\"max_drift_percent\":0,\"max_in_flight\":500}";
 
@@ -144,7 +144,7 @@ static void names_what_is_wrong(void **state)
 		{ "{\"gate\":{\"causes\":[]}}", "\"causes\" must be from 1" },
 		{ "{\"on_failure\":\"retry\"}",
 			"on_failure: must be one of \"pause\", \"stop\", \"rollback\", not "
-		        "\"retry\"" },
+			"\"retry\"" },
 		{ "{\"order\":\"sideways\"}", "order: must be one of" },
 		{ "{\"order\":\"pipelined\"}", "wave_first alone" },
 		{ "{\"conflicts\":1}", "\"conflicts\" must be a string" },

@@ -274,11 +274,9 @@ static void test_report_signed(void **state)
 
 		if (strcmp(name, "signature") != 0) {
 			json_object_set_new(copy, name, json_integer(8));
-			assert_int_equal(
-				fl_wire_verify(copy, k.public.key, NULL), FL_SIGNATURE);
+			assert_int_equal(fl_wire_verify(copy, k.public.key, NULL), FL_SIGNATURE);
 			json_object_del(copy, name);
-			assert_int_equal(
-				fl_wire_verify(copy, k.public.key, NULL), FL_SIGNATURE);
+			assert_int_equal(fl_wire_verify(copy, k.public.key, NULL), FL_SIGNATURE);
 		}
 		json_decref(copy);
 	}
