@@ -182,6 +182,12 @@ const struct fsm_edge *fsm_find(enum fsm_state from, enum fsm_state to)
 	return NULL;
 }
 
+bool fsm_quiet(const struct fsm_edge *e)
+{
+	return (e->from == FSM_IDLE && e->to == FSM_POLLING) ||
+		(e->from == FSM_POLLING && e->to == FSM_IDLE);
+}
+
 /* ---- invariants, by state */
 
 static const char *broken_enrolling(const struct state *s)

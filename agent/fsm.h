@@ -24,6 +24,10 @@ const struct fsm_edge *fsm_edges(size_t *n);
 /* The edge between two states, NULL if there is none. */
 const struct fsm_edge *fsm_find(enum fsm_state from, enum fsm_state to);
 
+/* Whether this edge is taken at every poll and worth nothing after a kill: it is logged for debugging
+ * only, and saved only if the record has changed otherwise. Flash wears out. */
+bool fsm_quiet(const struct fsm_edge *e);
+
 /* NULL if the record fits its state, else a static sentence that says what is wrong with it. */
 const char *fsm_broken(const struct state *s);
 

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Getting bytes: offers and downloads lie in state_dir/parts under the digest that was asked for or
+ * offered, whole artifacts in state_dir/artifacts under theirs. A file in artifacts was checked
+ * before it got its name; so what is there needs no second look after a kill. */
+#include "agent/agent.h"
+
+#include "lib/delta/apply.h"
+#include "lib/digest.h"
+#include "lib/file.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CODECS_ALL  "zstd-patch,zstd,identity"
+#define CODECS_FULL "zstd,identity"
+#define OFFER_MAX   8192
+#define TRIES_MAX   3 /* downloads with a wrong digest, for one order */
+
+/* ---- paths */
+
+static enum fl_code part_path(const struct agent *a, const char *sha256, const char *suffix,
+	char out[AGENT_PATH_MAX], struct fl_err *err)
+{
+	char name[FL_SHA256_HEX + 32];
+
+	(void)snprintf(name, sizeof(name), "parts/%.64s%s", sha256, suffix);
+	return agent_path(a, name, out, err);
+}
+
+enum fl_code fetch_artifact_path(
+	const struct agent *a, const char *sha256, char out[AGENT_PATH_MAX], struct fl_err *err)
+{
+	char name[FL_SHA256_HEX + 32];
+
+	(void)snprintf(name, sizeof(name), "artifacts/%.64s", sha256);
+	return agent_path(a, name, out, err);
+}
+
+void fetch_clean(const struct agent *a)
+{
+	static const char *const folders[] = { "parts", "artifacts" };
+
+	for (size_t i = 0; i < FL_COUNT(folders); i++) {
+		char path[AGENT_PATH_MAX];
+
+		if (agent_path(a, folders[i], path, NULL) == FL_OK &&
+			install_remove(path, NULL) != FL_OK)
+			fl_log_warning("old downloads cannot be removed; they cost space",
+				FL_S("folder", folders[i]));
+	}
+}
+
+/* ---- what is missing */
+
+static bool is_installed(const struct agent *a, const struct module *m)
+{
+	char path[AGENT_PATH_MAX];
+
+	return install_path(a->settings->install_dir, m, path, sizeof(path), NULL) == FL_OK &&
+		access(path, R_OK) == 0;
+}
+
+static bool is_whole(const struct agent *a, const struct module *m)
+{
+	char path[AGENT_PATH_MAX];
+
+	return fetch_artifact_path(a, m->sha256, path, NULL) == FL_OK && access(path, R_OK) == 0;
+}
+
+/* Whether bytes have to be got for this module of the trial. */
+static bool is_missing(const struct agent *a, const struct module *m)
+{
+	return m->sha256 != NULL && !is_installed(a, m) && !is_whole(a, m);
+}
+
+/* Digests of what is installed, as sources of patches. */
+static size_t list_have(const struct agent *a, const char **have, size_t max)
+{
+	const json_t *lists[] = { a->s.good_modules, a->s.previous_modules };
+	size_t n = 0;
+
+	for (size_t l = 0; l < FL_COUNT(lists); l++) {
+		json_t *entry;
+		size_t i;
+
+		json_array_foreach (lists[l], i, entry) {
+			struct module m;
+
+			if (n < max && install_read(entry, &m, NULL) == FL_OK && m.sha256 != NULL &&
+				is_installed(a, &m))
+				have[n++] = m.sha256;
+		}
+	}
+	return n;
+}
+
+/* The installed module with this digest: where a patch starts from. */
+static enum fl_code find_old(
+	const struct agent *a, const char *sha256, char path[AGENT_PATH_MAX], struct fl_err *err)
+{
+	const json_t *lists[] = { a->s.good_modules, a->s.previous_modules };
+
+	for (size_t l = 0; l < FL_COUNT(lists); l++) {
+		json_t *entry;
+		size_t i;
+
+		json_array_foreach (lists[l], i, entry) {
+			struct module m;
+
+			if (install_read(entry, &m, NULL) == FL_OK && m.sha256 != NULL &&
+				strcmp(m.sha256, sha256) == 0)
+				return install_path(
+					a->settings->install_dir, &m, path, AGENT_PATH_MAX, err);
+		}
+	}
+	return fl_fail(err, FL_NOT_FOUND, "the bytes that the patch starts from are gone");
+}
+
+/* ---- offers */
+
+static enum fl_code keep_offer(const struct agent *a, const struct module *m, struct fl_err *err)
+{
+	char path[AGENT_PATH_MAX];
+	enum fl_code code = part_path(a, m->sha256, ".offer", path, err);
+
+	if (code != FL_OK)
+		return code;
+	return fl_file_put(path, fl_bytes(a->answer.body.p, a->answer.body.n), 0600, err);
+}
+
+/* The offer that an earlier try has kept. */
+static enum fl_code kept_offer(const struct agent *a, const struct protocol_wish *wish,
+	struct protocol_offer *out, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	char path[AGENT_PATH_MAX];
+	enum fl_code code = part_path(a, wish->sha256, ".offer", path, err);
+
+	if (code == FL_OK)
+		code = fl_file_get(path, OFFER_MAX, &text, err);
+	return code == FL_OK ? protocol_offer_read(fl_bytes(text.p, text.n), wish, out, err) : code;
+}
+
+static void forget_offer(const struct agent *a, const char *sha256)
+{
+	char path[AGENT_PATH_MAX];
+
+	if (part_path(a, sha256, ".offer", path, NULL) == FL_OK)
+		(void)unlink(path);
+}
+
+/* Ask until there is an offer; 202 says to wait while a patch is built. */
+static enum fl_code ask_offer(struct agent *a, const struct module *m,
+	const struct protocol_wish *wish, struct protocol_offer *out, struct fl_err *err)
+{
+	for (;;) {
+		enum fl_code code = talk_ask(a, wish, err);
+
+		if (code != FL_OK)
+			return code;
+		if (a->answer.status != 202)
+			break;
+		agent_wait(a, (a->answer.retry_after_s > 0 ? a->answer.retry_after_s : 1) * 1000);
+		if (*a->stop)
+			return fl_fail(err, FL_STOPPED, "stopped");
+	}
+	if (protocol_offer_read(fl_bytes(a->answer.body.p, a->answer.body.n), wish, out, err) !=
+		FL_OK)
+		return FL_INVALID;
+	return keep_offer(a, m, err);
+}
+
+static enum fl_code get_offer(
+	struct agent *a, const struct module *m, struct protocol_offer *out, struct fl_err *err)
+{
+	const char *have[128];
+	struct protocol_wish wish = { .sha256 = m->sha256,
+		.have = have,
+		.memory = a->settings->memory,
+		.codecs = a->s.full > 0 ? CODECS_FULL : CODECS_ALL };
+	enum fl_code code;
+
+	wish.n_have = list_have(a, have, FL_COUNT(have));
+	if (kept_offer(a, &wish, out, NULL) == FL_OK)
+		return FL_OK;
+	code = ask_offer(a, m, &wish, out, err);
+	if (code == FL_OK && out->to_size != m->size)
+		code = fl_fail(err, FL_INVALID, "the offer says another size than the manifest");
+	return code;
+}
+
+/* ---- downloads */
+
+static enum fl_code check_digest(const char *path, const char *expected, struct fl_err *err)
+{
+	uint8_t sha256[FL_SHA256_LEN];
+	char hex[FL_SHA256_HEX + 1];
+	uint64_t size;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	enum fl_code code;
+
+	if (fd < 0)
+		return fl_fail_errno(err, errno, "cannot open %s", path);
+	code = fl_apply_digest(fd, sha256, &size, err);
+	(void)close(fd);
+	if (code != FL_OK)
+		return code;
+	fl_hex(sha256, sizeof(sha256), hex);
+	if (strcmp(hex, expected) != 0)
+		return fl_fail(err, FL_CORRUPT, "the download has another digest than the offer");
+	return FL_OK;
+}
+
+static enum fl_code download(struct agent *a, const struct module *m,
+	const struct protocol_offer *offer, struct fl_err *err)
+{
+	char path[AGENT_PATH_MAX];
+	enum fl_code code = part_path(a, offer->sha256, "", path, err);
+
+	if (code == FL_OK)
+		code = http_fetch(a->http, offer->url, offer->size, path, err);
+	if (code == FL_OK)
+		code = check_digest(path, offer->sha256, err);
+	if (code == FL_CORRUPT || code == FL_NOT_FOUND) {
+		(void)unlink(path);
+		forget_offer(a, m->sha256);
+	}
+	return code;
+}
+
+/* Space for what is still to come: the download and what it becomes. */
+static enum fl_code check_space(const struct agent *a, int64_t bytes, struct fl_err *err)
+{
+	int64_t space;
+	enum fl_code code = install_space(a->settings->state_dir, &space, err);
+
+	if (code != FL_OK || space - a->settings->reserve >= bytes)
+		return code;
+	return fl_fail(err, FL_FULL,
+		"%" PRId64 " bytes are needed and %" PRId64 " to stay free, but only %" PRId64
+		" are left",
+		bytes, a->settings->reserve, space);
+}
+
+/* Bytes of a whole order, for the check of the disk and for the reports. */
+struct sums {
+	int64_t needed, bytes, saved;
+};
+
+typedef enum fl_code (*each_fn)(
+	struct agent *a, const struct module *m, struct sums *sums, struct fl_err *err);
+
+static enum fl_code each_missing(
+	struct agent *a, each_fn each, struct sums *sums, struct fl_err *err)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (a->s.trial_modules, i, entry) {
+		struct module m;
+		enum fl_code code = install_read(entry, &m, err);
+
+		if (code == FL_OK && is_missing(a, &m))
+			code = each(a, &m, sums, err);
+		if (code != FL_OK)
+			return code;
+	}
+	return FL_OK;
+}
+
+static enum fl_code add_sums(
+	struct agent *a, const struct module *m, struct sums *sums, struct fl_err *err)
+{
+	struct protocol_offer offer;
+	enum fl_code code = get_offer(a, m, &offer, err);
+
+	if (code != FL_OK)
+		return code;
+	sums->needed += offer.size + offer.to_size;
+	sums->bytes += offer.size;
+	sums->saved += offer.to_size - offer.size;
+	return FL_OK;
+}
+
+static enum fl_code download_one(
+	struct agent *a, const struct module *m, struct sums *sums, struct fl_err *err)
+{
+	struct protocol_offer offer;
+	enum fl_code code = get_offer(a, m, &offer, err);
+
+	(void)sums;
+	return code == FL_OK ? download(a, m, &offer, err) : code;
+}
+
+static enum fl_code download_all(struct agent *a, struct sums *sums, struct fl_err *err)
+{
+	enum fl_code code = agent_folder(a, "parts", err);
+
+	if (code == FL_OK)
+		code = agent_folder(a, "artifacts", err);
+	if (code == FL_OK)
+		code = each_missing(a, add_sums, sums, err);
+	if (code == FL_OK)
+		code = check_space(a, sums->needed, err);
+	return code == FL_OK ? each_missing(a, download_one, sums, err) : code;
+}
+
+static enum fsm_state give_up(struct agent *a, const char *cause, const struct fl_err *err)
+{
+	agent_verdict(a, "failed", cause, err->msg);
+	return FSM_REPORTING;
+}
+
+enum fsm_state fetch_download(struct agent *a)
+{
+	struct fl_err err = { 0 };
+	struct sums sums = { 0 };
+	const char *why = err.msg;
+
+	switch (download_all(a, &sums, &err)) {
+	case FL_OK:
+		talk_works(a);
+		a->s.bytes += sums.bytes;
+		a->s.saved += sums.saved;
+		return FSM_PATCHING;
+	case FL_STOPPED:
+		return FSM_DOWNLOADING;
+	case FL_FULL:
+	case FL_IO:
+	case FL_NOMEM:
+		return give_up(a, "device", &err);
+	case FL_NOT_FOUND:
+	case FL_INVALID:
+	case FL_TOO_LARGE:
+		return give_up(a, "server", &err);
+	case FL_CORRUPT:
+		if (++a->corrupt >= TRIES_MAX)
+			return give_up(a, "network", &err);
+		break;
+	default:
+		break;
+	}
+	fl_log_warning("the download stops and is resumed later", FL_S("why", why));
+	agent_wait(a, talk_back_off(a));
+	return FSM_POLLING;
+}
+
+/* ---- from downloads to artifacts */
+
+static enum fl_code open_files(
+	struct fl_apply *f, const char *old, const char *data, const char *out, struct fl_err *err)
+{
+	if (old[0] != '\0')
+		f->old_fd = open(old, O_RDONLY | O_CLOEXEC);
+	f->data_fd = open(data, O_RDONLY | O_CLOEXEC);
+	f->out_fd = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if ((old[0] != '\0' && f->old_fd < 0) || f->data_fd < 0 || f->out_fd < 0)
+		return fl_fail_errno(err, errno, "cannot open the files of a patch");
+	return FL_OK;
+}
+
+static void close_files(const struct fl_apply *f)
+{
+	const int fds[] = { f->old_fd, f->data_fd, f->out_fd };
+
+	for (size_t i = 0; i < FL_COUNT(fds); i++) {
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	}
+}
+
+static enum fl_code decode(struct agent *a, const struct module *m,
+	const struct protocol_offer *offer, struct fl_err *err)
+{
+	char old[AGENT_PATH_MAX] = "", data[AGENT_PATH_MAX], part[AGENT_PATH_MAX],
+	     out[AGENT_PATH_MAX];
+	uint8_t sha256[FL_SHA256_LEN];
+	struct fl_apply f = { .codec = fl_codec_find(offer->codec),
+		.old_fd = -1,
+		.data_fd = -1,
+		.out_fd = -1,
+		.size = (uint64_t)m->size,
+		.sha256 = sha256,
+		.memory_max = (uint64_t)a->settings->memory };
+	enum fl_code code = part_path(a, offer->sha256, "", data, err);
+
+	if (f.codec == NULL || !fl_unhex(m->sha256, sha256, sizeof(sha256)))
+		return fl_fail(
+			err, FL_CORRUPT, "the offer is in an unknown codec %s", offer->codec);
+	if (code == FL_OK && offer->from[0] != '\0')
+		code = find_old(a, offer->from, old, err);
+	if (code == FL_OK)
+		code = part_path(a, m->sha256, ".out", part, err);
+	if (code == FL_OK)
+		code = fetch_artifact_path(a, m->sha256, out, err);
+	if (code == FL_OK)
+		code = open_files(&f, old, data, part, err);
+	if (code == FL_OK)
+		code = fl_apply(&f, err);
+	if (code == FL_OK)
+		code = fl_file_commit(f.out_fd, part, out, err);
+	else if (f.out_fd >= 0)
+		(void)unlink(part);
+	close_files(&f);
+	return code;
+}
+
+static enum fl_code patch_one(
+	struct agent *a, const struct module *m, struct sums *sums, struct fl_err *err)
+{
+	const char *have[128];
+	struct protocol_wish wish = { .sha256 = m->sha256, .have = have };
+	struct protocol_offer offer;
+	enum fl_code code;
+
+	(void)sums;
+	wish.n_have = list_have(a, have, FL_COUNT(have));
+	code = kept_offer(a, &wish, &offer, err);
+	if (code == FL_OK)
+		code = decode(a, m, &offer, err);
+	if (code != FL_OK)
+		forget_offer(a, m->sha256);
+	return code;
+}
+
+enum fsm_state fetch_patch(struct agent *a)
+{
+	struct fl_err err = { 0 };
+	const char *why = err.msg;
+
+	switch (each_missing(a, patch_one, NULL, &err)) {
+	case FL_OK:
+		return FSM_INSTALLING;
+	case FL_FULL:
+	case FL_IO:
+		return give_up(a, "device", &err);
+	default:
+		break;
+	}
+	if (a->s.full > 0)
+		return give_up(a, "device", &err);
+	fl_log_warning("a patch is of no use; the full artifact is fetched", FL_S("why", why));
+	return FSM_DOWNLOADING;
+}
