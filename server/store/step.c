@@ -53,6 +53,9 @@ DB_SQL(step_select_candidates,
 		     "JOIN device d ON d.no = a.device_no WHERE a.rollout_id = $1 AND a.wave = $2 "
 		     "AND "
 		     "a.device_no > $3 ORDER BY a.device_no LIMIT $4");
+DB_SQL(step_select_drift,
+	"SELECT total(d.state_id <> a.state_id), count(*) FROM assignment a JOIN device d ON "
+	"d.no = a.device_no WHERE a.rollout_id = $1");
 DB_SQL(step_select_waiting,
 	"SELECT s.device_no FROM stage g JOIN rollout r ON r.id = g.rollout_id JOIN step s ON "
 	"s.stage_id = g.id WHERE g.state NOT IN ('pending', 'skipped') AND " OPEN("s"));
@@ -232,6 +235,20 @@ enum fl_code step_candidates(struct store *store, int64_t rollout_id, int wave, 
 			.busy = db_int(&rows, 3) != 0,
 		};
 	return code;
+}
+
+enum fl_code step_drift(
+	struct store *store, int64_t rollout_id, int64_t *drifted, int64_t *of, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, step_select_drift, DB_ARGS(DB_I(rollout_id)), &rows, err);
+
+	if (code != FL_OK)
+		return code;
+	*drifted = (int64_t)db_real(&rows, 0);
+	*of = db_int(&rows, 1);
+	return FL_OK;
 }
 
 enum fl_code step_waiting(struct store *store, step_device_fn fn, void *arg, struct fl_err *err)

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Figures of a rollout, per stage and per wave, from the kept sums; and its steps. The figures wait for
+ * a change when asked to: If-None-Match with the last ETag, and Prefer: wait=SECONDS (RFC 7240). */
+#include "server/http/handlers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/api/list.h"
+#include "server/api/rollout_json.h"
+#include "server/store/stage.h"
+#include "server/store/step.h"
+
+#define WAIT_MAX_S 60
+#define LOOK_MS    1000 /* a change between reading and parking is seen after this */
+
+/* ---- as JSON */
+
+/* A rate or a time; null for none. */
+static json_t *real(double v)
+{
+	return v < 0 ? json_null() : json_real(v);
+}
+
+static json_t *steps_json(const struct figures_sums *s)
+{
+	json_t *json = json_object();
+
+	for (int i = 0; i < STEP_STATE_MAX; i++)
+		if (s->steps[i] > 0)
+			(void)json_object_set_new(json, step_state_text((enum step_state)i),
+				json_integer(s->steps[i]));
+	return json;
+}
+
+static json_t *figures_json(const struct figures_sums *sums, int64_t devices)
+{
+	struct figures f;
+
+	figures_derive(sums, devices, FIGURES_WAVE, &f);
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:I, s:I}",
+		"devices", (json_int_t)f.devices, "targets", (json_int_t)f.targets, "confirmed",
+		(json_int_t)f.confirmed, "failed", (json_int_t)f.failed, "timed_out",
+		(json_int_t)f.timed_out, "completion", real(f.completion), "failure",
+		real(f.failure), "rollback", real(f.rollback), "rolled_back_by_device",
+		(json_int_t)f.back_by_device, "rolled_back_by_server", (json_int_t)f.back_by_server,
+		"rollback_failure", real(f.rollback_failure), "time_median_s",
+		real(f.time_median_s), "time_p95_s", real(f.time_p95_s), "bytes_sent",
+		(json_int_t)f.bytes_sent, "bytes_saved", (json_int_t)f.bytes_saved);
+}
+
+static json_t *stage_json(
+	const struct engine_stage *g, const struct engine_rollout *r, int64_t now_ms)
+{
+	struct figures f;
+	/* while it is paused nobody knows when */
+	int64_t soak = g->soak_until == 0 || r->paused_at != 0
+		? 0
+		: engine_wall(r, g->soak_until, now_ms);
+
+	figures_derive(&g->sums, g->sums.rows, FIGURES_STAGE, &f);
+	return json_pack(
+		"{s:I, s:i, s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:{s:s, s:s, s:I, s:I, s:I}, "
+		"s:o, s:o, s:o}",
+		"id", (json_int_t)g->id, "layer", g->layer, "wave", g->wave, "state",
+		stage_state_text(g->state), "steps", steps_json(&g->sums), "targets",
+		(json_int_t)f.targets, "completion", real(f.completion), "failure", real(f.failure),
+		"rollback", real(f.rollback), "gate", "decision", gate_decision_text(g->decision),
+		"text", g->text, "counted", (json_int_t)(g->tally.successes + g->tally.failures),
+		"successes", (json_int_t)g->tally.successes, "failures",
+		(json_int_t)g->tally.failures, "opened_at", list_time(g->opened_at), "soak_until",
+		list_time(soak), "ended_at", list_time(g->ended_at));
+}
+
+/* Add the figures of each wave and of all to `json`. */
+static void add_waves(const struct stage_list *list, json_t *json)
+{
+	struct figures_sums all = { 0 }, wave = { 0 };
+	json_t *waves = json_array();
+	int64_t devices = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		const struct engine_stage *g = &list->stages[i];
+		json_t *figures;
+
+		figures_add(&wave, &g->sums, 1);
+		if (i + 1 < list->n && list->stages[i + 1].wave == g->wave)
+			continue;
+		figures = figures_json(&wave, list->assigned[i]);
+		(void)json_object_set_new(figures, "wave", json_integer(g->wave));
+		(void)json_array_append_new(waves, figures);
+		figures_add(&all, &wave, 1);
+		devices += list->assigned[i];
+		wave = (struct figures_sums){ 0 };
+	}
+	(void)json_object_set_new(json, "waves", waves);
+	(void)json_object_set_new(json, "total", figures_json(&all, devices));
+}
+
+static enum fl_code stats_json(struct request *rq, json_t **out, int64_t *id, struct fl_err *err)
+{
+	struct rollout r = { 0 };
+	struct stage_list list = { 0 };
+	json_t *stages = NULL;
+	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
+
+	if (code == FL_OK)
+		code = stage_list(rq->store, r.engine.id, &list, err);
+	if (code == FL_OK) {
+		*id = r.engine.id;
+		stages = json_array();
+		for (size_t i = 0; i < list.n; i++)
+			(void)json_array_append_new(
+				stages, stage_json(&list.stages[i], &r.engine, rq->now_ms));
+		*out = json_pack("{s:s, s:s, s:s, s:o}", "rollout", r.name, "state",
+			rollout_state_text(r.engine.state), "reason", r.engine.reason, "stages",
+			stages);
+		if (*out != NULL)
+			add_waves(&list, *out);
+	}
+	stage_list_fini(&list);
+	rollout_fini(&r);
+	return code == FL_OK && *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for figures")
+					     : code;
+}
+
+/* ---- waiting */
+
+/* How long the request may wait; 0: not at all. */
+static int64_t wait_ms(const struct request *rq)
+{
+	const char *prefer = request_header(rq, "Prefer");
+	const char *wait = prefer == NULL ? NULL : strstr(prefer, "wait=");
+	long s = wait == NULL ? 0 : strtol(wait + strlen("wait="), NULL, 10);
+
+	return s <= 0 ? 0 : (s > WAIT_MAX_S ? WAIT_MAX_S : s) * 1000;
+}
+
+/* Whether the caller has this version already. */
+static bool has(const struct request *rq, const char *etag)
+{
+	const char *known = request_header(rq, "If-None-Match");
+
+	return known != NULL && strstr(known, etag) != NULL;
+}
+
+enum fl_code api_rollout_stats(struct request *rq, struct fl_err *err)
+{
+	json_t *json = NULL;
+	char etag[ROLLOUT_ETAG];
+	int64_t id = 0, *until = rq->state;
+	enum fl_code code = stats_json(rq, &json, &id, err);
+
+	if (code != FL_OK)
+		return code;
+	rollout_etag(json, etag);
+	if (!has(rq, etag)) {
+		rollout_reply(rq, 200, json);
+		return FL_OK;
+	}
+	json_decref(json);
+	if (until == NULL) {
+		until = rq->state = request_alloc(rq, sizeof(*until));
+		if (until == NULL)
+			return fl_fail(err, FL_NOMEM, "no memory for a request that waits");
+		*until = rq->store->now_ms + wait_ms(rq);
+	}
+	if (rq->store->now_ms < *until) {
+		int64_t left = *until - rq->store->now_ms;
+
+		request_park(rq, TOPIC(TOPIC_ROLLOUT, id), left < LOOK_MS ? left : LOOK_MS,
+			LANE_READ, api_rollout_stats);
+		return FL_OK;
+	}
+	reply_header(rq, "ETag", "\"%s\"", etag);
+	reply_empty(rq, 304);
+	return FL_OK;
+}
+
+/* ---- steps */
+
+static enum fl_code add_step(void *context, const struct step_line *l, struct fl_err *err)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "%" PRId64 ":%" PRId64, l->step.stage_id, l->step.device_no);
+	return list_add(context,
+		json_pack("{s:s, s:i, s:i, s:s, s:s, s:b, s:i, s:o, s:o, s:s}", "device", l->device,
+			"layer", l->layer, "wave", l->wave, "state", step_state_text(l->step.state),
+			"cause", step_cause_text(l->step.cause), "back", l->step.back, "attempt",
+			l->step.attempt, "delivered_at", list_time(l->step.delivered_at),
+			"changed_at", list_time(l->step.changed_at), "detail", l->detail),
+		key, err);
+}
+
+static enum fl_code read_filter(struct request *rq, struct step_filter *f, struct fl_err *err)
+{
+	const char *state = request_query(rq, "state");
+	int64_t layer = -1, wave = -1;
+	enum step_state s;
+	enum fl_code code = request_query_int(rq, "layer", 0, INT32_MAX, -1, &layer, err);
+
+	if (code == FL_OK)
+		code = request_query_int(rq, "wave", 0, INT32_MAX, -1, &wave, err);
+	f->layer = (int)layer;
+	f->wave = (int)wave;
+	f->state = -1;
+	if (code == FL_OK && state != NULL) {
+		code = step_state_parse(state, &s, err);
+		f->state = code == FL_OK ? (int)s : -1;
+	}
+	return code;
+}
+
+enum fl_code api_rollout_steps(struct request *rq, struct fl_err *err)
+{
+	struct list list = { 0 };
+	struct step_filter f = { 0 };
+	struct rollout r = { 0 };
+	enum fl_code code = list_init(rq, &list, err);
+
+	if (code == FL_OK)
+		code = rollout_get(rq->store, rq->param[0], &r, err);
+	if (code == FL_OK)
+		code = read_filter(rq, &f, err);
+	if (code == FL_OK && list.after[0] != '\0' &&
+		sscanf(list.after, "%" SCNd64 ":%" SCNd64, &f.after_stage, &f.after_device) != 2)
+		code = fl_fail(err, FL_INVALID, "\"cursor\" is of another list");
+	if (code == FL_OK) {
+		f.rollout_id = r.engine.id;
+		f.limit = list.limit + 1;
+		code = step_lines(rq->store, &f, add_step, &list, err);
+	}
+	if (code == FL_OK)
+		list_reply(rq, &list);
+	list_fini(&list);
+	rollout_fini(&r);
+	return code;
+}

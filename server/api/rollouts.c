@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rollouts: create, read, list, and the verbs. A rollout is immutable but for its state; the same PUT
+ * again changes nothing. Its figures are in rollout_stats.c. */
+#include "server/http/handlers.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/api/idempotent.h"
+#include "server/api/list.h"
+#include "server/api/rollout_json.h"
+#include "server/devices.h"
+#include "server/events.h"
+#include "server/planning.h"
+#include "server/rollout/strategy.h"
+#include "server/rollouts.h"
+#include "server/store/job.h"
+#include "server/store/release.h"
+#include "server/store/rollout.h"
+#include "server/store/step.h"
+
+/* ---- as JSON */
+
+enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *strategy = NULL;
+	enum fl_code code = fl_json_parse(
+		(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) }, &strategy,
+		err);
+
+	if (code != FL_OK)
+		return code;
+	*out = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:s, s:o, s:o, "
+			 "s:{s:s++, s:s++, s:s++}}",
+		"name", r->name, "release", r->release, "selector", r->selector, "strategy",
+		strategy, "state", rollout_state_text(r->engine.state), "reason", r->engine.reason,
+		"plan_digest", r->planned ? list_hex(r->plan_digest, 32) : json_null(), "waves",
+		(json_int_t)r->waves, "layers", (json_int_t)r->layers, "targets",
+		(json_int_t)r->assigned, "created_at", list_time(r->created_at), "created_by",
+		r->created_by, "started_at", list_time(r->engine.started_at), "ended_at",
+		list_time(r->engine.ended_at), "links", "plan", "/api/v1/rollouts/", r->name,
+		"/plan", "stats", "/api/v1/rollouts/", r->name, "/stats", "steps",
+		"/api/v1/rollouts/", r->name, "/steps");
+	return *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for a rollout") : FL_OK;
+}
+
+static enum fl_code reply_rollout(struct request *rq, unsigned status, struct fl_err *err)
+{
+	struct rollout r = { 0 };
+	json_t *json = NULL;
+	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
+
+	if (code == FL_OK)
+		code = rollout_json(&r, &json, err);
+	if (code == FL_OK)
+		rollout_reply(rq, status, json);
+	rollout_fini(&r);
+	return code;
+}
+
+void rollout_reply(struct request *rq, unsigned status, json_t *take)
+{
+	char etag[ROLLOUT_ETAG];
+
+	rollout_etag(take, etag);
+	reply_header(rq, "ETag", "\"%s\"", etag);
+	reply_json(rq, status, take);
+}
+
+void rollout_etag(const json_t *value, char etag[ROLLOUT_ETAG])
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	uint8_t hash[ROLLOUT_ETAG / 2];
+
+	fl_json_write(&text, value);
+	(void)crypto_generichash(hash, sizeof(hash), text.p, text.n, NULL, 0);
+	sodium_bin2hex(etag, ROLLOUT_ETAG, hash, sizeof(hash));
+}
+
+/* ---- reading */
+
+static enum fl_code add_rollout(void *context, const struct rollout *r, struct fl_err *err)
+{
+	json_t *json = NULL;
+	enum fl_code code = rollout_json(r, &json, err);
+
+	return code != FL_OK ? code : list_add_no(context, json, r->engine.id, err);
+}
+
+enum fl_code api_rollouts_list(struct request *rq, struct fl_err *err)
+{
+	struct list list = { 0 };
+	int64_t before = 0;
+	enum fl_code code = list_init(rq, &list, err);
+
+	if (code == FL_OK)
+		code = list_after(&list, &before, err);
+	if (code == FL_OK)
+		code = rollout_each(rq->store, before, list.limit + 1, add_rollout, &list, err);
+	if (code == FL_OK)
+		list_reply(rq, &list);
+	list_fini(&list);
+	return code;
+}
+
+enum fl_code api_rollout_get(struct request *rq, struct fl_err *err)
+{
+	return reply_rollout(rq, 200, err);
+}
+
+/* ---- creating */
+
+struct body {
+	const char *release;
+	const char *selector;
+	const char *start;
+	json_t *strategy;
+};
+
+static const struct fl_json_field fields[] = {
+	FL_FIELD(struct body, release, "release", STRING, .required = true),
+	FL_FIELD(struct body, selector, "selector", STRING),
+	FL_FIELD(struct body, strategy, "strategy", OBJECT),
+	FL_FIELD(struct body, start, "start", STRING),
+};
+
+/* The rollout that the body asks for; strings of `r` are owned by the two buffers and the body. */
+struct wanted {
+	struct rollout r;
+	struct fl_buf selector;
+	struct fl_buf strategy;
+};
+
+static void wanted_fini(struct wanted *w)
+{
+	fl_buf_fini(&w->selector);
+	fl_buf_fini(&w->strategy);
+}
+
+/* What the operator selects, and only what the token may see. */
+static enum fl_code join_selector(
+	struct request *rq, const char *selector, struct fl_buf *out, struct fl_err *err)
+{
+	const char *scope = rq->who.selector;
+	struct rsql *parsed = NULL;
+	enum fl_code code = FL_OK;
+
+	if (selector[0] != '\0')
+		code = rsql_parse(selector, &parsed, err);
+	rsql_free(parsed);
+	if (code != FL_OK)
+		return code;
+	if (scope != NULL && selector[0] != '\0')
+		fl_buf_printf(out, "(%s);(%s)", scope, selector);
+	else
+		fl_buf_str(out, scope != NULL ? scope : selector);
+	return fl_buf_check(out, err);
+}
+
+/* The complete strategy, with `seed` where the body has none. */
+static enum fl_code complete(
+	const json_t *strategy, uint64_t seed, struct fl_buf *out, struct fl_err *err)
+{
+	struct strategy s = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = strategy_read(strategy, seed, &s, err);
+
+	if (code != FL_OK)
+		return code;
+	json = strategy_json(&s);
+	strategy_fini(&s);
+	if (json == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a strategy");
+	fl_json_write(out, json);
+	return fl_buf_check(out, err);
+}
+
+static uint64_t seed_of(const char *strategy)
+{
+	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
+
+	return (uint64_t)json_integer_value(json_object_get(json, "seed"));
+}
+
+static enum fl_code read_wanted(
+	struct request *rq, const struct rollout *there, struct wanted *w, struct fl_err *err)
+{
+	struct body b = { .selector = "", .start = "manual" };
+	uint64_t seed = there != NULL
+		? seed_of(there->strategy)
+		: (uint64_t)randombytes_random() << 20 | randombytes_uniform(1 << 20);
+	struct release release = { 0 };
+	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
+
+	if (code == FL_OK)
+		code = devices_check_name("rollout", rq->param[0], err);
+	if (code == FL_OK && strcmp(b.start, "manual") != 0 && strcmp(b.start, "auto") != 0)
+		code = fl_fail(
+			err, FL_INVALID, "\"start\" is manual or auto, not \"%.40s\"", b.start);
+	if (code == FL_OK)
+		code = join_selector(rq, b.selector, &w->selector, err);
+	if (code == FL_OK)
+		code = complete(b.strategy, seed, &w->strategy, err);
+	if (code == FL_OK)
+		code = release_get(rq->store, b.release, &release, err);
+	if (code == FL_NOT_FOUND)
+		code = fl_fail(err, FL_REFUSED, "there is no release \"%.128s\"; publish it first",
+			b.release);
+	if (code == FL_OK)
+		w->r = (struct rollout){ .name = rq->param[0],
+			.release_id = release.id,
+			.release = b.release,
+			.selector = w->selector.n == 0 ? "" : (const char *)w->selector.p,
+			.strategy = (const char *)w->strategy.p,
+			.auto_start = strcmp(b.start, "auto") == 0,
+			.created_by = rq->who.name,
+			.engine = { .state = ROLLOUT_PLANNING } };
+	release_fini(&release);
+	return code;
+}
+
+static void begin_planning(struct server *server, const void *payload)
+{
+	planning_begin(server, *(const int64_t *)payload);
+}
+
+static enum fl_code create(struct request *rq, const struct wanted *w, struct fl_err *err)
+{
+	int64_t id;
+	enum fl_code code = rollout_add(rq->store, &w->r, &id, err);
+
+	if (code == FL_OK)
+		code = job_begin(rq->store, "plan", id, "{}", err);
+	if (code == FL_OK)
+		code = events_write(rq->store, rq->effects,
+			&(struct events_line){ .kind = EVENT_ROLLOUT_CREATED,
+				.actor = rq->who.name,
+				.subject = w->r.name,
+				.data = json_pack("{s:s, s:s}", "release", w->r.release, "selector",
+					w->r.selector) },
+			err);
+	if (code != FL_OK)
+		return code;
+	effects_after_commit(rq->effects, begin_planning, &id, sizeof(id));
+	return reply_rollout(rq, 201, err);
+}
+
+/* The same again, or a sentence that says what differs. */
+static enum fl_code compare(
+	struct request *rq, const struct rollout *there, const struct wanted *w, struct fl_err *err)
+{
+	const char *what = there->release_id != w->r.release_id ? "release"
+		: strcmp(there->selector, w->r.selector) != 0   ? "selector"
+		: strcmp(there->strategy, w->r.strategy) != 0   ? "strategy"
+		: there->auto_start != w->r.auto_start          ? "start"
+								: NULL;
+
+	if (what != NULL)
+		return fl_fail(err, FL_CONFLICT,
+			"rollout \"%s\" exists with another %s; choose another name", there->name,
+			what);
+	return reply_rollout(rq, 200, err);
+}
+
+enum fl_code api_rollout_put(struct request *rq, struct fl_err *err)
+{
+	struct fl_err none = { 0 };
+	struct rollout there = { 0 };
+	struct wanted w = { 0 };
+	enum fl_code found = rollout_get(rq->store, rq->param[0], &there, &none);
+	enum fl_code code = FL_OK;
+
+	if (found != FL_OK && found != FL_NOT_FOUND)
+		code = fl_fail(err, found, "%s", none.msg);
+	if (code == FL_OK)
+		code = read_wanted(rq, found == FL_OK ? &there : NULL, &w, err);
+	if (code == FL_OK)
+		code = found == FL_OK ? compare(rq, &there, &w, err) : create(rq, &w, err);
+	wanted_fini(&w);
+	rollout_fini(&there);
+	return code;
+}
+
+/* ---- verbs */
+
+struct verb_body {
+	const char *plan_digest, *why, *stage, *in_flight;
+	json_t *causes;
+	int64_t wave;
+	bool accept_drift;
+};
+
+static const struct fl_json_field verb_fields[] = {
+	FL_FIELD(struct verb_body, plan_digest, "plan_digest", STRING),
+	FL_FIELD(struct verb_body, accept_drift, "accept_drift", BOOL),
+	FL_FIELD(struct verb_body, why, "why", STRING, .min = 0, .max = 200),
+	FL_FIELD(struct verb_body, stage, "stage", STRING, .min = 1, .max = 20),
+	FL_FIELD(struct verb_body, in_flight, "in_flight", STRING),
+	FL_FIELD(struct verb_body, wave, "wave", INT, .min = 0, .max = 1000),
+	FL_FIELD(struct verb_body, causes, "causes", ARRAY),
+};
+
+/* What each verb is, and the only members that its body may have. */
+static const struct {
+	const char *name;
+	enum engine_fact_kind kind;
+	const char *members[2];
+} verbs[] = {
+	{ "start", FACT_START, { "plan_digest", "accept_drift" } },
+	{ "pause", FACT_PAUSE, { "why", NULL } },
+	{ "resume", FACT_RESUME, { NULL, NULL } },
+	{ "promote", FACT_PROMOTE, { "stage", NULL } },
+	{ "stop", FACT_STOP, { "in_flight", NULL } },
+	{ "rollback", FACT_ROLLBACK, { "wave", "why" } },
+	{ "retry", FACT_RETRY, { "causes", NULL } },
+};
+
+static enum fl_code check_members(const json_t *body, size_t verb, struct fl_err *err)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)body, key, value) {
+		const char *const *m = verbs[verb].members;
+
+		if ((m[0] == NULL || strcmp(m[0], key) != 0) &&
+			(m[1] == NULL || strcmp(m[1], key) != 0))
+			return fl_fail(err, FL_INVALID, "%s does not take \"%.40s\"",
+				verbs[verb].name, key);
+	}
+	return FL_OK;
+}
+
+static enum fl_code read_causes(const json_t *causes, unsigned *out, struct fl_err *err)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach (causes, i, value) {
+		enum step_cause c;
+		const char *text = json_string_value(value);
+		enum fl_code code = text == NULL
+			? fl_fail(err, FL_INVALID, "\"causes\" holds words")
+			: step_cause_parse(text, &c, err);
+
+		if (code != FL_OK)
+			return code;
+		*out |= 1u << c;
+	}
+	return FL_OK;
+}
+
+static enum fl_code read_verb(
+	const struct verb_body *b, struct engine_fact *fact, struct fl_err *err)
+{
+	fact->text = b->why;
+	fact->wave = fact->kind == FACT_ROLLBACK ? (int)b->wave : -1;
+	if (b->stage != NULL && sscanf(b->stage, "L%d.W%d", &fact->layer, &fact->wave) != 2)
+		return fl_fail(err, FL_INVALID, "\"stage\" looks like L0.W1, not \"%s\"", b->stage);
+	if (b->in_flight != NULL && strcmp(b->in_flight, "finish") != 0 &&
+		strcmp(b->in_flight, "cancel") != 0)
+		return fl_fail(err, FL_INVALID, "\"in_flight\" is finish or cancel");
+	fact->cancel = b->in_flight != NULL && strcmp(b->in_flight, "cancel") == 0;
+	return read_causes(b->causes, &fact->causes, err);
+}
+
+/* What runs is what was planned, for devices that are still what they were. */
+static enum fl_code check_start(
+	struct request *rq, const struct rollout *r, const struct verb_body *b, struct fl_err *err)
+{
+	char hex[65];
+	struct strategy s = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	int64_t drifted = 0, of = 0;
+	enum fl_code code;
+
+	if (r->engine.state != ROLLOUT_READY)
+		return FL_OK;
+	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
+	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
+		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
+	if (b->accept_drift)
+		return FL_OK;
+	code = step_drift(rq->store, r->engine.id, &drifted, &of, err);
+	if (code == FL_OK)
+		code = fl_json_parse(
+			(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) },
+			&json, err);
+	if (code == FL_OK)
+		code = strategy_read(json, 0, &s, err);
+	if (code == FL_OK && drifted * STRATEGY_PPM > s.max_drift_ppm * of)
+		code = fl_fail(err, FL_REFUSED,
+			"%lld of %lld devices have changed since the plan was made; plan anew "
+		        "under "
+			"another name, or start with \"accept_drift\": they are left out",
+			(long long)drifted, (long long)of);
+	strategy_fini(&s);
+	return code;
+}
+
+static enum fl_code reply_verb(
+	struct request *rq, const char *name, const struct rollouts_verb *v, struct fl_err *err)
+{
+	struct rollout r = { 0 };
+	json_t *rollout = NULL;
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
+
+	if (code == FL_OK)
+		code = rollout_json(&r, &rollout, err);
+	rollout_fini(&r);
+	if (code != FL_OK)
+		return code;
+	json = json_pack("{s:s, s:s, s:b, s:I, s:o}", "verb", name, "did", v->said, "changed",
+		v->changed, "may_still_switch", (json_int_t)v->may_switch, "rollout", rollout);
+	if (json == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for an answer");
+	return idempotent_reply(rq, 200, json_incref(json), json, err);
+}
+
+static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *err)
+{
+	struct verb_body b = { .wave = ENGINE_ALL_WAVES };
+	struct rollouts_verb v = { .actor = rq->who.name, .fact = { .kind = verbs[verb].kind } };
+	struct rollout r = { 0 };
+	enum fl_code code = FL_OK;
+
+	if (rq->json != NULL) {
+		code = request_read(rq, verb_fields, FL_COUNT(verb_fields), &b, err);
+		if (code == FL_OK)
+			code = check_members(rq->json, verb, err);
+	}
+	if (code == FL_OK)
+		code = read_verb(&b, &v.fact, err);
+	if (code == FL_OK)
+		code = rollout_get(rq->store, rq->param[0], &r, err);
+	if (code == FL_OK && v.fact.kind == FACT_START)
+		code = check_start(rq, &r, &b, err);
+	v.rollout_id = r.engine.id;
+	if (code == FL_OK)
+		code = rollouts_verb(rq->server, rq->store, rq->effects, &v, err);
+	if (code == FL_OK)
+		code = reply_verb(rq, verbs[verb].name, &v, err);
+	rollout_fini(&r);
+	return code;
+}
+
+enum fl_code api_rollout_verb(struct request *rq, struct fl_err *err)
+{
+	bool replayed = false;
+	enum fl_code code;
+
+	for (size_t i = 0; i < FL_COUNT(verbs); i++) {
+		if (strcmp(verbs[i].name, rq->param[1]) != 0)
+			continue;
+		code = list_unlimited(rq, "steer a rollout", err);
+		if (code == FL_OK)
+			code = idempotent_replay(rq, &replayed, err);
+		return code != FL_OK || replayed ? code : carry_out(rq, i, err);
+	}
+	return fl_fail(err, FL_NOT_FOUND,
+		"\"%.40s\" is no verb: start, pause, resume, promote, stop, rollback or retry",
+		rq->param[1]);
+}
