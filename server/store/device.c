@@ -21,6 +21,7 @@
 DB_SQL(device_select_id, "SELECT " WIDE FROM_WIDE "WHERE d.id = $1");
 DB_SQL(device_select_by_no, "SELECT " WIDE FROM_WIDE "WHERE d.no = $1");
 DB_SQL(device_select_no, "SELECT no FROM device WHERE id = $1");
+DB_SQL(device_select_id_of, "SELECT id FROM device WHERE no = $1");
 DB_SQL(device_select_all, "SELECT " NARROW FROM_NARROW "ORDER BY d.no");
 DB_SQL(device_select_behind, "SELECT " NARROW FROM_NARROW "WHERE d.gateway_no = $1 ORDER BY d.no");
 DB_SQL(device_select_last, "SELECT coalesce(max(no), 0) FROM device");
@@ -141,6 +142,19 @@ enum fl_code device_no(struct store *store, const char *id, int64_t *no, struct 
 	if (code == FL_OK)
 		*no = db_int(&rows, 0);
 	return code;
+}
+
+enum fl_code device_id(struct store *store, int64_t no, struct fl_buf *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, device_select_id_of, DB_ARGS(DB_I(no)), &rows, err);
+
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, code, "there is no device number %lld", (long long)no);
+	if (code != FL_OK)
+		return code;
+	fl_buf_str(out, db_text(&rows, 0));
+	return fl_buf_check(out, err);
 }
 
 /* Hand all rows to fn. */
@@ -467,7 +481,7 @@ enum fl_code device_put(struct store *store, const struct device_put *in, int64_
 	}
 	code = change(store, &had, &t, &changed, err);
 	*no = had.no;
-	*outcome = had.retired_at != 0 ? DEVICE_CREATED
+	*outcome = had.retired_at != 0 ? DEVICE_REVIVED
 		: changed              ? DEVICE_CHANGED
 				       : DEVICE_UNCHANGED;
 	return code;
@@ -475,7 +489,7 @@ enum fl_code device_put(struct store *store, const struct device_put *in, int64_
 
 /* ---- single changes */
 
-static enum fl_code read_epoch(struct store *store, int64_t no, int64_t *epoch, struct fl_err *err)
+enum fl_code device_epoch(struct store *store, int64_t no, int64_t *epoch, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = db_one(store->db, device_select_epoch, DB_ARGS(DB_I(no)), &rows, err);
@@ -502,7 +516,7 @@ enum fl_code device_enrol(struct store *store, int64_t no, const uint8_t *public
 			"this device has enrolled with another key; retire it first if it was "
 			"replaced");
 	code = db_exec(store->db, device_update_epoch, DB_ARGS(DB_I(no)), err);
-	return code != FL_OK ? code : read_epoch(store, no, epoch, err);
+	return code != FL_OK ? code : device_epoch(store, no, epoch, err);
 }
 
 enum fl_code device_set_state(
@@ -564,5 +578,5 @@ enum fl_code device_retire(struct store *store, int64_t no, int64_t *epoch, stru
 	if (code == FL_OK && db_changes(store->db) > 0)
 		code = db_exec(store->db, device_profile_clear_key,
 			DB_ARGS(DB_I(store->now_ms), DB_I(no)), err);
-	return code != FL_OK ? code : read_epoch(store, no, epoch, err);
+	return code != FL_OK ? code : device_epoch(store, no, epoch, err);
 }

@@ -49,6 +49,10 @@ enum fl_code device_by_no(
 /* The number of a device; FL_NOT_FOUND with a sentence. */
 enum fl_code device_no(
 	struct store *store, const char *id, int64_t *no, struct fl_err *err) FL_MUST_CHECK;
+/* Append the id of device `no` to `out`. FL_NOT_FOUND with a sentence. */
+struct fl_buf;
+enum fl_code device_id(
+	struct store *store, int64_t no, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 /* Every device by number, narrow, retired ones too: what is read at start. */
 enum fl_code device_each(
 	struct store *store, device_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
@@ -92,13 +96,21 @@ struct device_put {
 	const uint8_t *public_key; /* 32 bytes */
 	bool revive; /* a retired id may be taken again: it starts over, its epoch rises */
 };
-enum device_outcome { DEVICE_UNCHANGED, DEVICE_CHANGED, DEVICE_CREATED };
+enum device_outcome {
+	DEVICE_UNCHANGED,
+	DEVICE_CHANGED,
+	DEVICE_CREATED,
+	DEVICE_REVIVED, /* it was retired; like created, with a higher epoch (device_epoch) */
+};
 
 /* Make or change a device; idempotent. *no and *outcome tell which. FL_REFUSED: unknown gateway, or
  * a chain of gateways; FL_CONFLICT: it has another key; FL_GONE: it is retired and `revive` is not
  * set. Write lane, as are all that follow. */
 enum fl_code device_put(struct store *store, const struct device_put *in, int64_t *no,
 	enum device_outcome *outcome, struct fl_err *err) FL_MUST_CHECK;
+/* The epoch that sessions must have. */
+enum fl_code device_epoch(
+	struct store *store, int64_t no, int64_t *epoch, struct fl_err *err) FL_MUST_CHECK;
 /* Store the key of a device that enrols (32 bytes) and raise its epoch; *epoch gets the new one.
  * The same key again raises it too: its older sessions end. FL_CONFLICT: it has another key. */
 enum fl_code device_enrol(struct store *store, int64_t no, const uint8_t *public_key,

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The audit trail, in pages or as a stream (SSE). A token with a selector does not see events about
+ * devices outside of it. */
+#include "server/http/handlers.h"
+
+#include "server/api/list.h"
+#include "server/events.h"
+#include "server/store/device.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STREAM_ROWS 500 /* of one turn */
+
+/* Whether the caller may see an event. */
+static enum fl_code visible(struct store *store, const struct rsql *scope, const struct event *e,
+	bool *out, struct fl_err *err)
+{
+	struct fl_err none = { 0 };
+	int64_t no = 0;
+
+	*out = scope == NULL || events_subject(e->kind) != EVENT_OF_DEVICE;
+	if (*out)
+		return FL_OK;
+	enum fl_code code = device_no(store, e->subject, &no, &none);
+	if (code == FL_NOT_FOUND)
+		return FL_OK;
+	if (code != FL_OK)
+		return fl_fail(err, code, "%s", none.msg);
+	return device_in_scope(store, no, scope, out, err);
+}
+
+/* ---- pages */
+
+struct page {
+	struct list list;
+	struct store *store;
+	const struct rsql *scope;
+	int64_t seen; /* the last number looked at */
+	int64_t rows;
+};
+
+static enum fl_code add_event(void *context, const struct event *e, struct fl_err *err)
+{
+	struct page *p = context;
+	bool shown = false;
+	enum fl_code code = visible(p->store, p->scope, e, &shown, err);
+
+	p->rows++;
+	if (code != FL_OK || p->list.more)
+		return code;
+	if (!shown) {
+		p->seen = e->seq;
+		return FL_OK;
+	}
+	code = list_add_no(&p->list,
+		json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:o}", "seq", (json_int_t)e->seq, "at",
+			list_time(e->at), "actor", e->actor, "kind", e->kind, "subject", e->subject,
+			"data", json_loads(e->data, 0, NULL), "hash",
+			list_hex(e->hash, sizeof(e->hash))),
+		e->seq, err);
+	if (!p->list.more)
+		p->seen = e->seq;
+	return code;
+}
+
+/* Where to begin: cursor, or the parameter after. */
+static enum fl_code read_after(
+	struct request *rq, const struct list *l, int64_t *after, struct fl_err *err)
+{
+	enum fl_code code = list_after(l, after, err);
+
+	if (code == FL_OK && l->after[0] == '\0')
+		code = request_query_int(rq, "after", 0, INT64_MAX, 0, after, err);
+	return code;
+}
+
+static enum fl_code reply_page(struct request *rq, const struct rsql *scope, struct fl_err *err)
+{
+	struct page p = { .store = rq->store, .scope = scope };
+	int64_t after = 0;
+	enum fl_code code = list_init(rq, &p.list, err);
+
+	if (code == FL_OK)
+		code = read_after(rq, &p.list, &after, err);
+	if (code == FL_OK)
+		code = event_each(rq->store, after, p.list.limit + 1, add_event, &p, err);
+	if (code == FL_OK &&
+		p.rows > p.list.limit) { /* hidden rows make a page shorter, not the last */
+		p.list.more = true;
+		(void)snprintf(p.list.last, sizeof(p.list.last), "%" PRId64, p.seen);
+	}
+	if (code == FL_OK)
+		list_reply(rq, &p.list);
+	list_fini(&p.list);
+	return code;
+}
+
+/* ---- the stream */
+
+/* Where one listener stands. */
+struct listener {
+	int64_t after;
+	struct rsql *scope; /* owned; NULL: everything */
+};
+
+static void drop_listener(void *state)
+{
+	struct listener *l = state;
+
+	rsql_free(l->scope);
+	free(l);
+}
+
+struct turn {
+	struct listener *listener;
+	struct store *store;
+	struct fl_buf *out;
+};
+
+static enum fl_code write_event(void *context, const struct event *e, struct fl_err *err)
+{
+	struct turn *t = context;
+	bool shown = false;
+	enum fl_code code = visible(t->store, t->listener->scope, e, &shown, err);
+
+	if (code != FL_OK)
+		return code;
+	t->listener->after = e->seq;
+	if (!shown)
+		return FL_OK;
+	fl_buf_printf(t->out,
+		"id: %" PRId64 "\nevent: %s\ndata: {\"seq\":%" PRId64 ",\"at\":%" PRId64
+		",\"actor\":",
+		e->seq, e->kind, e->seq, e->at);
+	fl_buf_json(t->out, e->actor, strlen(e->actor));
+	fl_buf_str(t->out, ",\"subject\":");
+	fl_buf_json(t->out, e->subject, strlen(e->subject));
+	fl_buf_printf(t->out, ",\"data\":%s}\n\n", e->data);
+	return FL_OK;
+}
+
+static enum fl_code next_events(struct request *rq, struct fl_buf *out, struct fl_err *err)
+{
+	struct turn t = { .listener = rq->state, .store = rq->store, .out = out };
+	int64_t before;
+	enum fl_code code;
+
+	do {
+		before = t.listener->after;
+		code = event_each(rq->store, before, STREAM_ROWS, write_event, &t, err);
+	} while (code == FL_OK && out->n == 0 && t.listener->after - before >= STREAM_ROWS);
+	return code == FL_OK ? fl_buf_check(out, err) : code;
+}
+
+/* Go on behind Last-Event-ID (what a browser sends after a cut), the parameter after, or now. */
+static enum fl_code first_after(struct request *rq, int64_t *after, struct fl_err *err)
+{
+	const char *last = request_header(rq, "Last-Event-ID");
+	uint8_t hash[EVENT_HASH_BYTES];
+	char *end;
+
+	if (last != NULL && last[0] != '\0') {
+		*after = strtoll(last, &end, 10);
+		if (*end != '\0' || *after < 0)
+			return fl_fail(
+				err, FL_INVALID, "Last-Event-ID must be the number of an event");
+		return FL_OK;
+	}
+	if (request_query(rq, "after") != NULL)
+		return request_query_int(rq, "after", 0, INT64_MAX, 0, after, err);
+	return event_head(rq->store, after, hash, err);
+}
+
+static enum fl_code stream(struct request *rq, struct rsql **scope, struct fl_err *err)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a stream of events");
+	rq->state = l;
+	rq->drop = drop_listener;
+	l->scope = fl_steal(scope);
+	enum fl_code code = first_after(rq, &l->after, err);
+	if (code == FL_OK)
+		reply_events(rq, TOPIC(TOPIC_EVENTS, 0), next_events);
+	return code;
+}
+
+enum fl_code api_events(struct request *rq, struct fl_err *err)
+{
+	const char *accept = request_header(rq, "Accept");
+	RSQL_AUTO struct rsql *scope = NULL;
+	enum fl_code code = list_scope(rq, &scope, err);
+
+	if (code != FL_OK)
+		return code;
+	if (accept != NULL && strstr(accept, "text/event-stream") != NULL)
+		return stream(rq, &scope, err);
+	return reply_page(rq, scope, err);
+}
