@@ -27,8 +27,8 @@ def find_program():
     named = os.environ.get("FLEETCTL")
     builds = [os.environ["FLEET_BUILD"]] if os.environ.get("FLEET_BUILD") else [TOP / "build-check", TOP / "build", TOP]
     for build in builds:
-        if not named and (Path(build) / "cli/fleetctl").is_file():
-            named = str(Path(build) / "cli/fleetctl")
+        if not named and (Path(build) / "fleetctl").is_file():
+            named = str(Path(build) / "fleetctl")
     return named or shutil.which("fleetctl")
 
 
