@@ -277,6 +277,32 @@ static enum fl_code raise_limits(const struct settings *set, struct fl_err *err)
 	return FL_OK;
 }
 
+/* ---- signals */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct loop *l = handle->data;
+	struct server *s = l->server;
+
+	if (number == SIGHUP && s->http->reload != NULL) {
+		s->http->reload(s);
+		return;
+	}
+	fl_log_info("stopping", FL_S("signal", number == SIGTERM ? "TERM" : "INT"));
+	http_stop(s);
+}
+
+static void watch_signals(struct loop *l)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+	for (size_t i = 0; i < FL_COUNT(numbers); i++) {
+		l->signals[i].data = l;
+		(void)uv_signal_init(&l->uv, &l->signals[i]);
+		(void)uv_signal_start(&l->signals[i], on_signal, numbers[i]);
+	}
+}
+
 /* ---- up, run, down */
 
 static enum fl_code put_port(const struct server *s, struct fl_err *err)
@@ -311,7 +337,12 @@ static enum fl_code open_all(struct server *s, struct fl_err *err)
 		code = open_sockets(s, err);
 	for (size_t i = 0; i < lanes_loops(s) && code == FL_OK; i++)
 		code = start_daemon(s, lanes_loop(s, i), err);
-	return code == FL_OK ? put_port(s, err) : code;
+	if (code == FL_OK)
+		code = put_port(s, err);
+	/* Before anybody is told that the server is ready: whoever is may send a signal at once. */
+	if (code == FL_OK)
+		watch_signals(lanes_loop(s, 0));
+	return code;
 }
 
 enum fl_code http_up(struct server *s, struct fl_err *err)
@@ -339,30 +370,6 @@ void http_down(struct server *s)
 	routes_free(h->routes);
 	free(h);
 	s->http = NULL;
-}
-
-static void on_signal(uv_signal_t *handle, int number)
-{
-	struct loop *l = handle->data;
-	struct server *s = l->server;
-
-	if (number == SIGHUP && s->http->reload != NULL) {
-		s->http->reload(s);
-		return;
-	}
-	fl_log_info("stopping", FL_S("signal", number == SIGTERM ? "TERM" : "INT"));
-	http_stop(s);
-}
-
-static void watch_signals(struct loop *l)
-{
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-
-	for (size_t i = 0; i < FL_COUNT(numbers); i++) {
-		l->signals[i].data = l;
-		(void)uv_signal_init(&l->uv, &l->signals[i]);
-		(void)uv_signal_start(&l->signals[i], on_signal, numbers[i]);
-	}
 }
 
 static void *loop_main(void *arg)
@@ -394,7 +401,6 @@ enum fl_code http_run(struct server *s, http_reload_fn reload, struct fl_err *er
 	enum fl_code code;
 
 	s->http->reload = reload;
-	watch_signals(first);
 	code = start_threads(s, err);
 	if (code != FL_OK)
 		http_stop(s);
