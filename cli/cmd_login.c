@@ -4,27 +4,45 @@
 #include "cli/text.h"
 #include "cli/value.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
+/* The terminal as it was, for when the person gives up in the middle. */
+static struct termios terminal_before;
+
+static void restore(int number)
+{
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal_before);
+	(void)raise(number); /* the handler is gone by now: this ends the program */
+}
+
+static void hide_typing(void)
+{
+	struct sigaction give_up = { .sa_handler = restore, .sa_flags = (int)SA_RESETHAND };
+	struct termios silent = terminal_before;
+
+	(void)sigaction(SIGINT, &give_up, NULL);
+	(void)sigaction(SIGTERM, &give_up, NULL);
+	silent.c_lflag &= (tcflag_t)~ECHO;
+	(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+}
+
 /* Ask for the token without showing what is typed. */
 static enum fl_code ask_token(char **out, struct fl_err *err)
 {
-	struct termios before, silent;
-	bool tty = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &before) == 0;
+	bool tty = isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &terminal_before) == 0;
 	enum fl_code code;
 
 	if (tty) {
-		silent = before;
-		silent.c_lflag &= (tcflag_t)~ECHO;
+		hide_typing();
 		(void)fputs("Token: ", stderr);
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
 	}
 	code = profile_read_token("-", out, err);
 	if (tty) {
-		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
 		(void)fputc('\n', stderr);
 	}
 	return code;

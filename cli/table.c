@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define GAP    2 /* blanks between columns */
-#define NARROW 6 /* a column is not cut below this */
+#define NARROW 6 /* a column that may be cut is not cut below this */
+#define LEAST  3 /* and any other one not below this */
 
 void table_fini(struct table *t)
 {
@@ -66,15 +67,23 @@ static void natural_widths(const struct table *t, size_t *widths)
 	}
 }
 
-/* Take a column from the widest one that may be cut, until the row fits or nothing can give. When
- * those are all narrow, `any` lets the others give too. */
-static size_t shrink(const struct table *t, size_t *widths, size_t total, size_t limit, bool any)
+/* How far the columns may shrink: first those that may be cut, then the others but the first, which
+ * says what the row is about, then all. */
+static size_t floor_of(const struct table *t, size_t c, int round)
+{
+	if (t->columns[c].cut)
+		return round == 0 ? NARROW : LEAST;
+	return round == 0 || (round == 1 && c == 0) ? SIZE_MAX : LEAST;
+}
+
+/* Take from the widest column again and again, until the row fits or nothing can give. */
+static size_t shrink(const struct table *t, size_t *widths, size_t total, size_t limit, int round)
 {
 	while (total > limit) {
 		size_t widest = t->n_columns;
 
 		for (size_t c = 0; c < t->n_columns; c++) {
-			if ((any || t->columns[c].cut) && widths[c] > NARROW &&
+			if (widths[c] > floor_of(t, c, round) &&
 				(widest == t->n_columns || widths[c] > widths[widest]))
 				widest = c;
 		}
@@ -95,8 +104,8 @@ static void fit(const struct table *t, size_t *widths, size_t limit)
 		total += widths[c];
 	if (limit == 0)
 		return;
-	total = shrink(t, widths, total, limit, false);
-	(void)shrink(t, widths, total, limit, true);
+	for (int round = 0; round < 3; round++)
+		total = shrink(t, widths, total, limit, round);
 }
 
 static void blanks(struct fl_buf *b, size_t n)
