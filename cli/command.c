@@ -221,7 +221,9 @@ static void point_to_help(struct cli *cli)
 enum fl_code command_run(struct cli *cli, int argc, char **argv, struct fl_err *err)
 {
 	FL_AUTOFREE const char **operands = text_alloc((size_t)argc, sizeof(*operands));
-	struct options_words w = { .v = argv, .n = (size_t)argc, .next = 1, .operands = operands };
+	struct options_words w = {
+		.v = (const char *const *)argv, .n = (size_t)argc, .next = 1, .operands = operands
+	};
 	enum fl_code code = descend(cli, &w, err);
 	bool leaf = cli->command.at[cli->command.n - 1]->children == NULL;
 

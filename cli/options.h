@@ -49,7 +49,7 @@ struct options_set {
 
 /* The words of a command line while they are taken apart. */
 struct options_words {
-	char **v; /* borrowed */
+	const char *const *v; /* borrowed */
 	size_t n;
 	size_t next;           /* the first that was not looked at yet */
 	const char **operands; /* where operands go: room for n; borrowed strings */

@@ -22,19 +22,41 @@ struct values {
 
 static const char *const colours[] = { "red", "green", NULL };
 static const struct options_row rows[] = {
-	{ .name = "flag", .letter = 'f', .type = OPTIONS_FLAG, .offset = offsetof(struct values, flag) },
-	{ .name = "other", .letter = 'o', .type = OPTIONS_FLAG, .offset = offsetof(struct values, other) },
-	{ .name = "text", .letter = 't', .type = OPTIONS_TEXT, .offset = offsetof(struct values, text),
+	{ .name = "flag",
+		.letter = 'f',
+		.type = OPTIONS_FLAG,
+		.offset = offsetof(struct values, flag) },
+	{ .name = "other",
+		.letter = 'o',
+		.type = OPTIONS_FLAG,
+		.offset = offsetof(struct values, other) },
+	{ .name = "text",
+		.letter = 't',
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct values, text),
 		.argument = "TEXT" },
-	{ .name = "colour", .type = OPTIONS_CHOICE, .offset = offsetof(struct values, choice),
-		.argument = "COLOUR", .choices = colours },
-	{ .name = "list", .letter = 'l', .type = OPTIONS_LIST, .offset = offsetof(struct values, list),
+	{ .name = "colour",
+		.type = OPTIONS_CHOICE,
+		.offset = offsetof(struct values, choice),
+		.argument = "COLOUR",
+		.choices = colours },
+	{ .name = "list",
+		.letter = 'l',
+		.type = OPTIONS_LIST,
+		.offset = offsetof(struct values, list),
 		.argument = "X" },
-	{ .name = "count", .letter = 'n', .type = OPTIONS_COUNT, .offset = offsetof(struct values, count),
+	{ .name = "count",
+		.letter = 'n',
+		.type = OPTIONS_COUNT,
+		.offset = offsetof(struct values, count),
 		.argument = "N" },
-	{ .name = "for", .type = OPTIONS_DURATION, .offset = offsetof(struct values, duration),
+	{ .name = "for",
+		.type = OPTIONS_DURATION,
+		.offset = offsetof(struct values, duration),
 		.argument = "DURATION" },
-	{ .name = "share", .type = OPTIONS_PERCENT, .offset = offsetof(struct values, percent),
+	{ .name = "share",
+		.type = OPTIONS_PERCENT,
+		.offset = offsetof(struct values, percent),
 		.argument = "PERCENT" },
 	{ 0 },
 };
@@ -51,7 +73,7 @@ struct parsed {
 	enum fl_code code;
 };
 
-static void parse(struct parsed *p, bool stop, char **argv)
+static void parse(struct parsed *p, bool stop, const char *const *argv)
 {
 	struct options_set set = { rows, &p->values };
 
@@ -69,7 +91,7 @@ static void done(struct parsed *p)
 	options_fini(&(struct options_set){ rows, &p->values });
 }
 
-#define PARSE(p, ...) parse(p, false, (char *[]){ __VA_ARGS__, NULL })
+#define PARSE(p, ...) parse(p, false, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void every_type_is_read(void **state)
 {
@@ -77,8 +99,8 @@ static void every_type_is_read(void **state)
 	struct parsed p;
 
 	(void)state;
-	PARSE(&p, "a", "--flag", "--text=x=y", "b", "--list", "1", "--list=2", "--count", "7", "--for", "1h30min",
-		"--share=12.5%", "--colour", "green", "-");
+	PARSE(&p, "a", "--flag", "--text=x=y", "b", "--list", "1", "--list=2", "--count", "7",
+		"--for", "1h30min", "--share=12.5%", "--colour", "green", "-");
 	assert_int_equal(p.code, FL_OK);
 	assert_true(p.values.flag && !p.values.other);
 	assert_string_equal(p.values.text, "x=y");
@@ -147,7 +169,7 @@ static void stop_leaves_the_operand(void **state)
 	struct parsed p;
 
 	(void)state;
-	parse(&p, true, (char *[]){ "--flag", "verb", "--other", NULL });
+	parse(&p, true, (const char *const[]){ "--flag", "verb", "--other", NULL });
 	assert_int_equal(p.code, FL_OK);
 	assert_int_equal(p.n, 0);
 	assert_string_equal(p.words.v[p.words.next], "verb");
@@ -186,7 +208,7 @@ static void mistakes_are_named(void **state)
 		struct parsed p;
 
 		parse(&p, false,
-			(char *[]){ (char *)mistakes[i].words[0], (char *)mistakes[i].words[1], NULL });
+			(const char *const[]){ mistakes[i].words[0], mistakes[i].words[1], NULL });
 		assert_int_equal(p.code, FL_INVALID);
 		if (strstr(p.err.msg, mistakes[i].says) == NULL)
 			fail_msg("\"%s\" does not say \"%s\"", p.err.msg, mistakes[i].says);
