@@ -99,6 +99,9 @@ static enum fl_code verify(struct request *rq, struct fl_err *err)
 	const struct report *r = rq->state;
 	enum fl_code code = fl_wire_verify(rq->json, r->public_key, err);
 
+	/* Not 401: the session is good, a new one would not help the device. */
+	if (code == FL_SIGNATURE)
+		return fl_fail(err, FL_REFUSED, "the report's signature does not verify");
 	if (code == FL_OK)
 		request_then(rq, LANE_WRITE, store_report);
 	return code;

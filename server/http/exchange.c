@@ -237,8 +237,8 @@ static enum fl_code push(struct exchange *x)
 {
 	struct server *s = x->rq.server;
 
-	/* A later part of a request that was let in is not turned away. */
-	bool internal = x->fn != x->rq.route->handler;
+	/* A later part of a request that was let in is not turned away; the loop lets nobody in. */
+	bool internal = x->admitted;
 
 	switch (x->lane) {
 	case LANE_READ:
@@ -285,6 +285,7 @@ static void submit_lane(struct exchange *x)
 	if (code == FL_OK)
 		code = push(x);
 	if (code == FL_OK) {
+		x->admitted = true;
 		/* A stream's next piece arrives while this one is worked on. */
 		if (x->stream.ops == NULL || x->stream.ended)
 			exchange_suspend(x);

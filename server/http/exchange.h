@@ -87,6 +87,7 @@ struct exchange {
 	bool in_lane;                      /* the lane has a reference */
 	bool abandoned;                    /* answered 504 while the lane has it */
 	bool suspended;                    /* of the connection */
+	bool admitted;                     /* a queue has taken it: its later parts pass the limits */
 	bool proved;                       /* passed device_auth_mac: the answer is proved too */
 	bool closing;                      /* the connection must end with this answer */
 	int64_t discarded;                 /* bytes of the body that were dropped */
