@@ -522,11 +522,14 @@ void explain_no_order(struct target_solver *s, const struct target_hop *hops, ui
 void explain_no_way(
 	struct target_solver *s, uint32_t x, uint32_t version, const struct universe_requirement *r)
 {
+	const struct target_var *v = &s->vars[x];
+	uint32_t q = target_provider(s, v->place, r->module);
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 
 	add_need(s, &b, x, r);
 	fl_buf_printf(&b, ", which does not hold on the way%s",
-		version == s->vars[x].start ? "" : " through this version");
-	begin(s, RESOLVE_CONFLICT, s->vars[x].place, &b);
+		version == v->start ? "" : " through this version");
+	/* If this one stays, the other one's way is the trouble. */
+	begin(s, RESOLVE_CONFLICT, v->start == v->target && q != TARGET_NONE ? q : v->place, &b);
 	add_history(s, x);
 }

@@ -26,6 +26,7 @@
 #define PLAN_NO_WAVE    UINT16_MAX
 #define PLAN_NO_DEVICE  UINT32_MAX
 #define PLAN_LAYERS_MAX 1000
+#define PLAN_FORMAT     1 /* of plan_json; rises when an older fleetd could not read it */
 
 /* ---- what goes in */
 
@@ -174,7 +175,7 @@ struct plan {
 	uint32_t n_notes;               /* remarks, as which stages have no way back */
 	uint32_t totals[PLAN_KIND_MAX]; /* selected devices per kind */
 	uint8_t members[32]; /* digest over (device number, wave, class) of all selected devices */
-	uint8_t digest[32];  /* SHA-256 of plan_canonical */
+	uint8_t digest[32];  /* SHA-256 over the canonical JSON of plan_json without "digest" */
 	/* per device of the input, by its index; NULL in a plan that was read from JSON */
 	uint32_t *class_of;    /* UINT32_MAX for neighbours */
 	uint16_t *wave_of;     /* PLAN_NO_WAVE for all that are not to be updated */
@@ -195,12 +196,13 @@ const struct plan_set *plan_class_after(const struct plan *p, uint32_t class, ui
 /* The cell. */
 const struct plan_stage *plan_stage(const struct plan *p, uint32_t layer, uint32_t wave);
 
-/* The plan as JSON (a new reference, NULL without memory): the API's form plus what plan_read needs
- * (kinds, digests and sizes of artifacts, pairs). This is what the store keeps. */
+/* The plan as JSON (a new reference, NULL without memory): all of it but the arrays per device; what the
+ * store keeps and plan_read takes. Integers and texts only; without the digest these are, in canonical
+ * form, the bytes that the digest covers. */
 json_t *plan_json(const struct plan *p);
-/* Append the bytes that the digest covers: the canonical JSON of plan_json without its digest. */
-enum fl_code plan_canonical(
-	const struct plan *p, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+/* The plan as the API shows it: classes with their modules by name instead of sets, no artifacts. A new
+ * reference, NULL without memory. */
+json_t *plan_view(const struct plan *p);
 /* Read what plan_json wrote. `out` is zeroed before; plan_fini also after a failure. FL_CORRUPT. */
 enum fl_code plan_read(const json_t *json, struct plan *out, struct fl_err *err) FL_MUST_CHECK;
 

@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Waves and stages: who goes when, what that costs, what cannot be taken back, and whether the gates
+ * can be fed. */
+#include "server/rollout/plan_build.h"
+
+#include "server/rollout/slice.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CELLS_MAX    (64U << 20) /* waves times classes */
+#define REFUSALS_MAX 100         /* more than that nobody reads */
+
+/* One module of one class in one layer. */
+struct change {
+	uint32_t from, to; /* versions; UNIVERSE_NONE: absent */
+	uint32_t pair;     /* of artifacts; BUILD_NONE: nothing to send, or nothing to start from */
+	int64_t full;      /* bytes without a delta */
+};
+
+struct pair {
+	uint32_t from, to, layer, devices; /* artifacts of the universe */
+	int64_t delta;                     /* bytes of the ready delta; -1: none */
+	uint64_t stage;                    /* last stage that counted it, + 1 */
+};
+
+struct staging {
+	struct plan_builder *b;
+	struct plan *out;
+	uint32_t *count;        /* per wave and class: devices */
+	struct change *changes; /* owned */
+	uint32_t n_changes, cap_changes;
+	uint32_t *first;    /* per class and layer, + 1 */
+	struct pair *pairs; /* owned */
+	uint32_t n_pairs, cap_pairs;
+};
+
+static bool refuse(struct plan_builder *b, const char *reason, const struct build_reason *from,
+	uint32_t devices)
+{
+	struct plan *p = b->out;
+
+	if (p->refusals == NULL)
+		p->refusals = build_out(b, REFUSALS_MAX, sizeof(*p->refusals));
+	if (p->refusals == NULL)
+		return false;
+	if (p->n_refusals == REFUSALS_MAX)
+		return true;
+	p->refusals[p->n_refusals++] = (struct plan_refusal){ .reason = build_text(b, reason),
+		.chain = from == NULL ? NULL : from->chain,
+		.n_chain = from == NULL ? 0 : from->n_chain,
+		.devices = devices };
+	return b->failure.code == FL_OK;
+}
+
+/* ---- waves */
+
+static bool is_update(const struct plan_builder *b, size_t device)
+{
+	uint32_t class = b->out->class_of[device];
+
+	return class != BUILD_NONE && b->out->classes[class].kind == PLAN_UPDATE;
+}
+
+/* The groups that have something to update: arrays for the slicer, and root -> group. */
+struct groups {
+	struct slice_input in;
+	uint32_t *of_root, *size, *stratum;
+	uint64_t *identity;
+	uint16_t *wave, *result;
+};
+
+static bool allocate_groups(struct plan_builder *b, struct groups *g)
+{
+	size_t n = b->in->devices.n;
+
+	g->of_root = build_get(b, n, sizeof(*g->of_root));
+	g->size = build_get(b, n, sizeof(*g->size));
+	g->stratum = build_get(b, n, sizeof(*g->stratum));
+	g->identity = build_get(b, n, sizeof(*g->identity));
+	g->wave = build_get(b, n, sizeof(*g->wave));
+	g->result = build_get(b, n, sizeof(*g->result));
+	return b->failure.code == FL_OK;
+}
+
+static void find_groups(struct plan_builder *b, struct groups *g)
+{
+	const struct plan_devices *d = &b->in->devices;
+
+	memset(g->of_root, 0xff, d->n * sizeof(*g->of_root));
+	for (size_t i = 0; i < d->n; i++) {
+		uint32_t root = b->root_of[i], group = g->of_root[root];
+
+		if (!is_update(b, i))
+			continue;
+		if (group == BUILD_NONE) {
+			group = g->of_root[root] = (uint32_t)g->in.n++;
+			g->stratum[group] = d->stratum[root];
+			g->identity[group] = (uint64_t)d->no[root];
+			g->wave[group] = SLICE_NO_WAVE;
+			if (d->stratum[root] >= g->in.n_strata)
+				g->in.n_strata = d->stratum[root] + 1;
+		}
+		g->size[group]++;
+		if (d->wave != NULL && d->wave[i] < g->wave[group])
+			g->wave[group] = d->wave[i];
+	}
+	g->in.size = g->size;
+	g->in.stratum = g->stratum;
+	g->in.identity = g->identity;
+	g->in.wave = d->wave == NULL ? NULL : g->wave;
+	g->in.seed = b->in->strategy->seed;
+	g->in.waves = b->in->strategy->waves;
+	g->in.n_waves = b->in->strategy->n_waves;
+}
+
+/* Give the devices their waves; waves without devices fall away. */
+static bool number_waves(struct plan_builder *b, const struct groups *g)
+{
+	const struct strategy *s = b->in->strategy;
+	struct plan *p = b->out;
+	uint16_t *renumbered = build_get(b, s->n_waves, sizeof(*renumbered));
+	uint32_t *devices = build_get(b, s->n_waves, sizeof(*devices)), left = 0;
+
+	p->waves = build_out(b, s->n_waves, sizeof(*p->waves));
+	p->wave_of = build_out(b, b->in->devices.n, sizeof(*p->wave_of));
+	if (b->failure.code != FL_OK)
+		return false;
+	for (size_t i = 0; i < g->in.n; i++) {
+		if (g->result[i] == SLICE_NO_WAVE)
+			left += g->size[i];
+		else
+			devices[g->result[i]] += g->size[i];
+	}
+	for (size_t w = 0; w < s->n_waves; w++) {
+		if (devices[w] == 0)
+			continue;
+		renumbered[w] = (uint16_t)p->n_waves;
+		p->waves[p->n_waves++] = (struct plan_wave){
+			build_text(b, s->waves[w].name != NULL ? s->waves[w].name : ""), devices[w]
+		};
+	}
+	for (size_t i = 0; i < b->in->devices.n; i++) {
+		uint16_t w = is_update(b, i) ? g->result[g->of_root[b->root_of[i]]] : SLICE_NO_WAVE;
+
+		p->wave_of[i] = w == SLICE_NO_WAVE ? PLAN_NO_WAVE : renumbered[w];
+	}
+	if (left > 0)
+		return refuse(b,
+			"devices match no wave's selector: narrow the rollout's selector, or end "
+			"the waves with {\"percent\":100}",
+			NULL, left);
+	return true;
+}
+
+static bool make_waves(struct plan_builder *b)
+{
+	struct groups g = { 0 };
+
+	if (!allocate_groups(b, &g))
+		return false;
+	find_groups(b, &g);
+	return slice_waves(&g.in, g.result, &b->failure) == FL_OK && number_waves(b, &g);
+}
+
+/* ---- changes and pairs */
+
+/* The builder's table compares by callback on the builder; the staging hangs on no global. */
+struct pair_key {
+	const struct staging *s;
+	uint32_t from, to;
+};
+
+static bool same_pair(const struct plan_builder *b, uint32_t index, const void *key)
+{
+	const struct pair_key *k = key;
+	const struct pair *p = &k->s->pairs[index];
+
+	(void)b;
+	return p->from == k->from && p->to == k->to;
+}
+
+static uint32_t intern_pair(struct staging *s, uint32_t from, uint32_t to, uint32_t layer)
+{
+	struct pair_key key = { s, from, to };
+	uint64_t hash = build_hash((uint64_t)from << 32 | to, 1);
+	uint32_t slot, index = build_table_find(s->b, hash, same_pair, &key, &slot);
+	void *wider;
+
+	if (index != BUILD_NONE) {
+		if (layer < s->pairs[index].layer)
+			s->pairs[index].layer = layer;
+		return index;
+	}
+	wider = slot == BUILD_NONE
+		? NULL
+		: build_grow(s->b, s->pairs, s->n_pairs, &s->cap_pairs, sizeof(*s->pairs));
+	if (wider == NULL)
+		return BUILD_NONE;
+	s->pairs = wider;
+	s->pairs[s->n_pairs] = (struct pair){ .from = from, .to = to, .layer = layer, .delta = -1 };
+	build_table_put(s->b, slot, hash, s->n_pairs);
+	return s->n_pairs++;
+}
+
+static bool add_change(struct staging *s, uint32_t layer, struct change c, uint32_t from_artifact,
+	uint32_t to_artifact)
+{
+	void *wider =
+		build_grow(s->b, s->changes, s->n_changes, &s->cap_changes, sizeof(*s->changes));
+
+	if (wider == NULL)
+		return false;
+	s->changes = wider;
+	c.pair = BUILD_NONE;
+	if (to_artifact != UNIVERSE_NONE && to_artifact != from_artifact) {
+		c.full = s->b->u->artifacts[to_artifact].size;
+		if (from_artifact != UNIVERSE_NONE)
+			c.pair = intern_pair(s, from_artifact, to_artifact, layer);
+	}
+	s->changes[s->n_changes++] = c;
+	return s->b->failure.code == FL_OK;
+}
+
+/* What differs between two sets, both ordered by module name. */
+static bool compare_sets(
+	struct staging *s, const struct build_set *x, const struct build_set *y, uint32_t layer)
+{
+	const struct plan_builder *b = s->b;
+	uint32_t i = 0, k = 0;
+
+	while (i < x->n || k < y->n) {
+		uint32_t nx =
+			i < x->n ? b->names[b->u->versions[x->versions[i]].module] : UINT32_MAX;
+		uint32_t ny =
+			k < y->n ? b->names[b->u->versions[y->versions[k]].module] : UINT32_MAX;
+		bool in_x = nx <= ny, in_y = ny <= nx, ok = true;
+
+		if (in_x && in_y && x->versions[i] != y->versions[k])
+			ok = add_change(s, layer,
+				(struct change){ x->versions[i], y->versions[k], 0, 0 },
+				x->artifacts[i], y->artifacts[k]);
+		else if (in_x && !in_y)
+			ok = add_change(s, layer,
+				(struct change){ x->versions[i], UNIVERSE_NONE, 0, 0 },
+				x->artifacts[i], UNIVERSE_NONE);
+		else if (in_y && !in_x)
+			ok = add_change(s, layer,
+				(struct change){ UNIVERSE_NONE, y->versions[k], 0, 0 },
+				UNIVERSE_NONE, y->artifacts[k]);
+		if (!ok)
+			return false;
+		i += in_x;
+		k += in_y;
+	}
+	return true;
+}
+
+static bool find_changes(struct staging *s)
+{
+	struct plan_builder *b = s->b;
+	uint32_t layers = b->n_layers;
+
+	s->first = build_get(b, (size_t)b->n_classes * layers + 1, sizeof(*s->first));
+	for (uint32_t c = 0; c < b->n_classes && b->failure.code == FL_OK; c++) {
+		const uint32_t *sets = b->classes[c].sets;
+
+		for (uint32_t l = 0; l < layers; l++) {
+			if (sets[l] != sets[l + 1] &&
+				!compare_sets(s, &b->sets[sets[l]], &b->sets[sets[l + 1]], l))
+				return false;
+			s->first[(size_t)c * layers + l + 1] = s->n_changes;
+		}
+	}
+	for (uint32_t i = 0; i < b->in->n_deltas && b->failure.code == FL_OK; i++) {
+		const struct plan_delta *d = &b->in->deltas[i];
+		struct pair_key key = { s, d->from, d->to };
+		uint32_t slot, pair;
+
+		pair = build_table_find(
+			b, build_hash((uint64_t)d->from << 32 | d->to, 1), same_pair, &key, &slot);
+		/* A delta that is not smaller would not be offered. */
+		if (pair != BUILD_NONE && d->size < b->u->artifacts[d->to].size &&
+			(s->pairs[pair].delta < 0 || d->size < s->pairs[pair].delta))
+			s->pairs[pair].delta = d->size;
+	}
+	build_table_reset(b);
+	return b->failure.code == FL_OK;
+}
+
+/* ---- stages */
+
+/* Why a change cannot be taken back; NULL: it can. */
+static const char *no_way_back(const struct plan_builder *b, const struct change *c,
+	uint32_t from_artifact, char *text, size_t size)
+{
+	const struct universe *u = b->u;
+	const struct universe_version *to = c->to == UNIVERSE_NONE ? NULL : &u->versions[c->to];
+	const struct universe_version *from =
+		c->from == UNIVERSE_NONE ? NULL : &u->versions[c->from];
+
+	if (to != NULL && to->one_way && from != NULL)
+		(void)snprintf(text, size, "%s %s allows no way back", u->modules[to->module].name,
+			to->text);
+	else if (from != NULL && from->blocked != NULL)
+		(void)snprintf(
+			text, size, "%s %s is blocked", u->modules[from->module].name, from->text);
+	else if (from != NULL && from_artifact == UNIVERSE_NONE)
+		(void)snprintf(text, size, "the bytes of %s %s are not here",
+			u->modules[from->module].name, from->text);
+	else
+		return NULL;
+	return text;
+}
+
+static uint32_t start_artifact(const struct plan_builder *b, uint32_t set, uint32_t version)
+{
+	const struct build_set *s = &b->sets[set];
+
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (s->versions[i] == version)
+			return s->artifacts[i];
+	}
+	return UNIVERSE_NONE;
+}
+
+/* Why a class cannot go back over a layer; NULL: it can. */
+static const char *class_no_way_back(
+	const struct staging *s, uint32_t class, uint32_t layer, char *text, size_t size)
+{
+	const struct plan_builder *b = s->b;
+	size_t at = (size_t) class * b->n_layers + layer;
+
+	for (uint32_t i = s->first[at]; i < s->first[at + 1]; i++) {
+		const struct change *c = &s->changes[i];
+		uint32_t artifact = start_artifact(b, b->classes[class].sets[layer], c->from);
+
+		if (no_way_back(b, c, artifact, text, size) != NULL)
+			return text;
+	}
+	return NULL;
+}
+
+/* Add the part of one class to a stage. */
+static void add_class(struct staging *s, struct plan_stage *stage, uint32_t class, uint32_t devices,
+	bool *any_delta)
+{
+	const struct plan_builder *b = s->b;
+	size_t at = (size_t) class * b->n_layers + stage->layer;
+	uint64_t mark = (uint64_t)stage->wave * b->n_layers + stage->layer + 1;
+
+	if (s->first[at] == s->first[at + 1])
+		return;
+	stage->devices += devices;
+	for (uint32_t i = s->first[at]; i < s->first[at + 1]; i++) {
+		const struct change *c = &s->changes[i];
+		struct pair *pair = c->pair == BUILD_NONE ? NULL : &s->pairs[c->pair];
+		bool ready = pair != NULL && pair->delta >= 0;
+
+		stage->bytes_full += c->full * devices;
+		stage->bytes_delta += (ready ? pair->delta : c->full) * devices;
+		*any_delta = *any_delta || ready;
+		if (pair == NULL)
+			continue;
+		pair->devices += devices;
+		if (!ready && pair->stage != mark)
+			stage->deltas_to_build++;
+		pair->stage = mark;
+	}
+}
+
+static bool count_devices(struct staging *s)
+{
+	struct plan *p = s->out;
+	uint64_t cells = (uint64_t)p->n_waves * p->n_classes;
+
+	if (cells > CELLS_MAX) {
+		(void)fl_fail(&s->b->failure, FL_REFUSED,
+			"%u waves with %u kinds of devices are too much for one plan", p->n_waves,
+			p->n_classes);
+		return false;
+	}
+	s->count = build_get(s->b, cells, sizeof(*s->count));
+	for (size_t i = 0; i < s->b->in->devices.n && s->count != NULL; i++) {
+		if (p->wave_of[i] != PLAN_NO_WAVE)
+			s->count[(size_t)p->wave_of[i] * p->n_classes + p->class_of[i]]++;
+	}
+	return s->count != NULL;
+}
+
+static bool make_stages(struct staging *s)
+{
+	struct plan *p = s->out;
+	size_t n = (size_t)p->n_waves * p->n_layers;
+	const char **why = build_get(s->b, p->n_classes, p->n_layers * sizeof(*why));
+
+	p->stages = build_out(s->b, n, sizeof(*p->stages));
+	if (p->stages == NULL || why == NULL)
+		return false;
+	for (uint32_t c = 0; c < p->n_classes; c++) {
+		for (uint32_t l = 0; l < p->n_layers; l++) {
+			char text[512];
+
+			if (class_no_way_back(s, c, l, text, sizeof(text)) != NULL)
+				why[(size_t)c * p->n_layers + l] = "";
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct plan_stage *stage = &p->stages[i];
+		const uint32_t *count = s->count + i / p->n_layers * p->n_classes;
+		bool any_delta = false;
+
+		stage->layer = (uint32_t)(i % p->n_layers);
+		stage->wave = (uint32_t)(i / p->n_layers);
+		for (uint32_t c = 0; c < p->n_classes; c++) {
+			if (count[c] == 0)
+				continue;
+			add_class(s, stage, c, count[c], &any_delta);
+			if (why[(size_t)c * p->n_layers + stage->layer] != NULL)
+				stage->no_way_back += count[c];
+		}
+		if (!any_delta)
+			stage->bytes_delta = -1;
+	}
+	return true;
+}
+
+static int by_layer(const void *pa, const void *pb)
+{
+	const struct pair *a = pa, *b = pb;
+
+	if (a->layer != b->layer)
+		return a->layer < b->layer ? -1 : 1;
+	if (a->devices != b->devices)
+		return a->devices > b->devices ? -1 : 1;
+	return a->from != b->from ? (a->from > b->from) - (a->from < b->from)
+				  : (a->to > b->to) - (a->to < b->to);
+}
+
+static bool write_pairs(struct staging *s)
+{
+	struct plan *p = s->out;
+
+	p->pairs = build_out(s->b, s->n_pairs, sizeof(*p->pairs));
+	if (p->pairs == NULL)
+		return false;
+	if (s->n_pairs > 0)
+		qsort(s->pairs, s->n_pairs, sizeof(*s->pairs), by_layer);
+	for (uint32_t i = 0; i < s->n_pairs; i++) {
+		const struct pair *from = &s->pairs[i];
+
+		if (from->devices > 0)
+			p->pairs[p->n_pairs++] = (struct plan_pair){ s->b->artifacts[from->from],
+				s->b->artifacts[from->to], from->layer, from->devices };
+	}
+	return true;
+}
+
+/* ---- remarks and refusals */
+
+/* Per layer: how many devices cannot go back over it, and the first reason. */
+static bool note_no_way_back(struct staging *s)
+{
+	struct plan *p = s->out;
+
+	p->notes = build_out(s->b, p->n_layers, sizeof(*p->notes));
+	for (uint32_t l = 0; l < p->n_layers && s->b->failure.code == FL_OK; l++) {
+		char why[512] = "", text[640];
+		uint32_t devices = 0;
+
+		for (uint32_t w = 0; w < p->n_waves; w++)
+			devices += plan_stage(p, l, w)->no_way_back;
+		for (uint32_t c = 0; c < p->n_classes && devices > 0 && why[0] == '\0'; c++)
+			(void)(p->classes[c].kind == PLAN_UPDATE &&
+				class_no_way_back(s, c, l, why, sizeof(why)));
+		if (devices == 0)
+			continue;
+		(void)snprintf(text, sizeof(text),
+			"after layer %u there is no way back for %u device%s: %s", l, devices,
+			devices == 1 ? "" : "s", why);
+		p->notes[p->n_notes++] = build_text(s->b, text);
+	}
+	return s->b->failure.code == FL_OK;
+}
+
+static bool refuse_conflicts(struct plan_builder *b)
+{
+	for (uint32_t i = 0; i < b->n_reasons && b->in->strategy->conflicts == CONFLICTS_REFUSE;
+		i++) {
+		const struct build_reason *r = &b->reasons[i];
+
+		if (r->conflict && r->devices > 0 && !refuse(b, r->text, r, r->devices))
+			return false;
+	}
+	return true;
+}
+
+/* A gate that needs more outcomes than its stage has devices would wait for ever. */
+static bool refuse_hungry_gates(struct plan_builder *b)
+{
+	const struct strategy_gate *g = &b->in->strategy->gate;
+	struct plan *p = b->out;
+
+	for (size_t i = 0; i < (size_t)p->n_waves * p->n_layers; i++) {
+		const struct plan_stage *s = &p->stages[i];
+		char text[256];
+
+		if (s->devices == 0 || g->success_minimum <= s->devices)
+			continue;
+		(void)snprintf(text, sizeof(text),
+			"the gate of layer %u needs %lld outcomes, but wave %u has %u device%s in "
+		        "it",
+			s->layer, (long long)g->success_minimum, s->wave, s->devices,
+			s->devices == 1 ? "" : "s");
+		if (!refuse(b, text, NULL, s->devices))
+			return false;
+	}
+	return true;
+}
+
+/* ---- digests */
+
+/* Little-endian, so that every machine gives the same digest. */
+static uint8_t *put_number(uint8_t *p, uint64_t v, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		*p++ = (uint8_t)(v >> (8 * i));
+	return p;
+}
+
+static void digest_members(struct plan_builder *b)
+{
+	crypto_generichash_state h;
+	uint8_t chunk[14 * 1024], *end = chunk;
+
+	(void)crypto_generichash_init(&h, NULL, 0, sizeof(b->out->members));
+	for (size_t i = 0; i < b->in->devices.n; i++) {
+		if (b->out->class_of[i] == BUILD_NONE)
+			continue;
+		end = put_number(end, (uint64_t)b->in->devices.no[i], 8);
+		end = put_number(end, b->out->wave_of[i], 2);
+		end = put_number(end, b->out->class_of[i], 4);
+		if (end == chunk + sizeof(chunk)) {
+			(void)crypto_generichash_update(&h, chunk, sizeof(chunk));
+			end = chunk;
+		}
+	}
+	(void)crypto_generichash_update(&h, chunk, (size_t)(end - chunk));
+	(void)crypto_generichash_final(&h, b->out->members, sizeof(b->out->members));
+}
+
+static bool digest_plan(struct plan_builder *b)
+{
+	FL_AUTO_JSON json_t *json = plan_json(b->out);
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+
+	if (json == NULL || json_object_del(json, "digest") != 0)
+		return build_nomem(b);
+	if (fl_json_canonical(&text, json, &b->failure) != FL_OK ||
+		fl_buf_check(&text, &b->failure) != FL_OK)
+		return false;
+	(void)crypto_hash_sha256(b->out->digest, text.p, text.n);
+	return true;
+}
+
+bool build_stages(struct plan_builder *b)
+{
+	struct staging s = { .b = b, .out = b->out };
+	bool ok = refuse_conflicts(b) && make_waves(b) && find_changes(&s) && count_devices(&s) &&
+		make_stages(&s) && write_pairs(&s) && note_no_way_back(&s) &&
+		refuse_hungry_gates(b);
+
+	free(s.changes);
+	free(s.pairs);
+	if (!ok)
+		return false;
+	digest_members(b);
+	return digest_plan(b);
+}

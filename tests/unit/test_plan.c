@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/plan.h"
+
+#include "tests/unit/small_universe.h"
+
+#define DEVICES_MAX 4000
+
+/* A fleet over a small universe. */
+struct fleet {
+	struct small s;
+	struct strategy strategy;
+	struct plan_input in;
+	int64_t no[DEVICES_MAX];
+	uint32_t state[DEVICES_MAX], signature[DEVICES_MAX], gateway[DEVICES_MAX];
+	uint32_t stratum[DEVICES_MAX], held[DEVICES_MAX];
+	uint16_t wave[DEVICES_MAX];
+	uint8_t flags[DEVICES_MAX];
+};
+
+static void begin(struct fleet *f, const char *strategy)
+{
+	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
+	struct fl_err err;
+
+	memset(f, 0, sizeof(*f));
+	assert_non_null(json);
+	if (strategy_read(json, 7, &f->strategy, &err) != FL_OK)
+		fail_msg("%s", err.msg);
+}
+
+/* n devices with these installed behind `gateway` (PLAN_NO_DEVICE: none); returns the first. */
+static uint32_t add(struct fleet *f, uint32_t n, const char *installed, uint32_t gateway)
+{
+	uint32_t state = small_state(&f->s, installed), first = (uint32_t)f->in.devices.n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		size_t k = f->in.devices.n++;
+
+		assert_true(k < DEVICES_MAX);
+		f->no[k] = (int64_t)k + 1;
+		f->state[k] = state;
+		f->gateway[k] = gateway;
+		f->wave[k] = PLAN_NO_WAVE;
+		f->flags[k] = PLAN_SELECTED;
+	}
+	return first;
+}
+
+static void make(struct fleet *f, struct plan *p)
+{
+	struct fl_err err;
+
+	if (!f->s.u.sealed)
+		small_seal(&f->s);
+	f->in.universe = &f->s.u;
+	f->in.release = "spring";
+	f->in.entries = f->s.entries;
+	f->in.n_entries = f->s.n_entries;
+	f->in.strategy = &f->strategy;
+	f->in.devices.no = f->no;
+	f->in.devices.state = f->state;
+	f->in.devices.signature = f->signature;
+	f->in.devices.gateway = f->gateway;
+	f->in.devices.stratum = f->stratum;
+	f->in.devices.held = f->held;
+	f->in.devices.wave = f->wave;
+	f->in.devices.flags = f->flags;
+	f->in.n_signatures = 1;
+	memset(p, 0, sizeof(*p));
+	if (plan_make(&f->in, p, &err) != FL_OK)
+		fail_msg("%s", err.msg);
+}
+
+static void end(struct fleet *f, struct plan *p)
+{
+	plan_fini(p);
+	universe_fini(&f->s.u);
+	strategy_fini(&f->strategy);
+}
+
+/* The layers as "runtime | app + lib, tool". */
+static void expect_layers(const struct plan *p, const char *wanted)
+{
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+
+	fl_buf_str(&b, "");
+	for (uint32_t i = 0; i < p->n_units; i++) {
+		if (i > 0)
+			fl_buf_str(&b, p->units[i].layer == p->units[i - 1].layer ? ", " : " | ");
+		for (uint32_t k = 0; k < p->units[i].n; k++)
+			fl_buf_printf(&b, "%s%s", k > 0 ? " + " : "", p->units[i].modules[k]->name);
+	}
+	fl_buf_byte(&b, '\0');
+	assert_string_equal((char *)b.p, wanted);
+}
+
+/* A set as "app 1.0.0, lib 2.0.0". */
+static void expect_set(const struct plan_set *s, const char *wanted)
+{
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+
+	fl_buf_str(&b, "");
+	for (uint32_t i = 0; i < s->n; i++)
+		fl_buf_printf(&b, "%s%s %s", i > 0 ? ", " : "", s->items[i].module->name,
+			s->items[i].version);
+	fl_buf_byte(&b, '\0');
+	assert_string_equal((char *)b.p, wanted);
+}
+
+static void chain(struct small *s)
+{
+	small_publish(s, "app 1.0.0", "lib >=1");
+	small_publish(s, "app 2.0.0", "lib ^2");
+	small_publish(s, "lib 1.0.0", "runtime >=1");
+	small_publish(s, "lib 2.0.0", "runtime ^2");
+	small_publish(s, "runtime 1.0.0", "");
+	small_publish(s, "runtime 2.0.0", "");
+	small_release(s, "app 2.0.0, lib 2.0.0, runtime 2.0.0");
+}
+
+/* Behaviour: layers by depth, waves by size, one class per start, exact counts in every stage. */
+static void plans_a_chain(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	uint32_t full;
+
+	(void)state;
+	begin(&f,
+		"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":10},{\"percent\":100}]"
+	        "}");
+	chain(&f.s);
+	full = add(&f, 90, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 10, "app 2.0.0, lib 2.0.0, runtime 2.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 10, "runtime 1.0.0", PLAN_NO_DEVICE);
+	make(&f, &p);
+	expect_layers(&p, "runtime | lib | app");
+	assert_int_equal(p.n_layers, 3);
+	assert_int_equal(p.n_waves, 3);
+	assert_string_equal(p.waves[0].name, "canary");
+	assert_int_equal(p.waves[0].devices, 5);
+	assert_int_equal(p.waves[1].devices, 10);
+	assert_int_equal(p.waves[2].devices, 85);
+	assert_int_equal(p.n_classes, 3);
+	assert_int_equal(p.totals[PLAN_UPDATE], 100);
+	assert_int_equal(p.totals[PLAN_NOOP], 10);
+	assert_int_equal(p.n_refusals, 0);
+	expect_set(
+		plan_class_before(&p, p.class_of[full], 0), "app 1.0.0, lib 1.0.0, runtime 1.0.0");
+	expect_set(
+		plan_class_after(&p, p.class_of[full], 0), "app 1.0.0, lib 1.0.0, runtime 2.0.0");
+	expect_set(
+		plan_class_after(&p, p.class_of[full], 1), "app 1.0.0, lib 2.0.0, runtime 2.0.0");
+	expect_set(
+		plan_class_after(&p, p.class_of[full], 2), "app 2.0.0, lib 2.0.0, runtime 2.0.0");
+	assert_true(plan_class_changes(&p, p.class_of[full], 2));
+	assert_false(plan_class_changes(&p, p.class_of[full + 95], 0));
+	assert_false(plan_class_changes(&p, p.class_of[full + 100], 1));
+	assert_int_equal(p.wave_of[full + 95], PLAN_NO_WAVE);
+	for (uint32_t w = 0; w < 3; w++) {
+		uint32_t of_layer[3] = { 0 };
+
+		for (size_t i = 0; i < f.in.devices.n; i++) {
+			for (uint32_t l = 0; l < 3; l++)
+				of_layer[l] += p.wave_of[i] == w &&
+					plan_class_changes(&p, p.class_of[i], l);
+		}
+		for (uint32_t l = 0; l < 3; l++)
+			assert_int_equal(plan_stage(&p, l, w)->devices, of_layer[l]);
+	}
+	/* runtime 2.0.0 was published sixth: 1006 bytes; nothing is built yet. */
+	assert_int_equal(plan_stage(&p, 0, 0)->bytes_full, 5 * 1006);
+	assert_int_equal(plan_stage(&p, 0, 0)->bytes_delta, -1);
+	assert_int_equal(plan_stage(&p, 0, 0)->deltas_to_build, 1);
+	assert_int_equal(p.n_pairs, 3);
+	assert_int_equal(p.pairs[0].from->size, 1005);
+	assert_int_equal(p.pairs[0].devices, 100);
+	end(&f, &p);
+}
+
+/* Behaviour: deltas that are ready count with their size, others are to be built. */
+static void forecasts_bytes(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	struct plan_delta ready[] = { { 4, 5, 100 }, { 4, 5, 200 }, { 2, 3, 99999 }, { 0, 5, 1 } };
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"percent\":100}]}");
+	chain(&f.s);
+	(void)add(&f, 10, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 2, "runtime 1.5.0", PLAN_NO_DEVICE);
+	f.in.deltas = ready;
+	f.in.n_deltas = 4;
+	make(&f, &p);
+	assert_int_equal(plan_stage(&p, 0, 0)->bytes_full, 12 * 1006);
+	assert_int_equal(plan_stage(&p, 0, 0)->bytes_delta, 10 * 100 + 2 * 1006);
+	assert_int_equal(plan_stage(&p, 0, 0)->deltas_to_build, 0);
+	/* The one for lib is no smaller than lib itself. */
+	assert_int_equal(plan_stage(&p, 1, 0)->bytes_delta, -1);
+	assert_int_equal(plan_stage(&p, 1, 0)->deltas_to_build, 1);
+	/* Nobody has the bytes of runtime 1.5.0. */
+	assert_int_equal(plan_stage(&p, 0, 0)->no_way_back, 2);
+	assert_int_equal(p.n_notes, 1);
+	assert_string_equal(p.notes[0],
+		"after layer 0 there is no way back for 2 devices: the bytes of "
+		"runtime 1.5.0 are not here");
+	end(&f, &p);
+}
+
+/* Behaviour: stages with no way back are named, with the devices that they touch. */
+static void names_no_way_back(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"count\":1},{\"percent\":100}]}");
+	small_publish(&f.s, "fw 1.0.0", "");
+	small_publish(&f.s, "fw 2.0.0$", "");
+	small_publish(&f.s, "app 1.0.0", "");
+	small_publish(&f.s, "app 2.0.0", "fw ^2");
+	(void)add(&f, 4, "fw 1.0.0, app 1.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "fw 2.0.0, app 2.0.0");
+	make(&f, &p);
+	expect_layers(&p, "fw | app");
+	assert_int_equal(plan_stage(&p, 0, 0)->no_way_back, 1);
+	assert_int_equal(plan_stage(&p, 0, 1)->no_way_back, 3);
+	assert_int_equal(plan_stage(&p, 1, 1)->no_way_back, 0);
+	assert_string_equal(p.notes[0],
+		"after layer 0 there is no way back for 4 devices: fw 2.0.0 allows no way back");
+	end(&f, &p);
+}
+
+/* Behaviour: a gateway and its devices are in one wave; its module is a layer before theirs. */
+static void keeps_gateways_together(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"count\":7},{\"percent\":100}]}");
+	small_publish(&f.s, "Bridge 2.0.0", "");
+	small_publish(&f.s, "app 2.0.0", "Bridge ^2");
+	for (int i = 0; i < 20; i++) {
+		uint32_t gateway = add(&f, 1, "Bridge 1.0.0", PLAN_NO_DEVICE);
+
+		f.flags[gateway] |= PLAN_GATEWAY;
+		(void)add(&f, 3, "app 1.0.0", gateway);
+		(void)add(&f, 1, "app 1.5.0", gateway);
+	}
+	small_release(&f.s, "Bridge 2.0.0, app 2.0.0");
+	make(&f, &p);
+	expect_layers(&p, "Bridge | app");
+	assert_int_equal(p.n_classes, 3);
+	assert_int_equal(p.waves[0].devices, 5);
+	assert_int_equal(p.waves[1].devices, 95);
+	for (size_t i = 0; i < f.in.devices.n; i++)
+		assert_int_equal(p.wave_of[i], p.wave_of[i - i % 5]);
+	assert_int_equal(plan_stage(&p, 0, 0)->devices, 1);
+	assert_int_equal(plan_stage(&p, 1, 0)->devices, 4);
+	end(&f, &p);
+}
+
+/* Behaviour: a gateway outside of the rollout is not touched, and what needs another version of its
+ * module is refused; conflicts can be left out instead. */
+static void leaves_neighbours_alone(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	uint32_t gateway;
+
+	(void)state;
+	for (int leave_out = 0; leave_out < 2; leave_out++) {
+		begin(&f, leave_out ? "{\"conflicts\":\"leave_out\"}" : "{}");
+		small_publish(&f.s, "Bridge 2.0.0", "");
+		small_publish(&f.s, "app 2.0.0", "Bridge ^2");
+		gateway = add(&f, 1, "Bridge 1.0.0", PLAN_NO_DEVICE);
+		f.flags[gateway] = PLAN_GATEWAY;
+		(void)add(&f, 3, "app 1.0.0", gateway);
+		gateway = add(&f, 1, "Bridge 2.0.0", PLAN_NO_DEVICE);
+		f.flags[gateway] = PLAN_GATEWAY;
+		(void)add(&f, 2, "app 1.0.0", gateway);
+		small_release(&f.s, "Bridge 2.0.0, app 2.0.0");
+		make(&f, &p);
+		assert_int_equal(p.class_of[0], UINT32_MAX);
+		assert_int_equal(p.totals[PLAN_INCOMPATIBLE], 3);
+		assert_int_equal(p.totals[PLAN_UPDATE], 2);
+		assert_string_equal(p.classes[p.class_of[1]].reason,
+			"app 2.0.0 on the device needs Bridge ^2, but there is 1.0.0");
+		assert_int_equal(p.n_refusals, !leave_out);
+		if (!leave_out) {
+			assert_int_equal(p.refusals[0].devices, 3);
+			assert_string_equal(p.refusals[0].chain[0], "the release has app 2.0.0");
+		}
+		end(&f, &p);
+	}
+}
+
+/* Behaviour: devices on which another rollout changes the same module are held, others are not. */
+static void holds_for_other_rollouts(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	uint32_t app, other;
+	struct plan_hold holds[3] = { 0 };
+
+	(void)state;
+	begin(&f, "{}");
+	small_publish(&f.s, "app 2.0.0", "");
+	(void)add(&f, 10, "app 1.0.0, other 1.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 2.0.0");
+	app = small_module(&f.s, "app");
+	other = small_module(&f.s, "other");
+	holds[1] = (struct plan_hold){ "hotfix", &app, 1 };
+	holds[2] = (struct plan_hold){ "elsewhere", &other, 1 };
+	f.held[3] = f.held[4] = 1;
+	f.held[5] = 2;
+	f.in.holds = holds;
+	f.in.n_holds = 3;
+	make(&f, &p);
+	assert_int_equal(p.totals[PLAN_HELD], 2);
+	assert_int_equal(p.totals[PLAN_UPDATE], 8);
+	assert_int_equal(p.classes[p.class_of[3]].kind, PLAN_HELD);
+	assert_string_equal(p.classes[p.class_of[3]].reason, "rollout hotfix is changing app");
+	assert_int_equal(p.wave_of[4], PLAN_NO_WAVE);
+	end(&f, &p);
+}
+
+/* Behaviour: devices of which no variant fits are incompatible, which refuses nothing. */
+static void sorts_out_incompatible(void **state)
+{
+	static struct fleet f;
+	static const uint64_t signatures[] = { 1, 0 };
+	struct plan p;
+	uint32_t v;
+
+	(void)state;
+	begin(&f, "{}");
+	v = universe_version(&f.s.u, small_module(&f.s, "app"), "2.0.0");
+	universe_publish_version(&f.s.u, v, &(struct universe_publication){ 0 });
+	universe_variant(&f.s.u, v, universe_selector(&f.s.u, "attribute.hw==a"),
+		universe_artifact(&f.s.u, (const uint8_t[32]){ 1 }, 500, 1));
+	(void)add(&f, 6, "app 1.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 2.0.0");
+	f.signature[0] = f.signature[1] = 1;
+	f.in.signatures = signatures;
+	make(&f, &p);
+	assert_int_equal(p.totals[PLAN_INCOMPATIBLE], 2);
+	assert_int_equal(p.totals[PLAN_UPDATE], 4);
+	assert_int_equal(p.n_refusals, 0);
+	assert_string_equal(p.classes[p.class_of[0]].reason,
+		"app 2.0.0 has no variant for this kind of device");
+	end(&f, &p);
+}
+
+/* Behaviour: a gate that its stage cannot feed is refused with both numbers. */
+static void refuses_hungry_gates(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f,
+		"{\"waves\":[{\"count\":5},{\"percent\":100}],\"gate\":{\"success\":{\"minimum\":"
+	        "55}}}");
+	small_publish(&f.s, "app 2.0.0", "");
+	(void)add(&f, 100, "app 1.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 2.0.0");
+	make(&f, &p);
+	assert_int_equal(p.n_refusals, 1);
+	assert_string_equal(p.refusals[0].reason,
+		"the gate of layer 0 needs 55 outcomes, but wave 0 has 5 devices in it");
+	end(&f, &p);
+}
+
+/* Behaviour: devices that no selector wave takes are a refusal, not a silent part of the last one. */
+static void refuses_forgotten_devices(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f,
+		"{\"waves\":[{\"selector\":\"label.ring==a\"},{\"selector\":\"label.ring==b\"}]}");
+	small_publish(&f.s, "app 2.0.0", "");
+	(void)add(&f, 10, "app 1.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 2.0.0");
+	for (int i = 0; i < 7; i++)
+		f.wave[i] = i < 3 ? 0 : 1;
+	make(&f, &p);
+	assert_int_equal(p.waves[0].devices, 3);
+	assert_int_equal(p.waves[1].devices, 4);
+	assert_int_equal(p.n_refusals, 1);
+	assert_int_equal(p.refusals[0].devices, 3);
+	end(&f, &p);
+}
+
+/* Behaviour: starts that need contrary orders share a unit on a device; across versions of one module
+ * they get layers of their own. Nothing is broken after any layer in either. */
+static void joins_contrary_orders(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"percent\":100}]}");
+	small_publish(&f.s, "app 1.0.0", "");
+	small_publish(&f.s, "app 0.9.0", "lib <2");
+	small_publish(&f.s, "app 2.0.0", "lib >=1.5");
+	small_publish(&f.s, "lib 2.0.0", "");
+	(void)add(&f, 1, "app 1.0.0, lib 1.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 1, "app 0.9.0, lib 1.5.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 2.0.0, lib 2.0.0");
+	make(&f, &p);
+	expect_layers(&p, "app + lib");
+	end(&f, &p);
+}
+
+/* Behaviour: devices far behind pass the floors in layers of their own; the others wait for nothing. */
+static void layers_floors(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"percent\":100}]}");
+	small_publish(&f.s, "app 1.0.0", "");
+	small_publish(&f.s, "app 2.0.0!", "");
+	small_publish(&f.s, "app 3.0.0", "");
+	(void)add(&f, 3, "app 1.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 4, "app 2.0.0", PLAN_NO_DEVICE);
+	small_release(&f.s, "app 3.0.0");
+	make(&f, &p);
+	expect_layers(&p, "app | app");
+	assert_int_equal(plan_stage(&p, 0, 0)->devices, 3);
+	assert_int_equal(plan_stage(&p, 1, 0)->devices, 7);
+	end(&f, &p);
+}
+
+/* Behaviour: an empty fleet gives an empty plan. */
+static void plans_nothing(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{}");
+	small_publish(&f.s, "app 2.0.0", "");
+	small_release(&f.s, "app 2.0.0");
+	make(&f, &p);
+	assert_int_equal(p.n_layers + p.n_waves + p.n_classes + p.n_refusals, 0);
+	end(&f, &p);
+}
+
+/* ---- digest and JSON */
+
+static void sample(struct fleet *f, const char *strategy)
+{
+	begin(f, strategy);
+	chain(&f->s);
+	small_publish(&f->s, "fw 2.0.0$", "");
+	(void)add(f, 90, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+	(void)add(f, 10, "fw 1.0.0", PLAN_NO_DEVICE);
+	(void)add(f, 10, "app 9.0.0", PLAN_NO_DEVICE);
+	small_release(&f->s, "app 2.0.0, lib 2.0.0, runtime 2.0.0, fw 2.0.0");
+}
+
+/* Behaviour: equal input gives an equal digest; another seed, device or strategy another one. */
+static void digest_covers_it_all(void **state)
+{
+	static const char usual[] = "{\"seed\":1,\"gate\":{\"success\":{\"minimum\":3}}}";
+	static struct fleet f;
+	struct plan p;
+	uint8_t first[32], members[32];
+
+	(void)state;
+	sample(&f, usual);
+	make(&f, &p);
+	memcpy(first, p.digest, 32);
+	memcpy(members, p.members, 32);
+	end(&f, &p);
+	sample(&f, usual);
+	make(&f, &p);
+	assert_memory_equal(first, p.digest, 32);
+	end(&f, &p);
+	sample(&f, "{\"seed\":2,\"gate\":{\"success\":{\"minimum\":3}}}");
+	make(&f, &p);
+	assert_memory_not_equal(first, p.digest, 32);
+	assert_memory_not_equal(members, p.members, 32);
+	end(&f, &p);
+	sample(&f, usual);
+	f.no[5] = 12345;
+	make(&f, &p);
+	assert_memory_not_equal(first, p.digest, 32);
+	end(&f, &p);
+}
+
+/* Behaviour: a plan that was written reads back as the same. */
+static void reads_what_it_writes(void **state)
+{
+	static struct fleet f;
+	struct plan p, back = { 0 };
+	FL_AUTO_JSON json_t *once = NULL, *twice = NULL, *view = NULL;
+
+	(void)state;
+	sample(&f, "{\"gate\":{\"success\":{\"minimum\":3}}}");
+	make(&f, &p);
+	assert_true(p.n_refusals > 0 && p.n_notes > 0 && p.n_pairs > 0);
+	once = plan_json(&p);
+	assert_non_null(once);
+	assert_int_equal(plan_read(once, &back, NULL), FL_OK);
+	twice = plan_json(&back);
+	assert_true(json_equal(once, twice));
+	assert_int_equal(back.totals[PLAN_INCOMPATIBLE], 10);
+	assert_int_equal(plan_stage(&back, 2, 1)->wave, 1);
+	view = plan_view(&back);
+	assert_int_equal(json_array_size(json_object_get(view, "classes")), 3);
+	plan_fini(&back);
+	end(&f, &p);
+}
+
+/* Behaviour: damage in a stored plan is noticed, whatever member it hits. */
+static void notices_damage(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	FL_AUTO_JSON json_t *json = NULL;
+	const char *key;
+	json_t *value;
+
+	(void)state;
+	sample(&f, "{}");
+	make(&f, &p);
+	json = plan_json(&p);
+	json_object_foreach (json, key, value) {
+		FL_AUTO_JSON json_t *copy = json_deep_copy(json);
+		struct plan back = { 0 };
+
+		if (strcmp(key, "totals") == 0 || strcmp(key, "notes") == 0)
+			continue; /* made of the others; free text */
+		assert_int_equal(json_object_set_new(copy, key, json_true()), 0);
+		if (plan_read(copy, &back, NULL) != FL_CORRUPT)
+			fail_msg("%s", key);
+		plan_fini(&back);
+	}
+	end(&f, &p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(plans_a_chain),
+		cmocka_unit_test(forecasts_bytes),
+		cmocka_unit_test(names_no_way_back),
+		cmocka_unit_test(keeps_gateways_together),
+		cmocka_unit_test(leaves_neighbours_alone),
+		cmocka_unit_test(holds_for_other_rollouts),
+		cmocka_unit_test(sorts_out_incompatible),
+		cmocka_unit_test(refuses_hungry_gates),
+		cmocka_unit_test(refuses_forgotten_devices),
+		cmocka_unit_test(joins_contrary_orders),
+		cmocka_unit_test(layers_floors),
+		cmocka_unit_test(plans_nothing),
+		cmocka_unit_test(digest_covers_it_all),
+		cmocka_unit_test(reads_what_it_writes),
+		cmocka_unit_test(notices_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
