@@ -62,6 +62,7 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 static const struct command cmd_ls = {
 	.name = "ls",
 	.help = "list the deltas with their sizes and savings",
+	.examples = "fleetctl delta ls --all\n",
 	.run = ls,
 	.options = ls_rows,
 	.options_size = sizeof(struct ls_options),

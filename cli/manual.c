@@ -7,18 +7,23 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Text that mdoc takes as it is: no control line, no escape, no macro name at a line's begin. */
+/* Text that mdoc takes as it is: no control line, no escape, each sentence on its own line. */
 static void add_text(struct fl_buf *b, const char *s, size_t n)
 {
+	bool begins = true;
+
 	for (size_t i = 0; i < n; i++) {
+		bool ends = i > 0 && s[i] == ' ' && strchr(".!?", s[i - 1]) != NULL;
+
+		if (begins && (s[i] == '.' || s[i] == '\''))
+			fl_buf_str(b, "\\&");
 		if (s[i] == '\\')
 			fl_buf_str(b, "\\e");
 		else if (s[i] == '-')
 			fl_buf_str(b, "\\-");
-		else if (i == 0 && (s[i] == '.' || s[i] == '\''))
-			fl_buf_printf(b, "\\&%c", s[i]);
 		else
-			fl_buf_byte(b, (uint8_t)s[i]);
+			fl_buf_byte(b, ends ? '\n' : (uint8_t)s[i]);
+		begins = ends;
 	}
 }
 
@@ -28,14 +33,13 @@ static void add_line(struct fl_buf *b, const char *s)
 	fl_buf_byte(b, '\n');
 }
 
-/* A sentence from a line of help: capital letter, full stop. */
+/* A sentence from a line of help: capital letter (but not of a program's name), full stop. */
 static void add_sentence(struct fl_buf *b, const char *s)
 {
-	char first = (char)toupper((unsigned char)s[0]);
+	FL_AUTOFREE char *sentence = text_format(
+		"%c%s.", strncmp(s, "fleet", 5) == 0 ? s[0] : toupper((unsigned char)s[0]), s + 1);
 
-	add_text(b, &first, 1);
-	add_text(b, s + 1, strlen(s + 1));
-	fl_buf_str(b, ".\n");
+	add_line(b, sentence);
 }
 
 static void add_prose(struct fl_buf *b, const char *prose)
@@ -129,12 +133,22 @@ static enum fl_code commands(const char *name, struct fl_buf *b, struct fl_err *
 	return FL_OK;
 }
 
+static bool has_examples(const struct command *noun)
+{
+	bool any = noun->examples != NULL;
+
+	for (size_t i = 0; noun->children != NULL && noun->children[i] != NULL; i++)
+		any = any || noun->children[i]->examples != NULL;
+	return any;
+}
+
 static void add_examples(struct fl_buf *b, const char *lines)
 {
 	while (lines != NULL && *lines != '\0') {
 		size_t n = strcspn(lines, "\n");
 
-		fl_buf_str(b, "$ " + 2 * (lines[0] == ' '));
+		if (lines[0] != ' ') /* not the rest of the line before */
+			fl_buf_str(b, "$ ");
 		add_text(b, lines, n);
 		fl_buf_byte(b, '\n');
 		lines += n + (lines[n] == '\n');
@@ -146,6 +160,8 @@ static enum fl_code examples(const char *name, struct fl_buf *b, struct fl_err *
 	const struct command *noun = &command_root;
 	enum fl_code code = name[0] == '\0' ? FL_OK : find_noun(name, &noun, err);
 
+	if (code == FL_OK && !has_examples(noun))
+		code = fl_fail(err, FL_INVALID, "%s has no examples", noun->name);
 	if (code != FL_OK)
 		return code;
 	fl_buf_str(b, ".Bd -literal -offset indent\n");
