@@ -139,6 +139,13 @@ static enum fl_code build(const struct arguments *a, struct fl_err *err)
 		code = fl_apply_map(WORKER_OLD, &old, err);
 	if (code == FL_OK)
 		code = fl_apply_map(WORKER_NEW, &new, err);
+	/* said before it is tried: a limit that is hit on the way ends in many ways */
+	if (code == FL_OK &&
+		codec->encode_memory(old.n, new.n, (int)a->level) > (uint64_t)a->memory)
+		code = fl_fail(err, FL_NOMEM,
+			"the build needs %llu bytes of memory, %ld are allowed",
+			(unsigned long long)codec->encode_memory(old.n, new.n, (int)a->level),
+			a->memory);
 	if (code == FL_OK)
 		code = codec->encode(old, new, (int)a->level, &out, err);
 	if (code == FL_OK)

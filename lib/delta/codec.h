@@ -58,6 +58,9 @@ struct fl_codec {
 	/* Most heap that decoding takes for these sizes, the mapped old file not counted. What a
 	 * server compares with the memory that a device says it has. */
 	uint64_t (*decode_memory)(uint64_t old_size, uint64_t new_size);
+
+	/* Likewise of encoding, both files mapped; an estimate from above. */
+	uint64_t (*encode_memory)(uint64_t old_size, uint64_t new_size, int level);
 };
 
 /* The codec of that name, NULL if there is none. Static memory. */

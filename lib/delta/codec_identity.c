@@ -42,9 +42,18 @@ static uint64_t decode_memory(uint64_t old_size, uint64_t new_size)
 	return PIECE;
 }
 
+static uint64_t encode_memory(uint64_t old_size, uint64_t new_size, int level)
+{
+	(void)old_size;
+	(void)new_size;
+	(void)level;
+	return 0;
+}
+
 const struct fl_codec fl_codec_identity = {
 	.name = "identity",
 	.encode = encode,
 	.decode = decode,
 	.decode_memory = decode_memory,
+	.encode_memory = encode_memory,
 };

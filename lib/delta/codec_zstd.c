@@ -14,7 +14,10 @@
 #include <zstd_errors.h>
 
 #define LEVEL_DEFAULT  3
-#define LEVEL_MAX      19                 /* above it windows grow beyond what small devices have */
+#define LEVEL_MAX      19 /* above it windows grow beyond what small devices have */
+#define TABLES_GROW    9  /* above this level tables are large */
+#define TABLES_LOW     (24ULL << 20)
+#define TABLES_HIGH    (160ULL << 20)
 #define FULL_WINDOW    (8ULL << 20)       /* of level 19 */
 #define OVERHEAD       (768ULL << 10)     /* contexts, blocks and pieces of a decoder */
 #define PATCH_SIZE_MAX ((1ULL << 31) - 1) /* zstd's largest window */
@@ -31,9 +34,9 @@ static enum fl_code zstd_failed(struct fl_err *err, size_t result)
 }
 
 /* floor(log2(n)) + 1: the smallest window that covers n bytes. */
-static int window_log(size_t n)
+static int window_log(uint64_t n)
 {
-	int bits = n == 0 ? 1 : 64 - __builtin_clzll((unsigned long long)n);
+	int bits = n == 0 ? 1 : 64 - __builtin_clzll(n);
 
 	return bits < 10 ? 10 : bits;
 }
@@ -301,11 +304,35 @@ static uint64_t memory_patch(uint64_t old_size, uint64_t new_size)
 	return new_size + OVERHEAD;
 }
 
+/* The match tables of zstd's levels, smaller for small inputs, and the room for the result. */
+static uint64_t memory_of_tables(uint64_t sizes, uint64_t new_size, int level)
+{
+	bool high = level > TABLES_GROW;
+	uint64_t most = high ? TABLES_HIGH : TABLES_LOW,
+		 tables = (high ? 32 : 16) * sizes + (2ULL << 20);
+
+	return (tables < most ? tables : most) + new_size + new_size / 128 + OVERHEAD;
+}
+
+static uint64_t encode_memory_full(uint64_t old_size, uint64_t new_size, int level)
+{
+	(void)old_size;
+	return memory_of_tables(new_size, new_size, level);
+}
+
+static uint64_t encode_memory_patch(uint64_t old_size, uint64_t new_size, int level)
+{
+	/* long-distance matching: 2^(window - 7) entries of 8 bytes */
+	return memory_of_tables(old_size + new_size, new_size, level) +
+		(1ULL << window_log(new_size) >> 4);
+}
+
 const struct fl_codec fl_codec_zstd = {
 	.name = "zstd",
 	.encode = encode_full,
 	.decode = decode_full,
 	.decode_memory = memory_full,
+	.encode_memory = encode_memory_full,
 };
 
 const struct fl_codec fl_codec_zstd_patch = {
@@ -314,4 +341,5 @@ const struct fl_codec fl_codec_zstd_patch = {
 	.encode = encode_patch,
 	.decode = decode_patch,
 	.decode_memory = memory_patch,
+	.encode_memory = encode_memory_patch,
 };

@@ -152,7 +152,9 @@ static enum fl_code consider(
 	}
 	missing = missing || d.state == DELTA_READY ||
 		(d.state == DELTA_FAILED && o->rq->now_ms - d.created_at > DELTA_RETRY_MS);
-	if (missing && can_be_built(o, from) && delta_service_ask(o->rq->server->deltas, pair))
+	/* a pair brings its target compressed along */
+	if (missing && (from != NULL || !o->waiting) && can_be_built(o, from) &&
+		delta_service_ask(o->rq->server->deltas, pair))
 		o->waiting = true;
 	return FL_OK;
 }
@@ -176,16 +178,26 @@ static enum fl_code consider_tier(
 	return code;
 }
 
-static enum fl_code choose(struct offer *o, struct fl_err *err)
+/* The tiers whose codecs need old bytes, or the others. */
+static enum fl_code consider_kind(struct offer *o, bool with_old, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < FL_COUNT(delta_tiers) && code == FL_OK; i++)
+		if (fl_codec_find(delta_tiers[i].codec)->needs_old == with_old)
+			code = consider_tier(o, &delta_tiers[i], err);
+	return code;
+}
+
+static enum fl_code choose(struct offer *o, struct fl_err *err)
+{
+	enum fl_code code;
 
 	o->codec = "identity";
 	o->size = o->to.size;
 	memcpy(o->sha256, o->to.sha256, sizeof(o->sha256));
-	for (size_t i = 0; i < FL_COUNT(delta_tiers) && code == FL_OK; i++)
-		code = consider_tier(o, &delta_tiers[i], err);
-	return code;
+	code = consider_kind(o, true, err);
+	return code == FL_OK ? consider_kind(o, false, err) : code;
 }
 
 /* ---- the answer */

@@ -97,16 +97,13 @@ static void a_build_gives_a_delta(void **state)
 
 static void a_build_stays_in_its_memory(void **state)
 {
-	/* A build that needs more memory than allowed fails (FL_NOMEM, or the way in which a sanitizer
-	 * ends a process that gets no memory), and the next one works. */
+	/* A build that needs more memory than allowed is FL_NOMEM, and the next one works. */
 	struct fl_bytes old = make_bytes(8 << 20, 1), new = make_bytes(8 << 20, 2);
 	struct delta_build b = build_of(old, new);
-	enum fl_code code;
 
 	(void)state;
 	b.memory = 4 << 20;
-	code = delta_worker_run(&b, NULL);
-	assert_true(code == FL_NOMEM || code == FL_INTERNAL);
+	assert_int_equal(delta_worker_run(&b, NULL), FL_NOMEM);
 	b.memory = 1LL << 30;
 	assert_int_equal(ftruncate(b.out_fd, 0), 0);
 	assert_int_equal(lseek(b.out_fd, 0, SEEK_SET), 0);

@@ -1,0 +1,477 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Artifact offers and the service behind them: the smallest form that is ready, built once, bounded."""
+import functools
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fleet_device import Device
+
+MIB = 1 << 20
+ALL = "zstd-patch,zstd,identity"
+
+
+@functools.lru_cache(maxsize=64)
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def module(seed, size):
+    """Bytes that compress a little, the same for the same seed."""
+    chance = random.Random(seed)
+    words = [chance.randbytes(16) for _ in range(4096)]
+    return b"".join(chance.choices(words, k=size // 16))
+
+
+def next_version(old, seed=1):
+    """`old` with an insertion and a few changed places."""
+    chance = random.Random(seed)
+    new = bytearray(old)
+    for _ in range(20):
+        new[chance.randrange(len(new))] ^= 0x55
+    middle = len(new) // 2
+    return bytes(new[:middle]) + chance.randbytes(300) + bytes(new[middle:])
+
+
+def upload(server, *contents):
+    for data in contents:
+        answer = server.put(f"/api/v1/artifacts/{digest(data)}", data=data)
+        assert answer.status in (200, 201), answer
+
+
+def enrol(server, name="dev-1"):
+    """An enrolled device with a session."""
+    if not hasattr(server, "enroller"):
+        server.enroller = server.make_token(f"enroller-{time.monotonic_ns()}", ["enroller"])
+    return Device(server.port, name).enrol(server.enroller.token)
+
+
+def ask(device, new, *have, codecs=ALL, **query):
+    """The offer for `new`."""
+    parameters = {"have": ",".join(digest(h) for h in have), "codecs": codecs, **query}
+    text = "&".join(f"{k}={v}" for k, v in parameters.items() if v != "")
+    answer = device.get(f"/device/v1/artifacts/{digest(new)}?{text}")
+    assert answer.status == 200, answer
+    offer = answer.json()
+    assert (offer["to"], offer["to_size"]) == (digest(new), len(new))
+    return offer
+
+
+def decode(server, offer, tmp_path, old=b""):
+    """Download what was offered, check it, and decode it with the zstd program."""
+    got = server.anonymous().get(offer["url"])
+    assert got.status == 200
+    assert (digest(got.body), len(got.body)) == (offer["sha256"], offer["size"])
+    if offer["codec"] == "identity":
+        return got.body
+    (tmp_path / "old").write_bytes(old)
+    (tmp_path / "data").write_bytes(got.body)
+    command = ["zstd", "-q", "-d", "-f", str(tmp_path / "data"), "-o", str(tmp_path / "new")]
+    if offer["codec"] == "zstd-patch":
+        command.append(f"--patch-from={tmp_path / 'old'}")
+    subprocess.run(command, check=True)
+    return (tmp_path / "new").read_bytes()
+
+
+def wait_for(condition, what, limit=60):
+    """Wait until `condition()` gives something true, and return it."""
+    pause = threading.Event()
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        got = condition()
+        if got:
+            return got
+        pause.wait(0.002)
+    raise AssertionError(f"waited {limit} s in vain until {what}")
+
+
+def rows(server, state=None):
+    items = server.get("/api/v1/deltas?limit=1000").json()["items"]
+    return [r for r in items if state in (None, r["state"])]
+
+
+def workers(server):
+    """Process ids of the builds that run now."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"--delta-worker" in (folder / "cmdline").read_bytes():
+                status = (folder / "status").read_text()
+                if f"PPid:\t{server.process.pid}\n" in status:
+                    found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+class Held:
+    """Catch the first build and stop it (SIGSTOP), so that a test decides when it goes on."""
+
+    def __init__(self, server):
+        self.server = server
+        self.pid = None
+        self.thread = threading.Thread(target=self.catch)
+        self.thread.start()
+
+    def catch(self):
+        self.pid = wait_for(lambda: workers(self.server), "a build runs")[0]
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def caught(self):
+        self.thread.join()
+        return self.pid
+
+    def go_on(self):
+        os.kill(self.caught(), signal.SIGCONT)
+
+
+def blobs(server):
+    return {p.name for p in (server.data / "blobs/sha256").rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def versions():
+    """Three versions of a module of 3 MiB, and something unrelated."""
+    first = module(1, 3 * MIB)
+    second = next_version(first)
+    return first, second, next_version(second, 2), os.urandom(MIB)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A pair that takes a moment to build."""
+    old = module(9, 24 * MIB)
+    return old, next_version(old)
+
+
+def test_the_smallest_form_is_offered(fleetd, versions, tmp_path):
+    """With the old bytes a patch that the zstd program decodes, without them the artifact compressed,
+    and the artifact itself for a device that decodes nothing."""
+    old, new, _, _ = versions
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    patch = ask(device, new, old)
+    assert (patch["codec"], patch["from"]) == ("zstd-patch", digest(old))
+    assert patch["size"] < 4000
+    full = ask(device, new)
+    assert full["codec"] == "zstd" and "from" not in full
+    assert patch["size"] < full["size"] < len(new)
+    plain = ask(device, new, old, codecs="")
+    assert (plain["codec"], plain["size"], plain["sha256"]) == ("identity", len(new), digest(new))
+    for offer in (patch, full, plain):
+        assert decode(fleetd, offer, tmp_path, old) == new
+
+
+def test_the_best_of_several_old_ones_is_taken(fleetd, versions, tmp_path):
+    """Of two versions that the device has, the nearer one gives the smaller patch."""
+    first, second, third, unrelated = versions
+    upload(fleetd, first, second, third, unrelated)
+    offer = ask(enrol(fleetd), third, unrelated, first, second)
+    assert offer["from"] in (digest(first), digest(second))
+    assert offer["size"] == min(r["size"] for r in rows(fleetd, "ready"))
+    assert decode(fleetd, offer, tmp_path, second if offer["from"] == digest(second) else first) == third
+
+
+def test_a_small_memory_gets_a_form_that_fits(fleetd, versions):
+    """What needs more memory than the device says is not offered."""
+    old, new, _, _ = versions
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    assert ask(device, new, old, memory=64 * MIB)["codec"] == "zstd-patch"
+    assert ask(device, new, old, memory=100_000)["codec"] == "identity"
+
+
+def test_bad_questions(fleetd, versions):
+    """Unknown target, bad digests, no session: each its own answer; unknown old bytes are ignored."""
+    _, new, _, _ = versions
+    upload(fleetd, new)
+    device = enrol(fleetd)
+    path = f"/device/v1/artifacts/{digest(new)}"
+    assert device.get(f"/device/v1/artifacts/{'0' * 64}").status == 404
+    assert device.get("/device/v1/artifacts/xyz").status == 400
+    assert device.get(f"{path}?have=xyz").status == 400
+    assert device.get(f"{path}?memory=-1").status == 400
+    assert fleetd.anonymous().get(path).status == 401
+    assert fleetd.get(path).status in (401, 403)
+    assert ask(device, new, b"never uploaded", codecs="zstd-patch,identity")["codec"] == "identity"
+
+
+def test_what_does_not_pay_is_remembered(fleetd, versions):
+    """A patch between unrelated bytes is useless: the device gets the artifact, and asking again builds
+    nothing."""
+    old, _, _, unrelated = versions
+    upload(fleetd, old, unrelated)
+    device = enrol(fleetd)
+    assert ask(device, unrelated, old)["codec"] == "identity"
+    assert {r["codec"] for r in rows(fleetd, "useless")} == {"zstd", "zstd-patch"}
+    assert blobs(fleetd) == {digest(old), digest(unrelated)}
+    before = fleetd.metric("fleetd_deltas_useless_total")
+    assert ask(device, unrelated, old)["codec"] == "identity"
+    assert fleetd.metric("fleetd_deltas_useless_total") == before == 2
+
+
+def test_two_hundred_askers_one_build(fleetd, large, tmp_path):
+    """A storm of devices for one missing delta builds it once, and all get it."""
+    old, new = large
+    upload(fleetd, old, new)
+    devices = [enrol(fleetd, f"dev-{i}") for i in range(200)]
+    offers = []
+    held = Held(fleetd)
+    threads = [threading.Thread(target=lambda d=d: offers.append(ask(d, new, old))) for d in devices]
+    for thread in threads:
+        thread.start()
+    held.go_on()
+    for thread in threads:
+        thread.join()
+    assert len(offers) == 200
+    late = ask(devices[0], new, old)
+    assert late["codec"] == "zstd-patch"
+    assert all(o == late for o in offers if o["codec"] == "zstd-patch")
+    assert fleetd.metric("fleetd_deltas_built_total") == 2
+    assert fleetd.metric("fleetd_deltas_failed_total") == 0
+    assert decode(fleetd, late, tmp_path, old) == new
+
+
+def test_uses_and_savings_are_counted(fleetd, versions):
+    """Each offer of a delta counts; savings are full sizes less delta sizes."""
+    old, new, _, _ = versions
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    size = [ask(device, new, old)["size"] for _ in range(3)][0]
+
+    def counted():
+        body = fleetd.get("/api/v1/deltas").json()
+        return body if body["summary"]["uses"] == 3 else None
+
+    body = wait_for(counted, "the uses are written")
+    used = [r for r in body["items"] if r["codec"] == "zstd-patch"]
+    assert [(r["uses"], r["saved"]) for r in used] == [(3, 3 * (len(new) - size))]
+    assert body["summary"]["saved"] == 3 * (len(new) - size)
+    assert body["summary"]["ready"] == 2
+
+
+def test_deltas_are_listed_in_pages(fleetd, versions):
+    """limit and cursor walk all rows once."""
+    first, second, third, _ = versions
+    upload(fleetd, first, second, third)
+    device = enrol(fleetd)
+    ask(device, third, first, second)
+    seen, path = [], "/api/v1/deltas?limit=1"
+    while path:
+        answer = fleetd.get(path)
+        seen += [(r["from"], r["to"], r["codec"]) for r in answer.json()["items"]]
+        cursor = answer.json()["next"]
+        path = cursor and f"/api/v1/deltas?limit=1&cursor={cursor}"
+    assert len(seen) == len(set(seen)) == len(rows(fleetd)) >= 2
+    assert fleetd.get("/api/v1/deltas?cursor=nonsense").status == 400
+
+
+def test_the_wait_is_bounded(new_fleetd, large):
+    """A build that hangs holds nobody up: after delta_wait the device gets what there is, and the delta
+    once it is ready."""
+    old, new = large
+    server = new_fleetd().start(delta_wait="700ms")
+    upload(server, old, new)
+    device = enrol(server)
+    held = Held(server)
+    began = time.monotonic()
+    assert ask(device, new, old)["codec"] == "identity"
+    assert 0.6 < time.monotonic() - began < 20
+    held.go_on()
+    wait_for(lambda: len(rows(server, "ready")) == 2, "the delta is ready")
+    assert ask(device, new, old)["codec"] == "zstd-patch"
+
+
+def test_no_wait_when_told_so(new_fleetd, versions):
+    """delta_wait=0: the artifact now, the delta for who comes later."""
+    old, new, _, _ = versions
+    server = new_fleetd().start(delta_wait="0s")
+    upload(server, old, new)
+    device = enrol(server)
+    assert ask(device, new, old)["codec"] == "identity"
+    wait_for(lambda: ask(device, new, old)["codec"] == "zstd-patch", "the delta is ready")
+
+
+def test_a_killed_worker_costs_a_full_download(fleetd, large):
+    """SIGKILL of the build: the device gets the artifact at once, nothing is left on disk, the failure
+    is remembered and the server goes on."""
+    old, new = large
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    held = Held(fleetd)
+    killer = threading.Thread(target=lambda: os.kill(held.caught(), signal.SIGKILL))
+    killer.start()
+    offer = ask(device, new, old, codecs="zstd,identity")
+    killer.join()
+    assert offer["codec"] == "identity"
+    assert [r["codec"] for r in rows(fleetd, "failed")] == ["zstd"]
+    assert list((fleetd.data / "blobs/incoming").iterdir()) == []
+    assert "signal 9" in fleetd.log()
+    failed = fleetd.metric("fleetd_deltas_failed_total")
+    assert ask(device, new, old, codecs="zstd,identity")["codec"] == "identity"
+    assert fleetd.metric("fleetd_deltas_failed_total") == failed == 1
+    assert ask(device, new, old)["codec"] == "zstd-patch"
+
+
+def test_a_build_over_its_time_is_killed(new_fleetd, large):
+    """A build that stands still is killed at delta_time."""
+    old, new = large
+    server = new_fleetd().start(delta_time="1s", delta_wait="30s")
+    upload(server, old, new)
+    held = Held(server)
+    assert ask(enrol(server), new, old, codecs="zstd,identity")["codec"] == "identity"
+    assert not Path(f"/proc/{held.caught()}").exists()
+    assert "took longer than 1 s" in server.log()
+    assert len(rows(server, "failed")) == 1
+
+
+def test_a_build_over_its_memory_fails(new_fleetd, large):
+    """A build that needs more memory than delta_memory ends, and the device gets the artifact."""
+    old, new = large
+    server = new_fleetd().start(delta_memory="16MiB", delta_wait="30s")
+    upload(server, old, new)
+    assert ask(enrol(server), new, old)["codec"] == "identity"
+    assert len(rows(server, "failed")) == 2
+    assert list((server.data / "blobs/incoming").iterdir()) == []
+
+
+def test_large_artifacts_travel_whole(new_fleetd, versions):
+    """Above delta_size nothing is built, whichever side is too large."""
+    old, new, _, _ = versions
+    server = new_fleetd().start(delta_size="1MiB")
+    small = old[: MIB // 2]
+    upload(server, old, new, small)
+    device = enrol(server)
+    assert ask(device, new, old)["codec"] == "identity"
+    assert ask(device, new, small)["codec"] == "identity"
+    assert ask(device, small, old)["codec"] == "zstd"
+    assert {r["codec"] for r in rows(server)} == {"zstd"}
+
+
+def test_a_full_queue_refuses_at_once(new_fleetd, large, versions):
+    """With the builder busy and the queue full, the next pair gets the artifact without a wait."""
+    old, new = large
+    first, second, third, _ = versions
+    server = new_fleetd().start(delta_queue="1", delta_wait="50s")
+    upload(server, old, new, first, second, third)
+    devices = [enrol(server, f"dev-{i}") for i in range(3)]
+    held = Held(server)
+    waiting = [
+        threading.Thread(target=ask, args=(devices[0], new, old)),
+        threading.Thread(target=ask, args=(devices[1], second, first)),
+    ]
+    waiting[0].start()
+    held.caught()
+    waiting[1].start()
+    wait_for(lambda: server.metric("fleetd_delta_queue_length") == 1, "one pair waits")
+    began = time.monotonic()
+    assert ask(devices[2], third, first, codecs="zstd-patch,identity")["codec"] == "identity"
+    assert time.monotonic() - began < 10
+    assert server.metric("fleetd_deltas_refused_total") == 1
+    held.go_on()
+    for thread in waiting:
+        thread.join()
+
+
+def test_kill_in_the_middle_of_a_build(fleetd, large, tmp_path):
+    """SIGKILL of the server while a delta is being built: the build dies with it, no half file is left or
+    offered, and the next ask builds it."""
+    old, new = large
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    held = Held(fleetd)
+
+    def ask_in_vain():
+        try:
+            ask(device, new, old)
+        except OSError:
+            pass
+
+    asker = threading.Thread(target=ask_in_vain)
+    asker.start()
+    pid = held.caught()
+    fleetd.kill()
+    asker.join()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the build has died too")
+    fleetd.start()
+    assert list((fleetd.data / "blobs/incoming").iterdir()) == []
+    assert rows(fleetd) == []
+    device.port = fleetd.port
+    assert blobs(fleetd) == {digest(old), digest(new)}
+    device.connect_session()
+    wait_for(lambda: ask(device, new, old)["codec"] == "zstd-patch", "the delta is built")
+    assert decode(fleetd, ask(device, new, old), tmp_path, old) == new
+
+
+def test_stop_in_the_middle_of_a_build(fleetd, large):
+    """SIGTERM does not wait for a build."""
+    old, new = large
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    held = Held(fleetd)
+    asker = threading.Thread(target=lambda: device.get(f"/device/v1/artifacts/{digest(new)}?codecs=zstd"))
+    asker.start()
+    pid = held.caught()
+    fleetd.stop()
+    asker.join()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the build is gone")
+    fleetd.start()
+    assert rows(fleetd) == []
+
+
+def test_the_cache_has_a_limit(new_fleetd):
+    """Above delta_cache the least recently used deltas go, their files too, and come back when asked."""
+    server = new_fleetd().start(delta_cache="300KiB")
+    contents = [module(seed, 256 * 1024) for seed in range(6)]
+    upload(server, *contents)
+    device = enrol(server)
+    for data in contents:
+        assert ask(device, data)["codec"] == "zstd"
+
+    def settled():
+        ready = rows(server, "ready")
+        return ready if sum(r["size"] for r in ready) <= 300 * 1024 else None
+
+    ready = wait_for(settled, "the cache is below its limit")
+    assert 0 < len(ready) < 6
+    assert ready[-1]["to"] == digest(contents[-1])
+    wait_for(lambda: blobs(server) == {digest(c) for c in contents} | {r["sha256"] for r in ready}, "files follow rows")
+    assert server.metric("fleetd_deltas_evicted_total") == 6 - len(ready)
+    assert ask(device, contents[0])["codec"] == "zstd"
+
+
+def test_leftovers_are_swept_at_the_start(fleetd, versions):
+    """Files that no row wants go; rows whose file is missing go too, and the delta is built again."""
+    old, new, _, _ = versions
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    offer = ask(device, new, old)
+    fleetd.stop()
+    stray = os.urandom(1000)
+    folder = fleetd.data / "blobs/sha256"
+    (folder / digest(stray)[:2] / digest(stray)).write_bytes(stray)
+    (folder / offer["sha256"][:2] / offer["sha256"]).unlink()
+    fleetd.start()
+    wait_for(lambda: digest(stray) not in blobs(fleetd), "the stray file is gone")
+    assert {digest(old), digest(new)} <= blobs(fleetd)
+    device.port = fleetd.port
+    again = ask(device, new, old)
+    assert (again["codec"], again["sha256"]) == ("zstd-patch", offer["sha256"])
+    assert offer["sha256"] in blobs(fleetd)
+
+
+def test_a_delta_whose_file_vanished_is_not_offered(fleetd, versions, tmp_path):
+    """A row without its file is as good as none: it is built again before it is offered."""
+    old, new, _, _ = versions
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    offer = ask(device, new, old)
+    (fleetd.data / "blobs/sha256" / offer["sha256"][:2] / offer["sha256"]).unlink()
+    assert decode(fleetd, ask(device, new, old), tmp_path, old) == new
