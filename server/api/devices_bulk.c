@@ -13,6 +13,7 @@
 #include "server/http/handlers.h"
 
 #include "server/api/bulk_line.h"
+#include "server/api/bulk_scope.h"
 #include "server/api/list.h"
 #include "server/events.h"
 #include "server/fleet.h"
@@ -118,14 +119,14 @@ static enum fl_code answer(struct request *rq)
 
 /* ---- writing */
 
-static enum fl_code put_line(struct request *rq, struct bulk_line *line,
+static enum fl_code put_line(struct request *rq, const struct rsql *scope, struct bulk_line *line,
 	enum device_outcome *outcome, struct fl_err *err)
 {
 	struct device_put put = line->put;
 	int64_t no = 0, epoch = 0;
-	enum fl_code code = FL_OK;
+	enum fl_code code = bulk_scope_check(rq->store, scope, line, err);
 
-	if (line->installs)
+	if (code == FL_OK && line->installs)
 		code = state_intern(rq->store, line->installed, line->n_installed, line->digest,
 			&put.state_id, err);
 	if (code == FL_OK)
@@ -147,7 +148,8 @@ static void count(struct counts *c, enum device_outcome outcome)
 /* What is the line's own fault; anything else ends the request. */
 static bool is_refusal(enum fl_code code)
 {
-	return code == FL_INVALID || code == FL_REFUSED || code == FL_CONFLICT;
+	return code == FL_INVALID || code == FL_REFUSED || code == FL_CONFLICT ||
+		code == FL_FORBIDDEN;
 }
 
 static enum fl_code committed(struct request *rq, struct fl_err *err);
@@ -155,13 +157,17 @@ static enum fl_code committed(struct request *rq, struct fl_err *err);
 static enum fl_code write_slice(struct request *rq, struct fl_err *err)
 {
 	struct bulk *b = rq->state;
+	RSQL_AUTO struct rsql *scope = NULL;
+	enum fl_code parsed = list_scope(rq, &scope, err);
 
+	if (parsed != FL_OK)
+		return parsed;
 	b->slice = (struct counts){ 0 };
 	b->slice_refused.n = 0;
 	b->to = b->n - b->from > SLICE ? b->from + SLICE : b->n;
 	for (size_t i = b->from; i < b->to; i++) {
 		enum device_outcome outcome = DEVICE_UNCHANGED;
-		enum fl_code code = put_line(rq, &b->lines[i], &outcome, err);
+		enum fl_code code = put_line(rq, scope, &b->lines[i], &outcome, err);
 
 		if (is_refusal(code))
 			refuse(&b->slice, &b->slice_refused, b->lines[i].number, err->msg);
@@ -331,10 +337,7 @@ static enum fl_code finish(struct request *rq, struct fl_err *err)
 enum fl_code api_devices_bulk(struct request *rq, struct fl_err *err)
 {
 	static const struct request_stream stream = { LANE_WORK, receive, finish };
-	enum fl_code code = list_unlimited(rq, "register devices in bulk", err);
 
-	if (code != FL_OK)
-		return code;
 	rq->state = calloc(1, sizeof(struct bulk));
 	if (rq->state == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a registration in bulk");
