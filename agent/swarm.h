@@ -101,6 +101,7 @@ struct order {
 	size_t at;      /* module that is being fetched */
 	struct protocol_offer offer;
 	bool offered;         /* `offer` is about modules[at] */
+	int corrupt;          /* downloads with a wrong digest */
 	bool cut_done;        /* this download was cut already */
 	struct fl_buf data;   /* what came of the download (with --decode) */
 	int64_t received;     /* of the download */

@@ -16,7 +16,7 @@
 
 #define SECOND_US   1000000LL
 #define SAMPLE      1024 /* bytes that are fetched without --decode */
-#define TRIES_MAX   5
+#define TRIES_MAX   3
 #define DATA_MAX    (512U << 20)
 #define MEMORY      (256LL << 20) /* that a device says it has for decoding */
 #define CODECS_FULL "zstd-patch,zstd,identity"
@@ -407,7 +407,7 @@ void order_bytes(struct swarm *s, struct device *d, const struct exchange *x)
 	if (s->options.decode && check_download(s, o, &err) != FL_OK) {
 		s->totals.refused++;
 		o->offered = false; /* from the beginning */
-		if (d->failures >= TRIES_MAX)
+		if (++o->corrupt >= TRIES_MAX)
 			give_up(s, d, "network", err.msg);
 		else
 			device_back_off(s, d);

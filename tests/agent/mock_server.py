@@ -132,7 +132,7 @@ class Mock:
         self.blobs[digest] = data
         return digest
 
-    def order(self, device, modules, step="s1", probation_s=0, key=None, **changes):
+    def order(self, device, modules, /, step="s1", probation_s=0, key=None, **changes):
         """Give the device its next manifest. modules: (name, version, kind, bytes or None)."""
         with self.lock:
             d = self.devices[device]
