@@ -15,14 +15,14 @@
 /* ---- ls */
 struct ls_options {
 	struct list_options list;
-	const char *where;
+	const char *selector;
 };
 
 static const struct options_row ls_rows[] = {
-	{ .name = "where",
-		.letter = 'w',
+	{ .name = "selector",
+		.letter = 's',
 		.type = OPTIONS_TEXT,
-		.offset = offsetof(struct ls_options, where),
+		.offset = offsetof(struct ls_options, selector),
 		.argument = "RSQL",
 		.help = "only devices that match, as 'label.site==lab;installed.app<2.0.0'" },
 	LIST_ROWS(struct ls_options),
@@ -67,11 +67,11 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 	FL_AUTOFREE char *path = text_format("/api/v1/devices");
 	enum fl_code code;
 
-	api_query(&path, "q", o->where);
+	api_query(&path, "q", o->selector);
 	code = list_fetch(cli, path, &o->list, &list, err);
 	if (code == FL_OK)
-		list_show(
-			cli, list, &t, ls_row, o->where != NULL ? "devices that match" : "devices");
+		list_show(cli, list, &t, ls_row,
+			o->selector != NULL ? "devices that match" : "devices");
 	return code;
 }
 
@@ -397,10 +397,11 @@ static enum fl_code reports(struct cli *cli, const void *options, struct fl_err 
 static const struct command cmd_ls = {
 	.name = "ls",
 	.help = "list devices",
-	.prose = "--where takes RSQL over id, tier, gateway, enrolled, last_seen, attribute.KEY, "
-		 "label.KEY "
-		 "and installed.MODULE; ';' is and, ',' is or.\n\n",
-	.examples = "fleetctl device ls --where 'attribute.hw==rev-c;installed.app<2.0.0'\n"
+	.prose =
+		"--selector takes RSQL over id, tier, gateway, enrolled, last_seen, attribute.KEY, "
+		"label.KEY "
+		"and installed.MODULE; ';' is and, ',' is or.\n\n",
+	.examples = "fleetctl device ls --selector 'attribute.hw==rev-c;installed.app<2.0.0'\n"
 		    "fleetctl device ls --all --quiet | wc -l\n",
 	.run = ls,
 	.options = ls_rows,

@@ -84,11 +84,17 @@ static enum fl_code choose_token(struct cli *cli, struct fl_err *err)
 /* A profile that does not exist yet is what login is for. */
 static enum fl_code connect_new(struct cli *cli, struct fl_err *err)
 {
-	const char *server = cli->globals.profile.server;
+	struct profile_flags *flags = &cli->globals.profile;
 	const char *env = getenv("FLEETCTL_SERVER");
 
-	if (server == NULL && (env == NULL || env[0] == '\0') && cli->globals.profile.name != NULL)
-		return fl_fail(err, FL_INVALID, "say where the server is: --server URL");
+	if (cli->n_operands > 0 && flags->server != NULL)
+		return fl_fail(err, FL_INVALID,
+			"the server is named twice: %.100s and --server %.100s",
+			cli_operand(cli, 0), flags->server);
+	if (cli->n_operands > 0)
+		flags->server = cli_operand(cli, 0);
+	if (flags->server == NULL && (env == NULL || env[0] == '\0') && flags->name != NULL)
+		return fl_fail(err, FL_INVALID, "say where the server is: fleetctl login URL");
 	return cli_connect(cli, err);
 }
 
@@ -129,6 +135,7 @@ static enum fl_code login(struct cli *cli, const void *options, struct fl_err *e
 
 const struct command cmd_login = {
 	.name = "login",
+	.operands = "[URL]",
 	.help = "store a server's address and a token for it",
 	.prose = "The token is read from --token-file, from FLEETCTL_TOKEN, or from standard "
 		 "input; on a "
@@ -140,8 +147,8 @@ const struct command cmd_login = {
 		 "~/.config/fleetctl/config), readable by you alone, under the name given with "
 		 "--profile "
 		 "(default: default). That profile becomes the current one.\n\n",
-	.examples = "fleetctl login --server https://fleet.example.com --token-file admin.token\n"
-		    "vault read -field=token ci/fleet | fleetctl login --server fleet.example.com "
+	.examples = "fleetctl login https://fleet.example.com --token-file admin.token\n"
+		    "vault read -field=token ci/fleet | fleetctl login fleet.example.com "
 		    "--profile ci\n",
 	.run = login,
 };

@@ -23,7 +23,7 @@ const struct command command_root = {
 	.prose =
 		"Log in once with 'fleetctl login', or set FLEETCTL_SERVER and FLEETCTL_TOKEN.\n\n",
 	.examples =
-		"fleetctl login --server https://fleet.example.com --token-file admin.token\n"
+		"fleetctl login https://fleet.example.com --token-file admin.token\n"
 		"fleetctl version publish app 2.1.0 app.wasm --kind wasm --requires 'lib@^1.2'\n"
 		"fleetctl release create 2026.11 app@2.1.0 lib@1.4.0\n"
 		"fleetctl rollout create november --release 2026.11 --wave 1% --wave 10% --wave "

@@ -200,7 +200,7 @@ static enum fl_code load_server(struct profile *p, const struct profile_flags *f
 		server = member(from, "server");
 	if (server == NULL)
 		return fl_fail(err, FL_INVALID,
-			"no server is known; run: fleetctl login --server URL (or set "
+			"no server is known; run: fleetctl login URL (or set "
 			"FLEETCTL_SERVER)");
 	p->server = tidy_server(server);
 	return FL_OK;
@@ -238,8 +238,8 @@ enum fl_code profile_load(struct profile *p, const struct profile_flags *flags, 
 	from = stored(store, &name);
 	if (from == NULL && asked && flags->server == NULL && from_env("FLEETCTL_SERVER") == NULL)
 		return fl_fail(err, FL_NOT_FOUND,
-			"there is no profile \"%s\"; run: fleetctl login --profile %s --server URL",
-			name, name);
+			"there is no profile \"%s\"; run: fleetctl login URL --profile %s", name,
+			name);
 	p->name = copy(name);
 	code = load_server(p, flags, from, err);
 	if (code != FL_OK)

@@ -95,8 +95,10 @@ static void add_gate(json_t *strategy, const struct strategy_options *o)
 	json_t *success = inner(gate, "success"), *error = inner(gate, "error");
 
 	add_percent(success, "percent", o->success_percent);
+	add_count(success, "minimum", o->minimum);
 	add_count(success, "minimum", o->success_minimum);
 	add_percent(error, "percent", o->error_percent);
+	add_count(error, "minimum", o->minimum);
 	add_count(error, "minimum", o->error_minimum);
 	add_list(gate, "causes", &o->causes);
 	if (json_object_size(success) == 0)
@@ -150,7 +152,7 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
 	add_gate(strategy, o);
 	*out = json_pack("{s:s, s:s, s:O}", "release", o->release, "selector",
-		o->where != NULL ? o->where : "", "strategy", strategy);
+		o->selector != NULL ? o->selector : "", "strategy", strategy);
 	return *out != NULL ? FL_OK
-			    : fl_fail(err, FL_INVALID, "the release or --where is not UTF-8");
+			    : fl_fail(err, FL_INVALID, "the release or --selector is not UTF-8");
 }

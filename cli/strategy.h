@@ -7,9 +7,10 @@
 #include "cli/cli.h"
 
 struct strategy_options {
-	const char *release, *where, *file, *order, *on_failure, *conflicts;
+	const char *release, *selector, *file, *order, *on_failure, *conflicts;
 	struct options_list waves, strata, causes;
-	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
+	int64_t seed, minimum, success_minimum, error_minimum, soak_s, reach_s, install_s,
+		probation_s;
 	int64_t max_in_flight;
 	double success_percent, error_percent, max_drift_percent;
 };
@@ -24,13 +25,13 @@ struct strategy_options {
 #define STRATEGY_ROWS(type_)                                                                       \
 	STRATEGY_ROW_(type_, release, "release", TEXT, .argument = "RELEASE",                      \
 		.help = "what the devices shall get"),                                             \
-		STRATEGY_ROW_(type_, where, "where", TEXT, .letter = 'w', .argument = "RSQL",      \
-			.help = "only devices that match (all)"),                                  \
+		STRATEGY_ROW_(type_, selector, "selector", TEXT, .letter = 's',                    \
+			.argument = "RSQL", .help = "only devices that match (all)"),              \
 		STRATEGY_ROW_(type_, waves, "wave", LIST, .argument = "SIZE",                      \
 			.help = "the next wave: 5 (devices), 10% (of all) or an RSQL expression; " \
 				"the last "                                                        \
 				"takes the rest (1%, 10%, rest)"),                                 \
-		STRATEGY_ROW_(type_, strata, "stratum", LIST, .argument = "FIELD",                 \
+		STRATEGY_ROW_(type_, strata, "strata", LIST, .argument = "FIELD",                  \
 			.help = "every wave gets its share of each value of it, as attribute.hw"), \
 		STRATEGY_ROW_(type_, seed, "seed", COUNT, .argument = "N",                         \
 			.help = "repeat the shuffle of another rollout"),                          \
@@ -41,10 +42,12 @@ struct strategy_options {
 			.help = "a stage passes with at least this share confirmed (95)"),         \
 		STRATEGY_ROW_(type_, success_minimum, "success-minimum", COUNT, .argument = "N",   \
 			.help = "and at least N devices counted (all of the stage)"),              \
-		STRATEGY_ROW_(type_, error_percent, "errors", PERCENT, .argument = "PERCENT",      \
+		STRATEGY_ROW_(type_, error_percent, "error", PERCENT, .argument = "PERCENT",       \
 			.help = "a stage fails with more than this share failed (5)"),             \
-		STRATEGY_ROW_(type_, error_minimum, "errors-minimum", COUNT, .argument = "N",      \
+		STRATEGY_ROW_(type_, error_minimum, "error-minimum", COUNT, .argument = "N",       \
 			.help = "and at least N devices counted (1)"),                             \
+		STRATEGY_ROW_(type_, minimum, "minimum", COUNT, .argument = "N",                   \
+			.help = "both of these minimums"),                                         \
 		STRATEGY_ROW_(type_, causes, "count-cause", LIST, .argument = "CAUSE",             \
 			.help = "failures that count: release, device, network, server, unknown "  \
 				"(release and unknown)"),                                          \

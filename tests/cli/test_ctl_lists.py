@@ -41,8 +41,8 @@ def test_quiet_list_is_names_only(ctl, fleet):
 
 
 def test_where_is_passed_on(ctl, fleet):
-    """--where goes to the server as q, whatever it contains."""
-    ctl("device", "ls", "--where", "label.site==lab;installed.app<2.0.0")
+    """--selector goes to the server as q, whatever it contains."""
+    ctl("device", "ls", "--selector", "label.site==lab;installed.app<2.0.0")
     assert "q=label.site%3D%3Dlab%3Binstalled.app%3C2.0.0" in fleet.requests[-1][1]
 
 
@@ -93,7 +93,7 @@ def test_empty_lists_say_so(ctl):
     result = ctl("module", "ls")
     assert result.code == 0 and result.out == ""
     assert "there are no modules; 'fleetctl module create' makes one" in result.err
-    assert ctl("device", "ls", "--where", "id==x").err == "there are no devices that match\n"
+    assert ctl("device", "ls", "--selector", "id==x").err == "there are no devices that match\n"
 
 
 def test_module_create_show_delete(ctl, mock):
@@ -158,7 +158,7 @@ def test_device_import_from_file_and_pipe(ctl, mock, tmp_path):
 def test_token_create_prints_the_secret_alone(ctl, mock):
     """The secret alone is on stdout, so that it can be redirected; the note goes to stderr."""
     result = ctl("token", "create", "ci", "--role", "publisher", "--role", "viewer", "--expires", "90d", "--uses", "5",
-                 "--label", "batch=7", "--where", "label.site==lab")
+                 "--label", "batch=7", "--selector", "label.site==lab")
     assert result.code == 0
     assert result.out == "flt_1z_SECRET\n"
     assert "shown once" in result.err

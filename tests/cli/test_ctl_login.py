@@ -92,7 +92,7 @@ def test_logout_forgets(bare, mock):
     assert bare("logout").code == 4
     result = bare("whoami")
     assert result.code == 2
-    assert "run: fleetctl login --server URL" in result.err
+    assert "run: fleetctl login URL" in result.err
 
 
 def test_login_to_another_server_keeps_the_named_profile(bare, mock, tmp_path):
@@ -133,4 +133,12 @@ def test_unknown_profile(bare):
     """A profile that is not stored is refused with the way to store it."""
     result = bare("whoami", "--profile", "moon")
     assert result.code == 4
-    assert "fleetctl login --profile moon" in result.err
+    assert "fleetctl login URL --profile moon" in result.err
+
+
+def test_the_server_may_be_an_operand(bare, mock):
+    """login URL is login --server URL; both at once contradict each other."""
+    assert bare("login", mock.url, stdin=TOKEN + "\n").code == 0
+    assert bare("login", mock.url, "--server", mock.url, stdin=TOKEN + "\n").code == 2
+    result = bare("login", "--profile", "new", stdin=TOKEN + "\n")
+    assert result.code == 2 and "say where the server is: fleetctl login URL" in result.err

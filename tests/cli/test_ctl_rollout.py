@@ -62,9 +62,9 @@ def rollout(mock):
 
 def test_create_sends_the_strategy(ctl, mock):
     """Each option lands in its place of the body; what is not given is left to the server."""
-    result = ctl("rollout", "create", "november", "--release", "2026.11", "--where", "label.site==lab", "--wave", "5",
-                 "--wave", "10%", "--wave", "label.canary==yes", "--stratum", "attribute.hw", "--seed", "42", "--success",
-                 "99%", "--success-minimum", "20", "--errors", "1.5", "--errors-minimum", "3", "--count-cause", "release",
+    result = ctl("rollout", "create", "november", "--release", "2026.11", "--selector", "label.site==lab", "--wave", "5",
+                 "--wave", "10%", "--wave", "label.canary==yes", "--strata", "attribute.hw", "--seed", "42", "--success",
+                 "99%", "--success-minimum", "20", "--error", "1.5", "--error-minimum", "3", "--count-cause", "release",
                  "--soak", "1h30min", "--reach", "2d", "--install", "10min", "--probation", "5", "--max-in-flight", "50",
                  "--max-drift", "4", "--on-failure", "rollback", "--order", "wave_first", "--conflicts", "leave_out")
     assert result.code == 0, result
@@ -89,7 +89,7 @@ def test_create_with_nothing_leaves_all_to_the_server(ctl, mock):
 def test_create_takes_a_file_and_options_go_before_it(ctl, mock, tmp_path):
     """--strategy FILE is the base; options change single members of it."""
     (tmp_path / "s.json").write_text('{"soak_s": 60, "gate": {"error": {"percent": 9, "minimum": 2}}}')
-    assert ctl("rollout", "create", "n", "--release", "x", "--strategy", "s.json", "--errors", "1").code == 0
+    assert ctl("rollout", "create", "n", "--release", "x", "--strategy", "s.json", "--error", "1").code == 0
     assert json.loads(mock.asked("PUT", "rollouts")[0][3])["strategy"] == {
         "soak_s": 60, "gate": {"error": {"percent": 1, "minimum": 2}}}
     (tmp_path / "s.json").write_text("{")

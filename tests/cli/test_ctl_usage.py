@@ -52,7 +52,7 @@ def test_version(ctl):
 @pytest.mark.parametrize("args, says", [
     (["verison", "ls"], "did you mean version?"),
     (["rollout", "strat", "x"], "did you mean start?"),
-    (["device", "ls", "--wher", "x"], "did you mean --where?"),
+    (["device", "ls", "--selctor", "x"], "did you mean --selector?"),
     (["whoami", "--token", "flt_x"], "did you mean --token-file?"),
     (["module", "create"], "MODULE is missing"),
     (["version", "show", "app"], "VERSION is missing"),
