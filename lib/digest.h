@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Digests, MACs and the texts that carry bytes: SHA-256, keyed BLAKE2b, hex, base64.
+ * Digests, MACs and the texts that carry bytes: SHA-256, BLAKE2b, SipHash, hex, base64.
  *
  * Everything here is pure and thread-safe once fl_digest_init has run. SHA-256 is libsodium's: fine
  * for metadata; whoever hashes artifacts uses something faster (GnuTLS). */
@@ -13,7 +13,9 @@
 
 #define FL_SHA256_LEN 32
 #define FL_SHA256_HEX 64 /* characters, without the NUL */
-#define FL_KEY_LEN    32 /* of a MAC key */
+#define FL_BLAKE2_LEN 32
+#define FL_KEY_LEN    32 /* of a secret that keys are derived from, and of a session key */
+#define FL_MAC_KEY    16
 #define FL_MAC_LEN    16
 #define FL_MAC_TEXT   22 /* base64url of a MAC */
 
@@ -35,10 +37,11 @@ void fl_sha256_init(struct fl_sha256 *h);
 void fl_sha256_add(struct fl_sha256 *h, struct fl_bytes bytes);
 void fl_sha256_end(struct fl_sha256 *h, uint8_t out[FL_SHA256_LEN]);
 
-/* BLAKE2b-128 of the concatenated `parts`, keyed. Allocation-free. */
-void fl_mac(const uint8_t key[FL_KEY_LEN], const struct fl_bytes *parts, size_t n,
-	uint8_t out[FL_MAC_LEN]);
-/* BLAKE2b-256 of `message`, keyed: derives a key from a secret. */
+/* BLAKE2b-256 of `bytes`. Several times faster than SHA-256 here. */
+void fl_blake2b(struct fl_bytes bytes, uint8_t out[FL_BLAKE2_LEN]);
+/* The MAC of short texts: SipHash-2-4 with 128 bits of output, a tenth of the time of any other. */
+void fl_mac(const uint8_t key[FL_MAC_KEY], struct fl_bytes text, uint8_t out[FL_MAC_LEN]);
+/* Derive a key from a secret: BLAKE2b-256 of the secret followed by `message`. */
 void fl_derive(const uint8_t secret[FL_KEY_LEN], struct fl_bytes message, uint8_t out[FL_KEY_LEN]);
 
 /* Whether n bytes are equal, in time that does not depend on where they differ. */

@@ -82,47 +82,38 @@ static const char *get_number(const char *from, uint64_t max, uint64_t *out)
 
 /* ---- requests */
 
-/* What both kinds of MAC cover. */
-struct covered {
-	const char *first, *second;
-	uint64_t nonce;
-	int64_t manifest;
-	struct fl_bytes body;
-};
+#define METHOD_MAX 16
+/* Three numbers, line feeds and the body's digest. */
+#define TAIL_MAX (3 * 21 + FL_BLAKE2_LEN)
 
-#define HEAD_MAX 448
-
-static void mac_of(const uint8_t key[FL_KEY_LEN], const struct covered *c, uint8_t mac[FL_MAC_LEN])
+/* NONCE "\n" MANIFEST "\n" and the digest of the body. */
+static char *put_tail(char *p, uint64_t nonce, int64_t manifest, struct fl_bytes body)
 {
-	size_t n1 = strlen(c->first), n2 = strlen(c->second), tail = c->body.n > 0 ? 2 : 1;
-	char text[HEAD_MAX + 64], *p = text;
-	bool in_one = n1 + n2 <= HEAD_MAX; /* cheaper than several calls into BLAKE2b */
-
-	if (in_one) {
-		p = put_text(p, c->first, n1);
-		*p++ = '\n';
-		p = put_text(p, c->second, n2);
-	}
+	p = put_number(p, nonce);
 	*p++ = '\n';
-	p = put_number(p, c->nonce);
+	p = put_number(p, (uint64_t)manifest);
 	*p++ = '\n';
-	p = put_number(p, (uint64_t)c->manifest);
-	*p++ = '\n';
-	const struct fl_bytes parts[] = { fl_bytes(c->first, n1), fl_bytes("\n", 1),
-		fl_bytes(c->second, n2), fl_bytes(text, (size_t)(p - text)), c->body };
-
-	if (in_one)
-		fl_mac(key, parts + 3, tail, mac);
-	else
-		fl_mac(key, parts, 3 + tail, mac);
+	if (body.n == 0)
+		return p;
+	fl_blake2b(body, (uint8_t *)p);
+	return p + FL_BLAKE2_LEN;
 }
 
-void fl_wire_request_mac(
+bool fl_wire_request_mac(
 	const uint8_t key[FL_KEY_LEN], const struct fl_wire_request *r, uint8_t mac[FL_MAC_LEN])
 {
-	const struct covered c = { r->method, r->path, r->nonce, r->manifest, r->body };
+	char text[METHOD_MAX + FL_WIRE_PATH_MAX + 2 + TAIL_MAX], *p = text;
+	size_t n_method = strlen(r->method), n_path = strlen(r->path);
 
-	mac_of(key, &c, mac);
+	if (n_method > METHOD_MAX || n_path > FL_WIRE_PATH_MAX)
+		return false;
+	p = put_text(p, r->method, n_method);
+	*p++ = '\n';
+	p = put_text(p, r->path, n_path);
+	*p++ = '\n';
+	p = put_tail(p, r->nonce, r->manifest, r->body);
+	fl_mac(key, fl_bytes(text, (size_t)(p - text)), mac);
+	return true;
 }
 
 static const char auth_scheme[] = "Fleet ";
@@ -171,7 +162,8 @@ bool fl_wire_authorize(char out[FL_WIRE_AUTH_MAX], const char *session,
 
 	if (!fl_unbase64_all(session, a.session, sizeof(a.session)))
 		return false;
-	fl_wire_request_mac(key, r, a.mac);
+	if (!fl_wire_request_mac(key, r, a.mac))
+		return false;
 	fl_wire_auth_write(out, &a);
 	return true;
 }
@@ -181,11 +173,11 @@ bool fl_wire_authorize(char out[FL_WIRE_AUTH_MAX], const char *session,
 void fl_wire_answer_mac(
 	const uint8_t key[FL_KEY_LEN], const struct fl_wire_answer *a, uint8_t mac[FL_MAC_LEN])
 {
-	char status[21];
-	const struct covered c = { "answer", status, a->nonce, a->manifest, a->body };
+	char text[TAIL_MAX], *p = put_number(text, a->status);
 
-	*put_number(status, a->status) = '\0';
-	mac_of(key, &c, mac);
+	*p++ = '\n';
+	p = put_tail(p, a->nonce, a->manifest, a->body);
+	fl_mac(key + FL_MAC_KEY, fl_bytes(text, (size_t)(p - text)), mac);
 }
 
 size_t fl_wire_answer_write(

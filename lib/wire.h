@@ -33,7 +33,8 @@ struct fl_wire_session {
 /* Plain struct <-> the 16 bytes (little endian: no u64, epoch u32, issued u32). */
 void fl_wire_session_pack(const struct fl_wire_session *s, uint8_t out[FL_WIRE_SESSION_LEN]);
 void fl_wire_session_unpack(const uint8_t in[FL_WIRE_SESSION_LEN], struct fl_wire_session *s);
-/* The session's key: BLAKE2b-256 of the 16 bytes, keyed with the server's secret. Server only. */
+/* The session's key: BLAKE2b-256 of the server's secret and the 16 bytes. Server only. Its first half
+ * is for the MACs of requests, its second half for those of answers. */
 void fl_wire_session_key(const uint8_t secret[FL_KEY_LEN],
 	const uint8_t session[FL_WIRE_SESSION_LEN], uint8_t out[FL_KEY_LEN]);
 
@@ -58,10 +59,12 @@ struct fl_wire_request {
 	int64_t manifest; /* number of the newest manifest that the device has; 0: none */
 	struct fl_bytes body;
 };
-/* BLAKE2b-128 keyed with the session key over
- * METHOD "\n" PATH "\n" NONCE "\n" MANIFEST "\n" BODY. */
-void fl_wire_request_mac(
-	const uint8_t key[FL_KEY_LEN], const struct fl_wire_request *r, uint8_t mac[FL_MAC_LEN]);
+#define FL_WIRE_PATH_MAX 4096
+/* SipHash-2-4-128 keyed with the session key's first half over
+ * METHOD "\n" PATH "\n" NONCE "\n" MANIFEST "\n" and, if there is a body, its BLAKE2b-256 (32 raw bytes).
+ * False if the path is longer than FL_WIRE_PATH_MAX or the method than 16 bytes. */
+bool fl_wire_request_mac(const uint8_t key[FL_KEY_LEN], const struct fl_wire_request *r,
+	uint8_t mac[FL_MAC_LEN]) FL_MUST_CHECK;
 
 /* The Authorization header taken apart. */
 struct fl_wire_auth {
@@ -75,7 +78,7 @@ size_t fl_wire_auth_write(char out[FL_WIRE_AUTH_MAX], const struct fl_wire_auth 
 /* Read one; false if it has any other form. */
 bool fl_wire_auth_read(const char *header, struct fl_wire_auth *out);
 /* For the device: MAC `r` and write the whole value. `session` is the text from the handshake
- * (FL_WIRE_SESSION_TEXT characters); false if it is none. */
+ * (FL_WIRE_SESSION_TEXT characters); false if it is none or the path is too long. */
 bool fl_wire_authorize(char out[FL_WIRE_AUTH_MAX], const char *session,
 	const uint8_t key[FL_KEY_LEN], const struct fl_wire_request *r);
 
@@ -88,7 +91,8 @@ struct fl_wire_answer {
 	int64_t manifest; /* number of the device's newest manifest */
 	struct fl_bytes body;
 };
-/* BLAKE2b-128 keyed with the session key over "answer\n" STATUS "\n" NONCE "\n" MANIFEST "\n" BODY. */
+/* SipHash-2-4-128 keyed with the session key's second half over
+ * STATUS "\n" NONCE "\n" MANIFEST "\n" and, if there is a body, its BLAKE2b-256 (32 raw bytes). */
 void fl_wire_answer_mac(
 	const uint8_t key[FL_KEY_LEN], const struct fl_wire_answer *a, uint8_t mac[FL_MAC_LEN]);
 /* For the server: MAC `a` and write the value of Fleet-Mac; returns its length. */
@@ -102,15 +106,15 @@ enum fl_code fl_wire_answer_check(const char *header, const uint8_t key[FL_KEY_L
 /* ---- reports */
 
 /* The states that a device reports; ENDS are the ones that end a step and carry a signature. */
-#define FL_WIRE_STATES(X)                                                       \
-	X(DOWNLOADING, "downloading", false)                                    \
-	X(DOWNLOADED, "downloaded", false)                                      \
-	X(INSTALLING, "installing", false)                                      \
-	X(REBOOTING, "rebooting", false) X(INSTALLED, "installed", false)       \
-		X(WAITING, "waiting", false) X(CONFIRMED, "confirmed", true)    \
-			X(FAILED, "failed", true) X(REJECTED, "rejected", true) \
-				X(ROLLED_BACK, "rolled_back", true)             \
-					X(ROLLBACK_FAILED, "rollback_failed", true)
+#define FL_WIRE_STATES(X)                                                                 \
+	X(DOWNLOADING, "downloading", false)                                              \
+	X(DOWNLOADED, "downloaded", false)                                                \
+	X(INSTALLING, "installing", false)                                                \
+	X(REBOOTING, "rebooting", false)                                                  \
+	X(INSTALLED, "installed", false) X(WAITING, "waiting", false)                     \
+		X(CONFIRMED, "confirmed", true) X(FAILED, "failed", true)                 \
+			X(REJECTED, "rejected", true) X(ROLLED_BACK, "rolled_back", true) \
+				X(ROLLBACK_FAILED, "rollback_failed", true)
 
 #define FL_WIRE_ENUM_(code, text, ends) FL_WIRE_##code,
 enum fl_wire_state { FL_WIRE_STATES(FL_WIRE_ENUM_) FL_WIRE_STATE_MAX };

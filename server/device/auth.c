@@ -50,8 +50,7 @@ enum fl_code device_auth_mac(struct request *rq, struct fl_err *err)
 		.manifest = auth.manifest,
 		.body = rq->body,
 	};
-	fl_wire_request_mac(key, &request, mac);
-	if (!fl_equal(mac, auth.mac, sizeof(mac))) {
+	if (!fl_wire_request_mac(key, &request, mac) || !fl_equal(mac, auth.mac, sizeof(mac))) {
 		fl_wipe(key, sizeof(key));
 		return refuse(err);
 	}

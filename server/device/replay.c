@@ -2,11 +2,14 @@
 #include "server/device/replay.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WAYS      4
 #define TAG_BYTES FL_MAC_LEN
+/* An id and a nonce (their lengths are checked before) fit. */
+#define REPLAY_TEXT_MAX 512
 
 struct place {
 	uint8_t tag[TAG_BYTES];
@@ -15,7 +18,7 @@ struct place {
 
 struct replay {
 	pthread_mutex_t lock;
-	uint8_t key[FL_KEY_LEN]; /* of the tags: nobody outside can aim at a bucket */
+	uint8_t key[FL_MAC_KEY]; /* of the tags: nobody outside can aim at a bucket */
 	size_t buckets;          /* a power of two */
 	struct place places[];
 };
@@ -66,14 +69,15 @@ static struct place *find(struct place *bucket, const uint8_t *tag, int64_t now_
 bool replay_note(
 	struct replay *r, const char *who, const char *nonce, int64_t until_s, int64_t now_s)
 {
-	const struct fl_bytes parts[] = { fl_bytes(who, strlen(who) + 1),
-		fl_bytes(nonce, strlen(nonce)) };
+	char text[REPLAY_TEXT_MAX];
+	int len = snprintf(text, sizeof(text), "%s\n%s", who, nonce);
+	size_t n = len < 0 || (size_t)len >= sizeof(text) ? sizeof(text) - 1 : (size_t)len;
 	uint8_t tag[TAG_BYTES];
 	uint64_t hash;
 	struct place *p;
 	bool there;
 
-	fl_mac(r->key, parts, FL_COUNT(parts), tag);
+	fl_mac(r->key, fl_bytes(text, n), tag);
 	memcpy(&hash, tag, sizeof(hash));
 	pthread_mutex_lock(&r->lock);
 	p = find(&r->places[(hash & (r->buckets - 1)) * WAYS], tag, now_s, &there);

@@ -258,7 +258,12 @@ class Mock:
             "root": self.root(), "keys": {}})
 
     def session_key(self, session):
-        return hashlib.blake2b(session, key=self.secret, digest_size=32).digest()
+        return hashlib.blake2b(self.secret + session, digest_size=32).digest()
+
+    @staticmethod
+    def mac(key, text, body):
+        digest = hashlib.blake2b(body, digest_size=32).digest() if body else b""
+        return nacl.bindings.crypto_shorthash_siphashx24(text.encode() + digest, key)
 
     def session(self, h, body):
         d = self.devices.get(json.loads(body)["device"])
@@ -282,8 +287,7 @@ class Mock:
         session, nonce, manifest = unb64(found[1]), int(found[2]), int(found[3])
         no, epoch, _ = struct.unpack("<QII", session)
         d, key = self.by_no.get(no), self.session_key(session)
-        text = f"{h.command}\n{h.path}\n{nonce}\n{manifest}\n".encode() + body
-        mac = hashlib.blake2b(text, key=key, digest_size=16).digest()
+        mac = self.mac(key[:16], f"{h.command}\n{h.path}\n{nonce}\n{manifest}\n", body)
         if d is None or epoch != self.epoch or mac != unb64(found[4]) or nonce <= d.nonce:
             return self.problem(h, 401, "session, MAC or nonce")
         d.nonce = nonce
@@ -291,8 +295,7 @@ class Mock:
         def reply(status, out=b"", headers=()):
             if not isinstance(out, bytes):
                 out = json.dumps(out).encode()
-            text = f"answer\n{status}\n{nonce}\n{d.number}\n".encode() + out
-            mac = hashlib.blake2b(text, key=key, digest_size=16).digest()
+            mac = self.mac(key[16:], f"{status}\n{nonce}\n{d.number}\n", out)
             if self.trouble.get("bad_mac"):
                 mac = bytes(16)
             self.answer(h, status, out, [("Fleet-Mac", f"{d.number}.{b64(mac)}"), *headers])

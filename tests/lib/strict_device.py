@@ -16,6 +16,7 @@ import json
 import secrets
 import time
 
+from nacl.bindings import crypto_shorthash_siphashx24
 from nacl.public import SealedBox
 from nacl.signing import SigningKey, VerifyKey
 
@@ -165,14 +166,16 @@ class Device:
 
     # ---- under the session
 
-    def mac(self, text):
-        return hashlib.blake2b(text, key=self.session_key, digest_size=16).digest()
+    def mac(self, key, text, body):
+        """SipHash-2-4-128 over the text and the digest of the body, if there is one."""
+        digest = hashlib.blake2b(body, digest_size=32).digest() if body else b""
+        return crypto_shorthash_siphashx24(text.encode() + digest, key)
 
     def authorization(self, method, path, body=b"", nonce=None, manifest=None):
         if nonce is None:
             nonce = self.nonce = max(self.nonce + 1, int(time.time() * 1000))
         manifest = self.manifest if manifest is None else manifest
-        mac = self.mac(f"{method}\n{path}\n{nonce}\n{manifest}\n".encode() + body)
+        mac = self.mac(self.session_key[:16], f"{method}\n{path}\n{nonce}\n{manifest}\n", body)
         return f"Fleet {self.session_id}.{nonce}.{manifest}.{b64(mac)}"
 
     def call(self, method, path, body=None):
@@ -191,8 +194,9 @@ class Device:
     def check(self, answer, nonce=None):
         """Believe an answer or raise."""
         number, mac = answer.headers["Fleet-Mac"].split(".")
-        text = f"answer\n{answer.status}\n{nonce or self.nonce}\n{number}\n".encode() + answer.body
-        assert hmac.compare_digest(self.mac(text), unb64(mac)), "the answer's MAC is wrong"
+        text = f"{answer.status}\n{nonce or self.nonce}\n{number}\n"
+        right = self.mac(self.session_key[16:], text, answer.body)
+        assert hmac.compare_digest(right, unb64(mac)), "the answer's MAC is wrong"
         assert int(number) >= self.manifest, "an old answer"
         self.newest = int(number)
 
