@@ -158,7 +158,7 @@ static enum fl_code build(const struct arguments *a, struct fl_err *err)
 int delta_worker_main(int argc, char *const *argv)
 {
 	struct fl_err err = { 0 };
-	struct arguments a;
+	struct arguments a = { 0 };
 	enum fl_code code = parse_arguments(argc, argv, &a, &err);
 
 	if (code == FL_OK)

@@ -7,6 +7,7 @@
 #include "server/http/exchange.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 static enum fl_code run_piece(struct request *rq, struct fl_err *err)
 {
@@ -35,6 +36,19 @@ static void feed(struct exchange *x)
 	}
 }
 
+/* MHD waits for an edge of epoll after it has read less than it asked for. If the client's end lay
+ * behind those very bytes, that edge is past, and a cut upload would stay until it idles out. Closing
+ * our reading side makes a new one. */
+static void notice_end(struct exchange *x)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	char byte;
+
+	if (info != NULL && recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		(void)shutdown(info->connect_fd, SHUT_RD);
+}
+
 size_t stream_take(struct exchange *x, const char *bytes, size_t n)
 {
 	struct exchange_stream *st = &x->stream;
@@ -48,6 +62,8 @@ size_t stream_take(struct exchange *x, const char *bytes, size_t n)
 		return n;
 	}
 	st->ended = n == 0;
+	if (!st->ended)
+		notice_end(x);
 	feed(x);
 	if (x->phase != PHASE_READY && (st->ended || st->fill.n == STREAM_PIECE_BYTES))
 		exchange_suspend(x);
