@@ -277,42 +277,55 @@ static void a_full_disk_refuses_the_batch(void **state)
 	assert_all(f, FL_UNAVAILABLE, false);
 }
 
-/* A log that cannot be synced ends the use of the database, and the next start finds nothing of the
- * refused batch though its frames were written whole. */
-static void a_failed_sync_leaves_nothing_behind(void **state)
+/* Let the first half of the jobs be committed. */
+static void run_half(struct fixture *f)
 {
-	struct fixture *f = *state;
-
-	fault_vfs_set(FAULT_SYNC, 0);
-	run(f);
-	assert_int_equal(commits_seen, 0);
-	assert_true(database_broken(f->fake.server.database));
-	for (int i = 0; i < JOBS; i++)
-		assert_int_equal(f->jobs[i].code, FL_UNAVAILABLE);
-	fake_server_restart(&f->fake);
-	fault_vfs_set(FAULT_NONE, 0);
-	assert_all(f, FL_UNAVAILABLE, false);
-}
-
-/* The same after commits that are good, and again when the log begins anew after a checkpoint: what
- * was acknowledged stays, what was refused is not there. */
-static void a_failed_sync_keeps_what_was_acknowledged(void **state)
-{
-	struct fixture *f = *state;
 	struct fl_list first;
 
 	fl_list_init(&first);
 	for (int i = 0; i < JOBS / 2; i++)
 		fl_list_push(&first, fl_list_shift(&f->list));
 	batch_run(&f->fake.server, &first);
-	batch_checkpoint(&f->fake.server, true);
-	fault_vfs_set(FAULT_SYNC, 0);
+}
+
+/* Let the sync number `after` of the batch fail, start again, and look: only the first `good` jobs may
+ * be there. The frames of the refused ones were written whole. */
+static void fail_sync_and_restart(struct fixture *f, int after, int good)
+{
+	fault_vfs_set(FAULT_SYNC, after);
 	run(f);
 	assert_true(database_broken(f->fake.server.database));
 	fake_server_restart(&f->fake);
 	fault_vfs_set(FAULT_NONE, 0);
-	for (int i = 0; i < JOBS; i++)
-		assert_int_equal(stored(f, i), i < JOBS / 2);
+	for (int i = 0; i < JOBS; i++) {
+		assert_int_equal(f->jobs[i].code, i < good ? FL_OK : FL_UNAVAILABLE);
+		assert_int_equal(stored(f, i), i < good);
+	}
+}
+
+/* A log that cannot be synced ends the use of the database, and the next start finds nothing of the
+ * refused batch. A new log is synced once for its header, then for the commit. */
+static void a_failed_sync_leaves_nothing_behind(void **state)
+{
+	fail_sync_and_restart(*state, 1, 0);
+	assert_int_equal(commits_seen, 0);
+}
+
+/* The same in a log that has commits already: they stay. */
+static void a_failed_sync_keeps_earlier_commits(void **state)
+{
+	run_half(*state);
+	fail_sync_and_restart(*state, 0, JOBS / 2);
+}
+
+/* The same when the log begins anew after a checkpoint, at its header and at its first commit. */
+static void a_failed_sync_after_a_checkpoint_keeps_earlier_commits(void **state)
+{
+	struct fixture *f = *state;
+
+	run_half(f);
+	batch_checkpoint(&f->fake.server, true);
+	fail_sync_and_restart(f, 1, JOBS / 2);
 }
 
 /* After an I/O error every later batch is refused, without touching the disk. */
@@ -339,7 +352,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_refused_sum_refuses_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_refuses_the_batch, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_sync_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_failed_sync_keeps_what_was_acknowledged, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_sync_keeps_earlier_commits, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_failed_sync_after_a_checkpoint_keeps_earlier_commits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_broken_database_refuses_everything, setup, teardown),
 	};
 
