@@ -20,7 +20,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define DISCARD_MAX (64 * 1024)        /* of a refused body that is read all the same */
+#define DISCARD_MAX (16 * 1024)        /* of a refused body that is read all the same */
 #define DRAIN_MAX   (16 * 1024 * 1024) /* after a refusal in the middle of a body */
 #define LENGTH_NONE -1                 /* no Content-Length: chunked, or no body */
 
