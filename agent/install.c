@@ -260,14 +260,17 @@ enum fl_code install_module(
 
 /* ---- generations */
 
+/* current/app is the bytes of app themselves, whatever they are called in their folder. */
 static enum fl_code link_module(const char *folder, const struct module *m, struct fl_err *err)
 {
+	const struct installer *i = install_find(m->kind);
 	char path[PATH_MAX], target[PATH_MAX];
 	enum fl_code code = join(path, sizeof(path), err, "%s/%s", folder, m->name);
 
+	FL_BUG_IF(i == NULL);
 	if (code == FL_OK)
-		code = join(target, sizeof(target), err, "../../modules/%s/%s-%.*s", m->name,
-			m->version, TAG_LEN, m->sha256);
+		code = join(target, sizeof(target), err, "../../modules/%s/%s-%.*s/%s", m->name,
+			m->version, TAG_LEN, m->sha256, i->file);
 	if (code == FL_OK && symlink(target, path) != 0)
 		code = fl_fail_errno(err, errno, "cannot link %s", path);
 	return code;
@@ -290,11 +293,13 @@ static enum fl_code link_modules(const char *folder, const json_t *modules, stru
 	return FL_OK;
 }
 
-static enum fl_code write_list(const char *folder, const json_t *modules, struct fl_err *err)
+static enum fl_code write_list(
+	const char *dir, int64_t number, const json_t *modules, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
 	char path[PATH_MAX];
-	enum fl_code code = join(path, sizeof(path), err, "%s/generation.json", folder);
+	enum fl_code code =
+		join(path, sizeof(path), err, "%s/generations/%" PRId64 ".json", dir, number);
 
 	fl_buf_str(&text, "{\"modules\":");
 	fl_json_write(&text, modules);
@@ -320,7 +325,7 @@ enum fl_code install_generation(
 	if (code == FL_OK)
 		code = link_modules(part, modules, err);
 	if (code == FL_OK)
-		code = write_list(part, modules, err);
+		code = write_list(dir, number, modules, err);
 	return code == FL_OK ? publish(part, folder, err) : code;
 }
 
@@ -334,8 +339,7 @@ enum fl_code install_switch(const char *dir, int64_t number, struct fl_err *err)
 	if (code == FL_OK)
 		code = join(fresh, sizeof(fresh), err, "%s/.current.new", dir);
 	if (code == FL_OK)
-		code = join(folder, sizeof(folder), err,
-			"%s/generations/%" PRId64 "/generation.json", dir, number);
+		code = join(folder, sizeof(folder), err, "%s/generations/%" PRId64, dir, number);
 	if (code != FL_OK)
 		return code;
 	if (number == 0) {

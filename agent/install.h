@@ -4,8 +4,8 @@
  *
  *   install_dir/modules/app/2.1.0-0123456789ab/module.wasm   bytes, once for each version
  *                                              module.json   what it is; written last
- *   install_dir/generations/17/app -> ../../modules/app/2.1.0-0123456789ab
- *                              generation.json               what belongs together
+ *   install_dir/generations/17/app -> ../../modules/app/2.1.0-0123456789ab/module.wasm
+ *   install_dir/generations/17.json                          what belongs together
  *   install_dir/current -> generations/17                    what runs; replaced in one rename
  *
  * DESIGN. Folders are filled under a temporary name, synced and renamed, so a folder is whole or

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/swarm.h"
 
+#include "agent/install.h" /* install_remove */
 #include "agent/random.h"
 #include "lib/digest.h"
 
@@ -215,6 +216,21 @@ static enum fl_code make_devices(struct swarm *s, struct fl_err *err)
 	return FL_OK;
 }
 
+static enum fl_code make_cache(struct swarm *s, struct fl_err *err)
+{
+	const char *folder = getenv("TMPDIR");
+	char *path = s->options.own_cache;
+
+	(void)snprintf(path, sizeof(s->options.own_cache), "%.40s/fleet-swarm-XXXXXX",
+		folder == NULL || strlen(folder) > 40 ? "/tmp" : folder);
+	if (mkdtemp(path) == NULL) {
+		path[0] = '\0';
+		return fl_fail_errno(err, errno, "cannot make a folder for the artifacts");
+	}
+	s->options.cache_dir = path;
+	return FL_OK;
+}
+
 enum fl_code swarm_init(struct swarm *s, struct swarm_options *options, struct fl_err *err)
 {
 	struct pool_options pool = { .connections = (size_t)options->connections,
@@ -227,6 +243,8 @@ enum fl_code swarm_init(struct swarm *s, struct swarm_options *options, struct f
 	s->started_us = pool_now_us();
 	s->sets = json_object();
 	code = s->sets == NULL ? fl_fail(err, FL_NOMEM, "no memory") : make_devices(s, err);
+	if (code == FL_OK && s->options.decode && s->options.cache_dir == NULL)
+		code = make_cache(s, err);
 	if (code == FL_OK && s->options.state_file != NULL)
 		code = swarm_load(s, err);
 	if (code == FL_OK && s->options.journal_file != NULL) {
@@ -262,6 +280,8 @@ void swarm_fini(struct swarm *s)
 	if (s->journal != NULL)
 		(void)fclose(s->journal);
 	json_decref(s->sets);
+	if (s->options.own_cache[0] != '\0' && install_remove(s->options.own_cache, NULL) != FL_OK)
+		(void)fprintf(stderr, "fleet-swarm: %s is left behind\n", s->options.own_cache);
 	swarm_options_fini(&s->options);
 	free(s->devices);
 	free(s->heap);

@@ -46,6 +46,7 @@ struct swarm_attribute {
 
 struct swarm_options {
 	const char *server, *token_file, *prefix, *state_file, *journal_file, *cache_dir;
+	char own_cache[64];      /* a temporary cache, removed at the end; empty: none */
 	char host[256], port[8]; /* out of `server` */
 	char token[512];
 	int64_t devices, gateways, first, connections;
@@ -101,6 +102,8 @@ struct order {
 	size_t at;      /* module that is being fetched */
 	struct protocol_offer offer;
 	bool offered;         /* `offer` is about modules[at] */
+	bool fetching_old;    /* what the patch starts from is on its way */
+	bool without_old;     /* it cannot be had */
 	int corrupt;          /* downloads with a wrong digest */
 	bool cut_done;        /* this download was cut already */
 	struct fl_buf data;   /* what came of the download (with --decode) */

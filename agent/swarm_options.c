@@ -34,7 +34,8 @@ static const char usage[] =
 	"bytes:\n"
 	"      --decode                  download all, decode, check every digest; otherwise only\n"
 	"                                the first KiB is fetched and the rest is accounted\n"
-	"      --cache DIR               artifacts by digest, kept for --decode\n"
+	"      --cache DIR               artifacts by digest for --decode; kept (a temporary "
+        "folder)\n"
 	"end and output:\n"
 	"      --until idle|complete|seconds:N   when to end (idle: all have polled and nothing "
 	"is\n"
@@ -408,8 +409,6 @@ static enum fl_code check_together(const struct swarm_options *o, struct fl_err 
 			err, FL_INVALID, "at least one device and one connection are needed");
 	if (strlen(o->prefix) > SWARM_ID_MAX - 24)
 		return fl_fail(err, FL_INVALID, "--prefix is too long");
-	if (o->decode && o->cache_dir == NULL)
-		return fl_fail(err, FL_INVALID, "--decode needs --cache DIR for what it fetches");
 	if (o->bench != SWARM_BENCH_NONE && o->bench_requests == 0 && o->until_s <= 0)
 		return fl_fail(err, FL_INVALID, "--bench needs --requests N or --until seconds:N");
 	return FL_OK;

@@ -187,7 +187,7 @@ static size_t list_have(
 	json_array_foreach (d->installed, i, entry) {
 		const char *sha256 = text_of(entry, "sha256");
 
-		if (sha256 != NULL && n < max && (!s->options.decode || cached(s, sha256)))
+		if (sha256 != NULL && n < max && (!d->order->without_old || cached(s, sha256)))
 			have[n++] = sha256;
 	}
 	return n;
@@ -280,6 +280,16 @@ static int64_t wanted_bytes(const struct swarm *s, const struct order *o)
 	return s->options.decode || o->offer.size < SAMPLE ? o->offer.size : SAMPLE;
 }
 
+static void begin_fetch(struct exchange *x, const char *path)
+{
+	x->message.method = "GET";
+	memcpy(x->message.path, path, strlen(path) + 1);
+	fl_buf_reset(&x->message.body);
+	fl_buf_reset(&x->message.headers);
+	x->call.piece = order_piece;
+	x->device->order->data.max = DATA_MAX;
+}
+
 static void fetch(struct swarm *s, struct device *d)
 {
 	struct order *o = d->order;
@@ -290,18 +300,30 @@ static void fetch(struct swarm *s, struct device *d)
 		device_back_off(s, d);
 		return;
 	}
-	x->message.method = "GET";
-	memcpy(x->message.path, o->offer.url, strlen(o->offer.url) + 1);
-	fl_buf_reset(&x->message.body);
-	fl_buf_reset(&x->message.headers);
+	begin_fetch(x, o->offer.url);
 	if (o->received > 0 || end < o->offer.size)
 		fl_buf_printf(&x->message.headers, "Range: bytes=%" PRId64 "-%" PRId64 "\r\n",
 			o->received, end - 1);
-	x->call.piece = order_piece;
 	x->call.rate = s->options.slow;
 	if (!o->cut_done && random_unit(&d->random) < s->options.cut)
 		x->call.cut_after = (int64_t)random_below(&d->random, (uint64_t)end);
-	o->data.max = DATA_MAX;
+	swarm_send(s, x);
+}
+
+/* A patch starts from what the device left the factory with: the first one that needs it fetches
+ * it for all, uncounted, since a real device would have it. */
+static void fetch_old(struct swarm *s, struct device *d)
+{
+	struct exchange *x = swarm_exchange(s, d, ASKED_BYTES);
+	char path[PROTOCOL_PATH_MAX];
+
+	if (x == NULL) {
+		device_back_off(s, d);
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "/blobs/sha256/%s", d->order->offer.from);
+	d->order->fetching_old = true;
+	begin_fetch(x, path);
 	swarm_send(s, x);
 }
 
@@ -344,8 +366,9 @@ static enum fl_code decode(
 	return code;
 }
 
-/* Whole download: its digest, then what it decodes to. */
-static enum fl_code check_download(const struct swarm *s, const struct order *o, struct fl_err *err)
+/* Check the digest of what came; into the cache if it is not there. */
+static enum fl_code keep_download(
+	const struct swarm *s, const struct order *o, const char *expected, struct fl_err *err)
 {
 	char path[PATH_MAX], hex[FL_SHA256_HEX + 1];
 	struct fl_bytes data = { o->data.p, o->data.n };
@@ -353,16 +376,39 @@ static enum fl_code check_download(const struct swarm *s, const struct order *o,
 
 	fl_sha256(data, sha256);
 	fl_hex(sha256, sizeof(sha256), hex);
-	if (strcmp(hex, o->offer.sha256) != 0)
+	if (strcmp(hex, expected) != 0)
 		return fl_fail(err, FL_CORRUPT, "the download has another digest");
-	if (cached(s, wanted(o)->sha256))
+	if (cached(s, hex))
 		return FL_OK;
 	cache_path(s, hex, path);
-	if (!cached(s, hex) && fl_file_put(path, data, 0644, err) != FL_OK)
-		return FL_IO;
-	if (strcmp(hex, wanted(o)->sha256) == 0)
-		return FL_OK;
+	return fl_file_put(path, data, 0644, err);
+}
+
+/* Whole download: its digest, then what it decodes to. */
+static enum fl_code check_download(const struct swarm *s, const struct order *o, struct fl_err *err)
+{
+	char path[PATH_MAX];
+	enum fl_code code = keep_download(s, o, o->offer.sha256, err);
+
+	if (code != FL_OK || cached(s, wanted(o)->sha256))
+		return code;
+	cache_path(s, o->offer.sha256, path);
 	return decode(s, o, path, err);
+}
+
+static void old_came(struct swarm *s, struct device *d, const struct exchange *x)
+{
+	struct order *o = d->order;
+
+	o->fetching_old = false;
+	if (x->call.code != FL_OK || x->call.answer.status != 200 ||
+		keep_download(s, o, o->offer.from, NULL) != FL_OK) {
+		o->without_old = true; /* then without a patch */
+		o->offered = false;
+	}
+	o->received = 0;
+	fl_buf_reset(&o->data);
+	swarm_wake(s, d, 0);
 }
 
 static void next_module(struct swarm *s, struct device *d)
@@ -386,6 +432,10 @@ void order_bytes(struct swarm *s, struct device *d, const struct exchange *x)
 	struct fl_err err = { 0 };
 
 	s->totals.received += x->call.received;
+	if (o->fetching_old) {
+		old_came(s, d, x);
+		return;
+	}
 	if (x->call.cut_after >= 0 && x->call.code != FL_OK) {
 		o->cut_done = true;
 		s->totals.cuts++;
@@ -499,6 +549,8 @@ void order_turn(struct swarm *s, struct device *d)
 	if (o->at < o->manifest.goal.n_modules) {
 		if (!o->offered)
 			ask_offer(s, d);
+		else if (s->options.decode && o->offer.from[0] != '\0' && !cached(s, o->offer.from))
+			fetch_old(s, d);
 		else if (o->offer.size == 0)
 			next_module(s, d);
 		else

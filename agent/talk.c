@@ -86,12 +86,12 @@ void talk_works(struct agent *a)
 
 static enum fl_code read_token(const struct agent *a, struct fl_buf *token, struct fl_err *err)
 {
-	const char *path = a->settings->enrolment_token_file;
+	const char *path = a->settings->token_file;
 	enum fl_code code;
 
 	if (path[0] == '\0')
 		return fl_fail(err, FL_INVALID,
-			"this device is not enrolled; set enrolment_token_file to a file with a "
+			"this device is not enrolled; set token_file to a file with a "
 			"token");
 	code = fl_file_get(path, TOKEN_MAX, token, err);
 	if (code != FL_OK)

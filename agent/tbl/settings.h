@@ -25,7 +25,7 @@ SETTING(DURATION, backoff_max, "5min", 100, 86400000, false, false,
 SETTING(STRING, device, "", 0, 0, false, false, "This device's id; empty: the host name.")
 SETTING(STRING, tier, "device", 0, 0, false, false, "device or gateway.")
 SETTING(STRING, gateway, "", 0, 0, false, false, "Id of the gateway that it sits behind.")
-SETTING(STRING, enrolment_token_file, "", 0, 0, false, false,
+SETTING(STRING, token_file, "", 0, 0, false, false,
 	"File with the enrolment token; needed until the server knows the device.")
 SETTING(STRING, attributes, "", 0, 0, false, false,
 	"What selectors may ask for, as name=value,name=value.")

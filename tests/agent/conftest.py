@@ -45,7 +45,7 @@ class Agent:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "token").write_text(mock.token + "\n")
         self.settings = {
-            "server": mock.url, "enrolment-token-file": self.folder / "token", "device": name,
+            "server": mock.url, "token-file": self.folder / "token", "device": name,
             "state-dir": self.state_dir, "install-dir": self.install, "factory": "app=1.0.0",
             "backoff-max": "100ms", "health-interval": "50ms", "command-timeout": "20s",
         }
@@ -94,14 +94,17 @@ class Agent:
             return None
         assert os.readlink(current).startswith("generations/")
         out = {}
-        for m in json.loads((current / "generation.json").read_text())["modules"]:
+        number = os.readlink(current).split("/")[1]
+        for m in json.loads((self.install / f"generations/{number}.json").read_text())["modules"]:
             if "sha256" in m:
-                files = [p for p in (current / m["module"]).iterdir() if p.name != "module.json"]
-                assert len(files) == 1
-                assert hashlib.sha256(files[0].read_bytes()).hexdigest() == m["sha256"]
-                about = json.loads((current / m["module"] / "module.json").read_text())
+                content = (current / m["module"]).read_bytes()
+                assert hashlib.sha256(content).hexdigest() == m["sha256"]
+                about = json.loads(((current / m["module"]).resolve().parent / "module.json").read_text())
                 assert about["version"] == m["version"]
             out[m["module"]] = m["version"]
+        held = {m["module"] for m in json.loads((self.install / f"generations/{number}.json").read_text())["modules"]
+                if "sha256" in m}
+        assert {p.name for p in current.iterdir()} == held
         return out
 
     def leftovers(self):

@@ -318,7 +318,7 @@ def test_only_two_generations_are_kept(agent, mock):
     for i in range(1, 5):
         agent.order([app(f"2.0.{i}", b"v%d" % i)], step=f"s{i}")
         agent.once()
-    assert sorted(p.name for p in (agent.install / "generations").iterdir()) == ["3", "4"]
+    assert sorted(p.name for p in (agent.install / "generations").iterdir()) == ["3", "3.json", "4", "4.json"]
     versions = sorted(p.name.split("-")[0] for p in (agent.install / "modules/app").iterdir())
     assert versions == ["2.0.3", "2.0.4"]
 

@@ -125,6 +125,20 @@ def test_downloads_are_decoded_and_checked_if_asked(mock, swarm, tmp_path):
     assert (cache / mock.put_blob(new)).read_bytes() == new
 
 
+def test_what_the_factory_left_is_fetched_once_for_patches(mock, swarm):
+    """A device whose first version is known by digest gets a patch, decoded from the real bytes."""
+    old = os.urandom(50_000)
+    new = old + b"more"
+    digest = mock.put_blob(old)
+    mock.patches[(digest, mock.put_blob(new))] = ("zstd-patch", zstd_patch(old, new))
+    s = swarm("-n", 6, "--decode", "--installed", f"app=1.0.0:{digest}")
+    all_polled(mock, 6)
+    order_all(mock, [("app", "2.0.0", "file", new)])
+    mock.wait(lambda: len(mock.ends()) == 6)
+    assert s.end()["saved"] > 6 * 49_000
+    assert {r["state"] for r in mock.ends()} == {"confirmed"}
+
+
 def test_tampered_downloads_are_not_confirmed(mock, swarm, tmp_path):
     """With --decode a wrong digest ends the order after some tries."""
     cache = tmp_path / "cache"
@@ -187,7 +201,7 @@ def test_wrong_options_are_refused_with_a_sentence(tmp_path):
     token.write_text("t")
     for wrong, word in [(["--fail", "app=1"], "--fail"), (["--server", "https://x"], "TLS"),
                         (["--until", "never"], "--until"), (["--attribute", "a=b:0.2"], "--attribute"),
-                        (["--decode"], "--cache"), (["-n", "x"], "--devices"), (["--bench", "x"], "--bench")]:
+                        (["-n", "x"], "--devices"), (["--bench", "x"], "--bench")]:
         done = subprocess.run([program("fleet-swarm"), "--server", "http://127.0.0.1:1", "--token-file",
                                str(token), *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 2 and word in done.stderr, (wrong, done.stderr)
