@@ -47,10 +47,11 @@ struct effects *effects_new(void);
 void effects_free(struct effects *e);
 /* Forget everything, keep the memory. */
 void effects_reset(struct effects *e);
-/* A place to come back to: what was added after `mark` is dropped by effects_undo. */
+/* A place to come back to. */
 struct effects_mark {
 	size_t after, sums;
 };
+/* The present place; what is added after it is dropped by effects_undo, in the same batch. */
 struct effects_mark effects_mark(const struct effects *e);
 void effects_undo(struct effects *e, struct effects_mark mark);
 /* FL_NOMEM once if something could not be added since the last call. */

@@ -88,7 +88,7 @@ static void print_help(void)
 		"  --check            try everything that a start does, then exit\n"
 		"  --show-config      print all settings and where each comes from\n"
 		"  --verify           check that all stored data fits together (fleetd must be "
-	        "stopped)\n"
+		"stopped)\n"
 		"  --hash-blobs       with --verify: read and hash every blob\n"
 		"  --version, --help\n\n"
 		"Each setting is also a flag and a variable: listen, --listen, FLEETD_LISTEN.\n"
@@ -276,7 +276,7 @@ static enum fl_code show_first_token(struct server *s, struct fl_err *err)
 	if (code == FL_OK)
 		(void)fprintf(stderr,
 			"fleetd: first start. The admin token, shown this once and kept in %s:\n\n "
-		        " %s\n\n",
+			" %s\n\n",
 			path, token);
 	sodium_memzero(line, sizeof(line));
 	tokens_forget_first(s);
@@ -393,7 +393,7 @@ static enum fl_code run(struct process *p, struct fl_err *err)
 	(void)clock_gettime(CLOCK_MONOTONIC, &began);
 	if (code == FL_CONFLICT && p->options.check) {
 		(void)printf("the settings are good; the data was not looked at, a fleetd is "
-		             "running on it\n");
+			     "running on it\n");
 		return FL_OK;
 	}
 	if (code != FL_OK)

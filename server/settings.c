@@ -38,7 +38,7 @@ static enum fl_code check_tenant(const char *tenant, struct fl_err *err)
 	if (n == 0 || n > 64 || strspn(tenant, allowed) != n)
 		return fl_fail(err, FL_INVALID,
 			"tenant: \"%.80s\" is not a name; use 1 to 64 letters, digits, '.', '_', "
-		        "'-'",
+			"'-'",
 			tenant);
 	return FL_OK;
 }

@@ -87,13 +87,13 @@ struct exchange {
 	bool in_lane;                      /* the lane has a reference */
 	bool abandoned;                    /* answered 504 while the lane has it */
 	bool suspended;                    /* of the connection */
-	bool admitted;                     /* a queue has taken it: its later parts pass the limits */
-	bool proved;                       /* passed device_auth_mac: the answer is proved too */
-	bool closing;                      /* the connection must end with this answer */
-	int64_t discarded;                 /* bytes of the body that were dropped */
-	int64_t began_us;                  /* monotonic */
-	struct fl_link link;               /* of loop's active or parked list, or its pool */
-	struct fl_link done_link;          /* of a done list */
+	bool admitted;            /* a queue has taken it: its later parts pass the limits */
+	bool proved;              /* passed device_auth_mac: the answer is proved too */
+	bool closing;             /* the connection must end with this answer */
+	int64_t discarded;        /* bytes of the body that were dropped */
+	int64_t began_us;         /* monotonic */
+	struct fl_link link;      /* of loop's active or parked list, or its pool */
+	struct fl_link done_link; /* of a done list */
 
 	/* where it is or goes; the handler's thread sets `then` and `park` */
 	enum lane lane;

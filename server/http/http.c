@@ -130,7 +130,7 @@ static enum fl_code resolve(struct http *h, const struct settings *set, struct f
 	if (!is_loopback(&h->address) && set->tls_certificate[0] == '\0' && !set->plain_http)
 		return fl_fail(err, FL_INVALID,
 			"listen: %s is not loopback and there is no tls_certificate; set "
-		        "tls_certificate "
+			"tls_certificate "
 			"and tls_key, or plain_http = yes if something in front does TLS",
 			set->listen);
 	return FL_OK;
@@ -266,7 +266,7 @@ static enum fl_code raise_limits(const struct settings *set, struct fl_err *err)
 	if (limit.rlim_max < want)
 		return fl_fail(err, FL_INVALID,
 			"connections = %lld needs %llu open files but the system allows %llu; "
-		        "raise "
+			"raise "
 			"LimitNOFILE or lower `connections`",
 			(long long)set->connections, (unsigned long long)want,
 			(unsigned long long)limit.rlim_max);
@@ -410,7 +410,7 @@ enum fl_code http_run(struct server *s, http_reload_fn reload, struct fl_err *er
 	if (code == FL_OK && atomic_load(&stopping) == 2)
 		code = fl_fail(err, FL_IO,
 			"stopped after an I/O error of the database; check the disk, then start "
-		        "again");
+			"again");
 	return code;
 }
 

@@ -18,13 +18,13 @@ static enum fl_code check_applied(
 	if (m->name == NULL)
 		return fl_fail(err, FL_CONFLICT,
 			"the database was made by a newer fleetd (it has migration %s); install "
-		        "that "
+			"that "
 			"version, or restore the backup from before the upgrade",
 			name);
 	if (strcmp(m->name, name) != 0 || strcmp(m->sha256, sha256) != 0)
 		return fl_fail(err, FL_CONFLICT,
 			"the database was made with another text of migration %s than this fleetd "
-		        "has "
+			"has "
 			"(%s); use the fleetd that made it",
 			name, m->name);
 	return FL_OK;

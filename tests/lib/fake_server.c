@@ -24,7 +24,8 @@ static void up(struct fake_server *f)
 void fake_server_init(struct fake_server *f)
 {
 	struct fl_err err = { 0 };
-	char *argv[] = { (char *)(uintptr_t) "fleetd", (char *)(uintptr_t) "--data-dir", f->folder, NULL };
+	char *argv[] = { (char *)(uintptr_t) "fleetd", (char *)(uintptr_t) "--data-dir", f->folder,
+		NULL };
 	int argc = 3;
 
 	memset(f, 0, sizeof(*f));

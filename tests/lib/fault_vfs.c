@@ -4,7 +4,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-static sqlite3_vfs vfs;           /* ours: a copy of the real one with another xOpen */
+static sqlite3_vfs vfs; /* ours: a copy of the real one with another xOpen */
 static sqlite3_vfs *real;
 static sqlite3_io_methods methods; /* of the log's file: a copy with failing parts */
 static const sqlite3_io_methods *real_methods;
