@@ -72,6 +72,7 @@ static const struct part {
 	{ "seen", seen_up, seen_down },
 	{ "deltas", deltas_up, deltas_down },
 	{ "rollouts", rollouts_up, rollouts_down },
+	{ "planning", planning_up, planning_down },
 	{ "http", http_up, http_down },
 };
 

@@ -30,6 +30,7 @@ PART(lanes);    /* http/lanes.c: loops' structures, reader, writer and worker th
 PART(seen);     /* seen.c: writes when devices were last seen, bit by bit; all at the end */
 PART(deltas);   /* delta_service.c */
 PART(rollouts); /* rollouts.c: goes on with jobs and timers */
+PART(planning); /* planning.c: goes on with plans that were not finished */
 PART(http);     /* http/http.c: sockets; the server answers from here on */
 
 #endif

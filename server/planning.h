@@ -18,27 +18,32 @@
 
 struct server;
 
-/* What to plan for. Strings are borrowed until the call returns. */
+/* What to plan for. Borrowed until planning_load returns, the strategy as long as the snapshot lives. */
 struct planning_request {
 	const char *release;
-	const char *
-		selector; /* RSQL, "" for every device; already joined with what the caller may see */
-	const struct strategy *strategy; /* borrowed as long as the snapshot lives */
+	const char *selector; /* RSQL, "" for every device */
+	const char *scope;    /* RSQL that limits what the caller sees; NULL: nothing */
+	const struct strategy *strategy;
 	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
 };
 
 /* A loaded snapshot: a plan_input and the memory that it borrows. */
 struct planning_snapshot;
 
-/* Load. Any lane with a view. FL_NOT_FOUND (release), FL_INVALID (selector), FL_NOMEM, engine errors. */
+/* Load. Any lane with a view. FL_NOT_FOUND (release), FL_INVALID (selector), FL_NOMEM, engine errors.
+ * planning_free it. */
 enum fl_code planning_load(struct store *store, const struct planning_request *rq,
 	struct planning_snapshot **out, struct fl_err *err) FL_MUST_CHECK;
+/* The input, borrowed. Any thread, one at a time. */
 const struct plan_input *planning_input(const struct planning_snapshot *s);
+/* The store's key of a state of the input's universe. */
+int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state);
+/* Free; NULL is fine. */
 void planning_free(struct planning_snapshot *s);
 
 /* Plan a rollout whose row is in state `planning`; its job row exists (made in the same transaction by
- * the caller: kind "plan"). Called after that commit, and for each such job at boot. Any thread; returns
- * at once. Failures are kept as the rollout's reason and state `failed`. */
+ * the caller: kind "plan"). Called after that commit, and for each such job at start (PART(planning)).
+ * Any thread; returns at once. Failures are kept as the rollout's reason and state `failed`. */
 void planning_begin(struct server *server, int64_t rollout_id);
 
 #endif

@@ -174,8 +174,9 @@ struct plan {
 	const char **notes;
 	uint32_t n_notes;               /* remarks, as which stages have no way back */
 	uint32_t totals[PLAN_KIND_MAX]; /* selected devices per kind */
-	uint8_t members[32]; /* digest over (device number, wave, class) of all selected devices */
-	uint8_t digest[32];  /* SHA-256 over the canonical JSON of plan_json without "digest" */
+	uint8_t strategy[32]; /* SHA-256 of the strategy's JSON: a digest approves the gates too */
+	uint8_t members[32];  /* digest over (device number, wave, class) of all selected devices */
+	uint8_t digest[32];   /* SHA-256 over the canonical JSON of plan_json without "digest" */
 	/* per device of the input, by its index; NULL in a plan that was read from JSON */
 	uint32_t *class_of;    /* UINT32_MAX for neighbours */
 	uint16_t *wave_of;     /* PLAN_NO_WAVE for all that are not to be updated */

@@ -279,12 +279,13 @@ json_t *plan_json(const struct plan *p)
 
 	find_places(p, &l);
 	if (out != NULL && !l.failed)
-		more = json_pack("{s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "format", PLAN_FORMAT, "modules",
-			array_of(l.n_modules, module_json, &l, NULL), "artifacts",
+		more = json_pack("{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "format", PLAN_FORMAT,
+			"modules", array_of(l.n_modules, module_json, &l, NULL), "artifacts",
 			array_of(l.n_artifacts, artifact_json, &l, NULL), "sets",
 			array_of(p->n_sets, set_json, p, &l), "classes",
 			array_of(p->n_classes, class_json, p, NULL), "pairs",
-			array_of(p->n_pairs, pair_json, p, &l), "members", hex_json(p->members));
+			array_of(p->n_pairs, pair_json, p, &l), "members", hex_json(p->members),
+			"strategy", hex_json(p->strategy));
 	free(l.modules);
 	free(l.artifacts);
 	if (more == NULL || json_object_update_new(out, fl_steal(&more)) != 0)

@@ -315,6 +315,7 @@ static void read_head(struct reader *r, const json_t *json)
 	r->p->seed = (uint64_t)read_number(r, json_object_get(json, "seed"), INT64_MAX);
 	read_hex(r, json_object_get(json, "digest"), r->p->digest);
 	read_hex(r, json_object_get(json, "members"), r->p->members);
+	read_hex(r, json_object_get(json, "strategy"), r->p->strategy);
 }
 
 enum fl_code plan_read(const json_t *json, struct plan *out, struct fl_err *err)

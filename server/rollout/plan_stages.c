@@ -512,7 +512,7 @@ static bool refuse_hungry_gates(struct plan_builder *b)
 			continue;
 		(void)snprintf(text, sizeof(text),
 			"the gate of layer %u needs %lld outcomes, but wave %u has %u device%s in "
-		        "it",
+			"it",
 			s->layer, (long long)g->success_minimum, s->wave, s->devices,
 			s->devices == 1 ? "" : "s");
 		if (!refuse(b, text, NULL, s->devices))
@@ -552,6 +552,20 @@ static void digest_members(struct plan_builder *b)
 	(void)crypto_generichash_final(&h, b->out->members, sizeof(b->out->members));
 }
 
+static bool digest_strategy(struct plan_builder *b)
+{
+	FL_AUTO_JSON json_t *json = strategy_json(b->in->strategy);
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+
+	if (json == NULL)
+		return build_nomem(b);
+	fl_json_write(&text, json);
+	if (fl_buf_check(&text, &b->failure) != FL_OK)
+		return false;
+	(void)crypto_hash_sha256(b->out->strategy, text.p, text.n);
+	return true;
+}
+
 static bool digest_plan(struct plan_builder *b)
 {
 	FL_AUTO_JSON json_t *json = plan_json(b->out);
@@ -578,5 +592,5 @@ bool build_stages(struct plan_builder *b)
 	if (!ok)
 		return false;
 	digest_members(b);
-	return digest_plan(b);
+	return digest_strategy(b) && digest_plan(b);
 }
