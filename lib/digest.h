@@ -33,6 +33,7 @@ void fl_sha256(struct fl_bytes bytes, uint8_t out[FL_SHA256_LEN]);
 struct fl_sha256 {
 	crypto_hash_sha256_state state;
 };
+/* Begin, go on, end. `h` is the caller's; nothing is to be freed. */
 void fl_sha256_init(struct fl_sha256 *h);
 void fl_sha256_add(struct fl_sha256 *h, struct fl_bytes bytes);
 void fl_sha256_end(struct fl_sha256 *h, uint8_t out[FL_SHA256_LEN]);

@@ -291,6 +291,28 @@ static void test_report_signed(void **state)
 	json_decref(body);
 }
 
+/* A report is signed as the example of fleet-protocol(7). */
+static void test_report_vector(void **state)
+{
+	static const char body[] =
+		"{\"time\":1763884800000,\"step\":\"12\",\"state\":\"confirmed\","
+		"\"manifest\":17,\"bytes\":5}";
+	json_t *j = json_loads(body, 0, NULL);
+	struct fl_sign_key k;
+	uint8_t seed[32];
+
+	(void)state;
+	assert_true(fl_unhex("9f8362f87a484a954e6e740c5b4c0e84229139a20aa8ab56ff66586f6a7d29c5",
+		seed, sizeof(seed)));
+	fl_sign_key_seed(&k, seed);
+	assert_int_equal(fl_wire_sign(j, &k, NULL), FL_OK);
+	assert_string_equal(json_string_value(json_object_get(j, "signature")),
+		"-GFbUirNRLl7Nf3B_v130F8Os4nDDeSuZ2SocFdz_"
+	        "s9dVH8pTnHzyCRN5yVmxsajQqvcU045W6q5nzOeKC9"
+		"AAQ");
+	json_decref(j);
+}
+
 /* Each state's word leads back to it, and only the five ends end a step. */
 static void test_states(void **state)
 {
@@ -321,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_report_refused),
 		cmocka_unit_test(test_report_signed),
+		cmocka_unit_test(test_report_vector),
 		cmocka_unit_test(test_states),
 	};
 
