@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans over the API: previews, plans of rollouts, refusals that explain themselves, crashes."""
+import hashlib
+import json
+import time
+
+import pytest
+
+API = "/api/v1"
+LIMIT = 60  # seconds until a plan must be there
+
+
+def upload(client, text):
+    data = text.encode() * 50
+    digest = hashlib.sha256(data).hexdigest()
+    answer = client.request("PUT", f"{API}/artifacts/{digest}", data=data,
+                            headers={"Content-Type": "application/octet-stream"})
+    assert answer.status in (200, 201), answer
+    return digest
+
+
+def module(client, name, **more):
+    assert client.put(f"{API}/modules/{name}", {"kind": "wasm", **more}).status in (200, 201)
+
+
+def publish(client, name, version, variants=None, **more):
+    """Publish a version with bytes of its own."""
+    if variants is None:
+        variants = [{"sha256": upload(client, f"{name}@{version}")}]
+    answer = client.put(f"{API}/modules/{name}/versions/{version}", {"variants": variants, **more})
+    assert answer.status == 201, answer
+
+
+def release(client, name, **entries):
+    """A release; a version alone means update."""
+    lines = [{"module": m, **(v if isinstance(v, dict) else {"version": v})} for m, v in entries.items()]
+    assert client.put(f"{API}/releases/{name}", {"entries": lines}).status == 201
+
+
+def devices(client, lines):
+    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    answer = client.request("POST", f"{API}/devices", data=body, headers={"Content-Type": "application/x-ndjson"})
+    assert answer.status == 200 and answer.json()["refused"] == 0, answer
+
+
+def installed(**versions):
+    return [{"module": m, "version": v} for m, v in versions.items()]
+
+
+def fleet(client, n, prefix="d", **more):
+    """n devices at version 1.0.0 of everything."""
+    devices(client, ({"id": f"{prefix}{i}", "installed": installed(app="1.0.0", lib="1.0.0", runtime="1.0.0"), **more}
+                     for i in range(n)))
+
+
+def wait_state(client, name, *states):
+    """Wait until the rollout is in one of these states."""
+    end = time.monotonic() + LIMIT
+    while True:
+        got = client.get(f"{API}/rollouts/{name}").json()
+        if got["state"] in states:
+            return got
+        assert time.monotonic() < end, got
+        client.get(f"{API}/rollouts/{name}/stats", headers={"Prefer": "wait=1", "If-None-Match": '"none"'})
+
+
+def rollout(client, name, release_name, strategy=None, selector="", **more):
+    answer = client.put(f"{API}/rollouts/{name}",
+                        {"release": release_name, "selector": selector, "strategy": strategy or {}, **more})
+    assert answer.status == 201, answer
+
+
+@pytest.fixture(scope="module")
+def chain(shared_fleetd):
+    """runtime <- lib <- app in two versions each, and a release of the second ones."""
+    client = shared_fleetd
+    for name in ("runtime", "lib", "app"):
+        module(client, name)
+    publish(client, "runtime", "1.0.0")
+    publish(client, "runtime", "2.0.0")
+    publish(client, "lib", "1.0.0", requires={"runtime": ">=1"})
+    publish(client, "lib", "2.0.0", requires={"runtime": "^2"})
+    publish(client, "app", "1.0.0", requires={"lib": ">=1"})
+    publish(client, "app", "2.0.0", requires={"lib": "^2"})
+    release(client, "spring", runtime="2.0.0", lib="2.0.0", app="2.0.0")
+    fleet(client, 60, "one-", labels={"site": "one"}, attributes={"hw": "a"})
+    fleet(client, 40, "two-", labels={"site": "two"}, attributes={"hw": "b"})
+    return client
+
+
+def preview(client, **body):
+    return client.post(f"{API}/plans", {"release": "spring", **body})
+
+
+# ---- previews
+
+def test_preview_shows_layers_waves_and_stages(chain):
+    """A preview has the layers by depth, waves of exact size and a stage for each cell."""
+    answer = preview(chain, strategy={"waves": [{"count": 5, "name": "canary"}, {"percent": 20}, {"percent": 100}]})
+    assert answer.status == 200, answer
+    plan = answer.json()
+    assert [layer["units"] for layer in plan["layers"]] == [[["runtime"]], [["lib"]], [["app"]]]
+    assert [(w["name"], w["devices"]) for w in plan["waves"]] == [("canary", 5), ("", 20), ("", 75)]
+    assert len(plan["stages"]) == 9
+    assert all(s["devices"] == plan["waves"][s["wave"]]["devices"] for s in plan["stages"])
+    assert plan["stages"][0]["bytes_full"] == 5 * len("runtime@2.0.0") * 50
+    assert plan["stages"][0]["bytes_delta"] is None and plan["stages"][0]["deltas_to_build"] == 1
+    assert plan["totals"] == {"devices": 100, "update": 100, "noop": 0, "incompatible": 0, "held": 0}
+    assert plan["refusals"] == [] and plan["rollout"] is None
+    only = plan["classes"]
+    assert len(only) == 1 and only[0]["to"] == [[{"module": m, "version": "2.0.0"}] for m in ("runtime", "lib", "app")]
+
+
+def test_preview_is_repeatable(chain):
+    """The same question gives the same digest; another seed another one."""
+    first = preview(chain, strategy={"seed": 1}).json()["digest"]
+    assert preview(chain, strategy={"seed": 1}).json()["digest"] == first
+    assert preview(chain, strategy={"seed": 2}).json()["digest"] != first
+
+
+def test_preview_keeps_to_the_selector(chain):
+    """Only devices that the selector matches are counted."""
+    plan = preview(chain, selector="label.site==one").json()
+    assert plan["totals"]["devices"] == 60
+
+
+def test_preview_keeps_to_the_tokens_selector(chain):
+    """A token with a selector plans for what it sees, whatever it asks for."""
+    limited = chain.make_token("site-two", ["operator"], selector="label.site==two")
+    assert preview(limited).json()["totals"]["devices"] == 40
+    assert preview(limited, selector="label.site==one").json()["totals"]["devices"] == 0
+
+
+def test_preview_takes_selector_waves(chain):
+    """A wave by selector has the devices that it names."""
+    waves = [{"selector": "label.site==two"}, {"percent": 100}]
+    assert [w["devices"] for w in preview(chain, strategy={"waves": waves}).json()["waves"]] == [40, 60]
+
+
+@pytest.mark.parametrize("body, status, words", [
+    ({"release": "nowhere"}, 422, "there is no release"),
+    ({"selector": "label.site=="}, 400, "column"),
+    ({"strategy": {"waves": [{"percent": 120}]}}, 400, "waves[0]: percent"),
+    ({"strategy": {"waves": [{"selector": "nonsense==1"}]}}, 400, "waves[0]: selector"),
+    ({"strategy": {"colour": 1}}, 400, "unknown key"),
+    ({"selctor": ""}, 400, "selector"),
+])
+def test_preview_refuses_nonsense(chain, body, status, words):
+    """What cannot be planned is refused with a sentence that says why."""
+    answer = preview(chain, **body)
+    assert answer.status == status, answer
+    assert words in answer.json()["detail"]
+
+
+def test_preview_needs_an_operator(chain):
+    """Viewers may not plan."""
+    assert preview(chain.make_token("looker", ["viewer"])).status == 403
+    assert preview(chain.anonymous()).status == 401
+
+
+# ---- refusals
+
+def test_conflict_names_the_chain(chain):
+    """A conflict is refused with the way that led to it and the number of devices."""
+    module(chain, "base")
+    publish(chain, "base", "1.0.0", requires={"lib": "<2"})
+    devices(chain, [{"id": "odd", "labels": {"site": "odd"},
+                     "installed": installed(base="1.0.0", lib="1.0.0", runtime="1.0.0")}])
+    plan = preview(chain, selector="label.site==odd").json()
+    assert plan["totals"]["incompatible"] == 1
+    assert plan["refusals"] == [{
+        "reason": "base 1.0.0 needs lib <2, but the release has 2.0.0",
+        "chain": ["base 1.0.0 is installed and not in the release", "the release has lib 2.0.0"],
+        "devices": 1}]
+    left_out = preview(chain, selector="label.site==odd", strategy={"conflicts": "leave_out"}).json()
+    assert left_out["refusals"] == [] and left_out["classes"][0]["kind"] == "incompatible"
+    assert chain.delete(f"{API}/devices/odd").status in (200, 204)
+
+
+def test_hungry_gate_is_refused(chain):
+    """A gate that needs more outcomes than its wave has devices is refused with both numbers."""
+    plan = preview(chain, strategy={"waves": [{"count": 5}, {"percent": 100}],
+                                    "gate": {"success": {"minimum": 55}}}).json()
+    assert "needs 55 outcomes, but wave 0 has 5 devices" in plan["refusals"][0]["reason"]
+
+
+def test_refused_plan_fails_the_rollout(chain):
+    """A rollout whose plan is refused fails with the reason, and the plan can be read."""
+    rollout(chain, "hungry", "spring", {"waves": [{"count": 5}], "gate": {"success": {"minimum": 5000}}})
+    got = wait_state(chain, "hungry", "failed")
+    assert "needs 5000 outcomes" in got["reason"]
+    assert chain.get(f"{API}/rollouts/hungry/plan").json()["refusals"]
+
+
+def test_variants_and_needs_decide(chain):
+    """Devices of which no variant fits, or whose needs are not met, are incompatible with a reason."""
+    module(chain, "picky")
+    publish(chain, "picky", "1.0.0", needs={"runtime": ">=3"},
+            variants=[{"selector": "attribute.hw==a", "sha256": upload(chain, "picky for a")}])
+    release(chain, "pickies", picky={"version": "1.0.0", "action": "install"})
+    devices(chain, [{"id": f"p{i}", "labels": {"site": "picky"}, "attributes": {"hw": "ab"[i % 2], "runtime": f"{i}.0"}}
+                    for i in range(6)])
+    plan = chain.post(f"{API}/plans", {"release": "pickies", "selector": "label.site==picky"}).json()
+    assert plan["totals"]["update"] == 1 and plan["totals"]["incompatible"] == 5
+    assert {c["reason"] for c in plan["classes"] if c["kind"] == "incompatible"} == {
+        "picky 1.0.0 has no variant for this kind of device",
+        "picky 1.0.0 needs what this kind of device does not have: runtime >=3"}
+    for i in range(6):
+        assert chain.delete(f"{API}/devices/p{i}").status in (200, 204)
+
+
+# ---- gateways
+
+def test_gateway_goes_first_with_its_devices(chain):
+    """A gateway's module is a layer before what needs it, and its devices are in its wave."""
+    module(chain, "bridge", tier="gateway")
+    module(chain, "sensor")
+    publish(chain, "bridge", "1.0.0")
+    publish(chain, "bridge", "2.0.0")
+    publish(chain, "sensor", "1.0.0")
+    publish(chain, "sensor", "2.0.0", requires={"bridge": "^2"})
+    release(chain, "mesh", bridge="2.0.0", sensor="2.0.0")
+    lines = [{"id": f"gw{i}", "tier": "gateway", "labels": {"site": "mesh"}, "installed": installed(bridge="1.0.0")}
+             for i in range(4)]
+    lines += [{"id": f"gw{i}-s{k}", "gateway": f"gw{i}", "labels": {"site": "mesh"},
+               "installed": installed(sensor="1.0.0")} for i in range(4) for k in range(3)]
+    devices(chain, lines)
+    strategy = {"waves": [{"count": 4}, {"percent": 100}]}
+    plan = chain.post(f"{API}/plans", {"release": "mesh", "selector": "label.site==mesh", "strategy": strategy}).json()
+    assert [layer["units"] for layer in plan["layers"]] == [[["bridge"]], [["sensor"]]]
+    assert [(s["wave"], s["layer"], s["devices"]) for s in plan["stages"]] == [
+        (0, 0, 1), (0, 1, 3), (1, 0, 3), (1, 1, 9)]
+    # Without their gateways the sensors cannot go.
+    alone = chain.post(f"{API}/plans", {"release": "mesh", "selector": "installed.sensor==1.0.0"}).json()
+    assert alone["totals"] == {"devices": 12, "update": 0, "noop": 0, "incompatible": 12, "held": 0}
+    assert "sensor 2.0.0 on the device needs bridge ^2" in alone["refusals"][0]["reason"]
+
+
+# ---- plans of rollouts
+
+def test_rollout_has_its_plan(chain):
+    """A rollout's plan is the preview's, kept under its digest."""
+    strategy = {"waves": [{"count": 5}, {"percent": 100}], "seed": 77}
+    before = preview(chain, selector="label.site==one", strategy=strategy).json()
+    rollout(chain, "r-plan", "spring", strategy, "label.site==one")
+    got = wait_state(chain, "r-plan", "ready")
+    answer = chain.get(f"{API}/rollouts/r-plan/plan")
+    plan = answer.json()
+    assert plan["digest"] == got["plan_digest"] == before["digest"]
+    assert answer.headers["ETag"] == f'"{plan["digest"]}"'
+    assert plan["rollout"] == "r-plan" and plan["created_at"]
+    assert {k: plan[k] for k in before if k not in ("rollout", "created_at")} == {
+        k: before[k] for k in before if k not in ("rollout", "created_at")}
+    assert (got["layers"], got["waves"], got["targets"]) == (3, 2, 60)
+
+
+def test_unknown_rollout_has_no_plan(chain):
+    """The plan of nothing is 404."""
+    assert chain.get(f"{API}/rollouts/nobody/plan").status == 404
+
+
+def test_waves_serve_the_strata(fleetd):
+    """The first wave has each stratum's share of the devices."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, ({"id": f"{hw}-{i}", "installed": installed(app="1.0.0"), "attributes": {"hw": hw}, "labels": {"x": i}}
+                     for hw, n in (("a", 60), ("b", 30), ("c", 10)) for i in range(n)))
+    rollout(fleetd, "fair", "r2", {"waves": [{"count": 10}, {"percent": 100}], "strata": ["attribute.hw"]}, start="auto")
+    wait_state(fleetd, "fair", "running")
+    end = time.monotonic() + LIMIT
+    while len(steps := fleetd.get(f"{API}/rollouts/fair/steps?wave=0&limit=100").json()["items"]) < 10:
+        assert time.monotonic() < end
+    assert sorted(s["device"][0] for s in steps) == list("aaaaaabbbc")
+
+
+def test_running_rollout_holds_its_devices(fleetd):
+    """Devices on which a started rollout changes the same module are held in the next plan."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, ({"id": f"d{i}", "installed": installed(app="1.0.0"), "labels": {"part": "ab"[i % 2]}}
+                     for i in range(10)))
+    rollout(fleetd, "first", "r2", selector="label.part==a", start="auto")
+    wait_state(fleetd, "first", "running")
+    plan = fleetd.post(f"{API}/plans", {"release": "r2"}).json()
+    assert (plan["totals"]["held"], plan["totals"]["update"]) == (5, 5)
+    held = [c for c in plan["classes"] if c["kind"] == "held"]
+    assert [c["reason"] for c in held] == ["rollout first is changing app"]
+
+
+def test_plan_survives_a_crash(fleetd):
+    """A rollout whose planning was cut off by a kill is planned after the next start, each device once."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, ({"id": f"d{i}", "installed": installed(app="1.0.0")} for i in range(6000)))
+    for i in range(3):
+        rollout(fleetd, f"cut{i}", "r2", {"waves": [{"count": 100}, {"percent": 100}]})
+        fleetd.kill()
+        fleetd.start()
+        got = wait_state(fleetd, f"cut{i}", "ready")
+        assert got["targets"] == 6000
+        plan = fleetd.get(f"{API}/rollouts/cut{i}/plan").json()
+        assert [w["devices"] for w in plan["waves"]] == [100, 5900]
