@@ -273,6 +273,8 @@ void exchange_resume(struct exchange *x)
 
 static void submit_lane(struct exchange *x)
 {
+	/* Looked at before the push: behind it the handler may set it. */
+	bool streams = x->stream.ops != NULL && !x->stream.ended;
 	enum fl_code code = FL_OK;
 
 	if (!copy_headers(x))
@@ -287,7 +289,7 @@ static void submit_lane(struct exchange *x)
 	if (code == FL_OK) {
 		x->admitted = true;
 		/* A stream's next piece arrives while this one is worked on. */
-		if (x->stream.ops == NULL || x->stream.ended)
+		if (!streams)
 			exchange_suspend(x);
 		return;
 	}
