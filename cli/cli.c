@@ -150,6 +150,16 @@ void cli_note(const struct cli *cli, const char *fmt, ...)
 	va_end(ap);
 }
 
+void cli_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fflush(stdout);
+	va_start(ap, fmt);
+	print_clean(stderr, fmt, ap);
+	va_end(ap);
+}
+
 void cli_table(const struct cli *cli, const struct table *t)
 {
 	table_print(t, &cli->out, stdout, cli->globals.quiet);

@@ -58,6 +58,8 @@ bool cli_json(const struct cli *cli, const json_t *json);
 void cli_say(const struct cli *cli, const char *fmt, ...) FL_PRINTF(2, 3);
 /* A line beside the result, on stderr; nothing with --quiet. */
 void cli_note(const struct cli *cli, const char *fmt, ...) FL_PRINTF(2, 3);
+/* A line on stderr that must not be missed, also with --quiet. */
+void cli_warn(const char *fmt, ...) FL_PRINTF(1, 2);
 /* Print a table on stdout; with --quiet only its first column. */
 void cli_table(const struct cli *cli, const struct table *t);
 

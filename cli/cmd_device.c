@@ -356,27 +356,20 @@ static const struct options_row reports_rows[] = { LIST_ROWS(struct reports_opti
 
 static const struct table_column report_columns[] = {
 	{ .title = "AT" },
-	{ .title = "ROLLOUT", .cut = true },
-	{ .title = "STAGE" },
 	{ .title = "STATE" },
 	{ .title = "CAUSE" },
+	{ .title = "STEP", .right = true },
 	{ .title = "DETAIL", .cut = true },
 };
 
 static void report_row(struct table *t, const json_t *report)
 {
-	const char *at = value_text(report, "at");
 	const char *cause = value_text(report, "cause");
 
-	table_add(t, at != NULL ? at : value_text(report, "received_at"));
-	table_add(t, value_text(report, "rollout"));
-	if (value_int(report, "layer") >= 0)
-		table_addf(t, TERMINAL_PLAIN, "L%lld.W%lld", (long long)value_int(report, "layer"),
-			(long long)value_int(report, "wave"));
-	else
-		table_add(t, NULL);
+	table_add(t, value_text(report, "at"));
 	table_add(t, value_text(report, "state"));
 	table_add(t, cause != NULL && strcmp(cause, "none") != 0 ? cause : NULL);
+	table_add(t, value_text(report, "step"));
 	table_add(t, value_text(report, "detail"));
 }
 

@@ -99,7 +99,7 @@ static void show_rollout(const struct cli *cli, const json_t *rollout)
 	table_field(&t, "rollout", value_text(rollout, "name"));
 	table_addf(&t, TERMINAL_DIM, "state");
 	table_addf(&t, stats_style(state), "%s", state != NULL ? state : "-");
-	table_field(&t, "reason", reason != NULL && reason[0] != '\0' ? reason : NULL);
+	table_field(&t, "reason", reason);
 	table_field(&t, "release", value_text(rollout, "release"));
 	table_field(&t, "devices", selector == NULL || selector[0] == '\0' ? "all" : selector);
 	if (value_int(rollout, "targets") >= 0)
@@ -185,7 +185,7 @@ static void say_created(const struct cli *cli, const json_t *rollout, bool creat
 
 	cli_say(cli, "rollout %s %s: %s", name, created ? "is created" : "was created before",
 		state != NULL ? state : "?");
-	if (value_int(rollout, "targets") >= 0)
+	if (value_int(rollout, "waves") > 0)
 		cli_say(cli, "%s devices, %lld waves, %lld layers",
 			text_count(text, value_int(rollout, "targets")),
 			(long long)value_int(rollout, "waves"),

@@ -72,6 +72,6 @@ void list_show(const struct cli *cli, const json_t *list, struct table *t, list_
 	else
 		cli_table(cli, t);
 	if (value_text(list, "next") != NULL)
-		cli_note(cli, "there are more than these %zu; --limit N or --all shows them",
+		cli_warn("there are more than these %zu; --limit N or --all shows them",
 			json_array_size(items));
 }

@@ -224,16 +224,18 @@ static enum fl_code create_module(
 	return code;
 }
 
-static enum fl_code ensure_module(
-	struct cli *cli, const struct publish_options *o, const char *module, struct fl_err *err)
+/* Whether the module is there; a missing one is fine only if --kind says how to make it. */
+static enum fl_code find_module(struct cli *cli, const struct publish_options *o,
+	const char *module, bool *there, struct fl_err *err)
 {
 	FL_AUTOFREE char *path = api_path("/api/v1/modules/{}", module);
 	FL_AUTO_JSON json_t *found = NULL;
 	const char *kind;
 	enum fl_code code = cli_get(cli, path, &found, err);
 
+	*there = code == FL_OK;
 	if (code == FL_NOT_FOUND && o->kind != NULL)
-		return create_module(cli, o, module, err);
+		return FL_OK;
 	if (code == FL_NOT_FOUND) {
 		(void)snprintf(cli->api.hint, sizeof(cli->api.hint),
 			"--kind wasm (or container, firmware, file) creates it on the way");
@@ -248,6 +250,22 @@ static enum fl_code ensure_module(
 	return FL_OK;
 }
 
+/* Take a module back that was made for a version which was then refused. */
+static void delete_module(struct cli *cli, const char *module)
+{
+	FL_AUTOFREE char *path = api_path("/api/v1/modules/{}", module);
+	FL_AUTO_JSON json_t *problem = json_incref(cli->api.problem);
+	FL_AUTOFREE char *hint = text_format("%s", cli->api.hint);
+
+	/* The refusal of the version is what is told, whatever becomes of this. */
+	if (cli_send(cli, &(struct api_request){ .method = "DELETE", .path = path }, NULL, NULL,
+		    &(struct fl_err){ 0 }) == FL_OK)
+		cli_note(cli, "module %s is deleted again", module);
+	json_decref(cli->api.problem);
+	cli->api.problem = fl_steal(&problem);
+	(void)snprintf(cli->api.hint, sizeof(cli->api.hint), "%s", hint);
+}
+
 static const char *digest_of(const json_t *version, size_t i)
 {
 	const json_t *variant = json_array_get(json_object_get(version, "variants"), i);
@@ -257,8 +275,10 @@ static const char *digest_of(const json_t *version, size_t i)
 
 /* An existing version with other bytes can never become this one: say so before anything moves. */
 static enum fl_code check_existing(
-	struct cli *cli, const char *path, const struct variants *variants, struct fl_err *err)
+	struct cli *cli, const struct variants *variants, struct fl_err *err)
 {
+	FL_AUTOFREE char *path = api_path(
+		"/api/v1/modules/{}/versions/{}", cli_operand(cli, 0), cli_operand(cli, 1));
 	FL_AUTO_JSON json_t *version = NULL;
 	enum fl_code code = cli_get(cli, path, &version, err);
 
@@ -314,24 +334,40 @@ static enum fl_code put_version(
 	return FL_OK;
 }
 
+/* The module if it is missing, then the version. */
+static enum fl_code publish(struct cli *cli, const struct publish_options *o, bool there,
+	const json_t *body, struct fl_err *err)
+{
+	const char *module = cli_operand(cli, 0);
+	FL_AUTOFREE char *path =
+		api_path("/api/v1/modules/{}/versions/{}", module, cli_operand(cli, 1));
+	enum fl_code code = there ? FL_OK : create_module(cli, o, module, err);
+
+	if (code != FL_OK)
+		return code;
+	code = put_version(cli, path, body, err);
+	if (code != FL_OK && !there)
+		delete_module(cli, module);
+	return code;
+}
+
 enum fl_code publish_run(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct publish_options *o = options;
 	__attribute__((cleanup(variants_fini))) struct variants variants = { 0 };
 	FL_AUTO_JSON json_t *body = NULL;
-	FL_AUTOFREE char *path = api_path(
-		"/api/v1/modules/{}/versions/{}", cli_operand(cli, 0), cli_operand(cli, 1));
+	bool there = false;
 	enum fl_code code = collect(cli, o, &variants, err);
 
 	if (code == FL_OK)
 		code = version_body(o, &variants, &body, err);
 	if (code == FL_OK)
-		code = ensure_module(cli, o, cli_operand(cli, 0), err);
-	if (code == FL_OK)
-		code = check_existing(cli, path, &variants, err);
+		code = find_module(cli, o, cli_operand(cli, 0), &there, err);
+	if (code == FL_OK && there)
+		code = check_existing(cli, &variants, err);
 	if (code == FL_OK)
 		code = send_all(cli, &variants, err);
 	if (code == FL_OK)
-		code = put_version(cli, path, body, err);
+		code = publish(cli, o, there, body, err);
 	return code;
 }

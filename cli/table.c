@@ -184,7 +184,7 @@ const struct table_column table_field_columns[2] = { { .title = NULL },
 
 void table_field(struct table *t, const char *name, const char *value)
 {
-	if (value == NULL)
+	if (value == NULL || value[0] == '\0')
 		return;
 	table_addf(t, TERMINAL_DIM, "%s", name);
 	table_add(t, value);

@@ -47,7 +47,7 @@ extern const struct table_column table_field_columns[2];
 	{                                                      \
 		.columns = table_field_columns, .n_columns = 2 \
 	}
-/* One line of it; nothing if value is NULL. */
+/* One line of it; nothing if value is NULL or empty. */
 void table_field(struct table *t, const char *name, const char *value);
 
 #define TABLE_AUTO __attribute__((cleanup(table_fini)))

@@ -47,13 +47,13 @@ class Result:
 class Ctl:
     """Runs fleetctl with an environment of its own."""
 
-    def __init__(self, tmp_path, url):
+    def __init__(self, tmp_path, url, token=TOKEN):
         self.program = find_program()
         assert self.program, "fleetctl is not built; set FLEET_BUILD or FLEETCTL"
         self.config = tmp_path / "config"
         self.cwd = tmp_path
         self.env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TERM": "xterm", "XDG_CONFIG_HOME": str(self.config),
-                    "FLEETCTL_SERVER": url, "FLEETCTL_TOKEN": TOKEN}
+                    "FLEETCTL_SERVER": url, "FLEETCTL_TOKEN": token}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
             if name in os.environ:
                 self.env[name] = os.environ[name]
@@ -103,3 +103,9 @@ def mock():
 @pytest.fixture
 def ctl(tmp_path, mock):
     return Ctl(tmp_path, mock.url)
+
+
+@pytest.fixture
+def ctl_for(tmp_path):
+    """fleetctl for a server of one's own: ctl_for(url, token)."""
+    return lambda url, token: Ctl(tmp_path, url, token)

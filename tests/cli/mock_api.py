@@ -234,8 +234,7 @@ class Mock:
             raise Problem("not-found", f"there is no device {parts[0]}")
         device = self.devices[parts[0]]
         if len(parts) == 2:
-            return self.page([{"at": NOW, "rollout": "r", "layer": 0, "wave": 0, "state": "confirmed",
-                               "cause": "none", "detail": "ok"}], query)
+            return self.page([{"at": NOW, "state": "confirmed", "cause": "none", "detail": "ok", "step": "7"}], query)
         if method == "DELETE":
             device["retired_at"] = NOW
         if method == "PATCH":

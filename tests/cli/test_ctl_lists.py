@@ -38,6 +38,7 @@ def test_quiet_list_is_names_only(ctl, fleet):
     """--quiet prints the first column, one name a line."""
     lines = ctl("device", "ls", "-q", "-n", "3").out.splitlines()
     assert lines == ["dev-0000", "dev-0001", "dev-0002"]
+    assert "there are more than these 3" in ctl("device", "ls", "-q", "-n", "3").err  # never silently less
 
 
 def test_where_is_passed_on(ctl, fleet):

@@ -184,3 +184,15 @@ def test_block_and_unblock(ctl, mock, wasm):
     assert "blocked" in ctl("version", "ls", "app").out
     assert ctl("version", "unblock", "app", "2.1.0").code == 0
     assert mock.versions[("app", "2.1.0")]["blocked"] is None
+
+
+def test_a_refused_version_leaves_no_module_behind(ctl, mock, wasm):
+    """A module that was created for a version which is refused is taken back."""
+    mock.faults = [("PUT", "versions", problem("refused", "lib is required and unknown"))]
+    result = ctl("version", "publish", "app", "1.0.0", wasm, "--kind", "wasm", "--requires", "lib@^1")
+    assert result.code == 7 and "lib is required and unknown" in result.err
+    assert mock.modules == {}
+    mock.modules["app"] = {"name": "app", "kind": "wasm"}
+    mock.faults = [("PUT", "versions", problem("refused", "lib is required and unknown"))]
+    assert ctl("version", "publish", "app", "1.0.0", wasm).code == 7
+    assert "app" in mock.modules
