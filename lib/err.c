@@ -25,6 +25,7 @@ static const struct row *row_of(enum fl_code code)
 	return (unsigned)code < FL_CODE_MAX ? &rows[code] : &rows[FL_INTERNAL];
 }
 
+static void set(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap) FL_PRINTF(3, 0);
 static void set(struct fl_err *err, enum fl_code code, const char *fmt, va_list ap)
 {
 	char text[FL_ERR_MSG_MAX];

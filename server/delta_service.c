@@ -151,7 +151,7 @@ size_t delta_service_warm(struct delta_service *d, const struct delta_pair *pair
 
 	(void)pthread_mutex_lock(&d->lock);
 	while (taken < n && !d->stopping) {
-		if (find_job(d, pairs[taken]) == NULL &&
+		if (pairs[taken].from != pairs[taken].to && find_job(d, pairs[taken]) == NULL &&
 			(!has_room(d, WARMED) || add_job(d, pairs[taken], WARMED) == NULL))
 			break;
 		taken++;

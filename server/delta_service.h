@@ -57,8 +57,9 @@ void delta_service_stop(struct delta_service *d);
  * take the full artifact. Any thread, does not block. */
 bool delta_service_ask(struct delta_service *d, struct delta_pair pair);
 /* Pairs that a plan will need, in the order in which it needs them, each once or more. Those that are
- * ready or known to be useless cost nothing. Returns how many were taken (the queue is bounded; what
- * is left is built when devices ask). Any thread, does not block. */
+ * ready or known to be useless cost nothing, nor do those of an artifact with itself. Returns how
+ * many were taken (the queue is bounded; what is left is built when devices ask). Any thread, does
+ * not block. */
 size_t delta_service_warm(struct delta_service *d, const struct delta_pair *pairs, size_t n);
 /* The delta `id` has been offered once more; written behind, in bulk. Any thread. */
 void delta_service_used(struct delta_service *d, int64_t id);

@@ -285,7 +285,7 @@ static enum fl_code read_gate(const json_t *object, struct strategy_gate *g, str
 
 static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct fl_err *err)
 {
-	int order = s->order, on_failure = s->on_failure, conflicts = s->conflicts;
+	int order = (int)s->order, on_failure = (int)s->on_failure, conflicts = (int)s->conflicts;
 
 	if (read_word(raw->order, order_texts, STRATEGY_ORDER_MAX, &order, err) != FL_OK)
 		return fl_wrap(err, "order");
