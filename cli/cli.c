@@ -114,6 +114,7 @@ bool cli_json(const struct cli *cli, const json_t *json)
 }
 
 /* What a server or a file said must not command the terminal. */
+static void print_clean(FILE *f, const char *fmt, va_list ap) FL_PRINTF(2, 0);
 static void print_clean(FILE *f, const char *fmt, va_list ap)
 {
 	FL_AUTO_BUF struct fl_buf clean = { 0 };
