@@ -119,37 +119,44 @@ enum target_fit target_fits(
 
 /* ---- who is required */
 
-/* Mark what the release has and everything that is required by what is marked. */
+/* Mark what variable x requires as one step further from the release than x. */
+static bool mark_next(struct target_solver *s, uint32_t x)
+{
+	const struct universe_version *v = &s->u->versions[s->vars[x].target];
+	bool any = false;
+
+	for (uint32_t k = 0; k < v->n_requirements; k++) {
+		uint32_t module = s->u->requirements[v->first_requirement + k].module;
+		uint32_t q = target_provider(s, s->vars[x].place, module);
+		uint32_t y = q == TARGET_NONE ? TARGET_NONE : target_find(s, q, module);
+
+		if (y == TARGET_NONE || s->vars[y].required)
+			continue;
+		s->vars[y].required = any = true;
+		s->vars[y].depth = s->vars[x].depth + 1;
+		if (s->vars[y].cause == TARGET_NONE)
+			s->vars[y].cause = x;
+	}
+	return any;
+}
+
+/* Mark what the release has and everything that is required by what is marked, breadth first. */
 static void mark_required(struct target_solver *s)
 {
 	bool more = true;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		s->vars[i].required = s->vars[i].hard;
+		s->vars[i].depth = 0;
 		if (!s->vars[i].decided)
 			s->vars[i].cause = TARGET_NONE;
 	}
-	while (more) {
+	for (uint32_t depth = 0; more; depth++) {
 		more = false;
 		for (uint32_t i = 0; i < s->n; i++) {
-			const struct universe_version *v;
-
-			if (!s->vars[i].required || s->vars[i].target == UNIVERSE_NONE)
-				continue;
-			v = &s->u->versions[s->vars[i].target];
-			for (uint32_t k = 0; k < v->n_requirements; k++) {
-				uint32_t module =
-					s->u->requirements[v->first_requirement + k].module;
-				uint32_t q = target_provider(s, s->vars[i].place, module);
-				uint32_t y =
-					q == TARGET_NONE ? TARGET_NONE : target_find(s, q, module);
-
-				if (y == TARGET_NONE || s->vars[y].required)
-					continue;
-				s->vars[y].required = more = true;
-				if (s->vars[y].cause == TARGET_NONE)
-					s->vars[y].cause = i;
-			}
+			if (s->vars[i].required && s->vars[i].depth == depth &&
+				s->vars[i].target != UNIVERSE_NONE)
+				more = mark_next(s, i) || more;
 		}
 	}
 }
@@ -174,7 +181,8 @@ static bool violated(const struct target_solver *s, uint32_t x,
 	if (universe_in_range(s->u, vy == NULL ? UNIVERSE_NONE : vy->target, r->range))
 		return false;
 	/* Broken from the start and none of our business. */
-	if (!vx->required && vx->target == vx->start && (vy == NULL || vy->target == vy->start))
+	if (!vx->required && vx->target == vx->start &&
+		!universe_in_range(s->u, vy == NULL ? UNIVERSE_NONE : vy->start, r->range))
 		return false;
 	*out = (struct violation){ .x = x, .place = q, .y = y, .r = r };
 	out->move_y = vx->required && q != TARGET_NONE && !s->p->places[q].fixed &&
@@ -183,10 +191,11 @@ static bool violated(const struct target_solver *s, uint32_t x,
 	return true;
 }
 
-/* Find what to mend next: something that can be mended if there is one. */
+/* Find what to mend next: something that can be mended if there is one, nearest to the release. What
+ * stands further off may be required by something that must move itself. */
 static bool find_violation(const struct target_solver *s, struct violation *out)
 {
-	bool found = false;
+	bool found = false, mends = false;
 
 	for (uint32_t x = 0; x < s->n; x++) {
 		const struct universe_version *v;
@@ -196,16 +205,16 @@ static bool find_violation(const struct target_solver *s, struct violation *out)
 		v = &s->u->versions[s->vars[x].target];
 		for (uint32_t k = 0; k < v->n_requirements; k++) {
 			struct violation now;
+			bool better;
 
 			if (!violated(s, x, &s->u->requirements[v->first_requirement + k], &now))
 				continue;
-			if (!found)
+			better = (now.move_x || now.move_y) &&
+				(!mends || s->vars[x].depth < s->vars[out->x].depth);
+			mends = mends || now.move_x || now.move_y;
+			if (!found || better)
 				*out = now;
 			found = true;
-			if (now.move_x || now.move_y) {
-				*out = now;
-				return true;
-			}
 		}
 	}
 	return found;

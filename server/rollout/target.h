@@ -15,6 +15,7 @@ struct target_var {
 	uint32_t start, target; /* versions; UNIVERSE_NONE: absent */
 	uint32_t next;          /* the next variable of the place */
 	uint32_t cause;         /* the variable that requires it; TARGET_NONE */
+	uint32_t depth;         /* if required: how far from what the release has */
 	bool hard;              /* the release says its version */
 	bool decided;           /* the search has chosen (also: to leave it) */
 	bool required;          /* the release's, or required by one that is */
