@@ -124,7 +124,8 @@ static void print_clean(FILE *f, const char *fmt, va_list ap)
 		text = text_format("%s", "");
 	text_clean(&clean, text);
 	text_check(&clean);
-	(void)fwrite(clean.p, 1, clean.n, f);
+	if (clean.n > 0)
+		(void)fwrite(clean.p, 1, clean.n, f);
 	(void)fputc('\n', f);
 }
 

@@ -42,20 +42,35 @@ static void ls_row(struct table *t, const json_t *delta)
 	table_add(t, text_seconds(text, value_real(delta, "built_ms") / 1000));
 }
 
+static void say_summary(const struct cli *cli, const json_t *summary)
+{
+	char uses[TEXT_SHORT], bytes[TEXT_SHORT], saved[TEXT_SHORT];
+
+	if (!json_is_object(summary))
+		return;
+	cli_say(cli, "%s", "");
+	cli_say(cli,
+		"%lld ready (%s), used %s, %s saved; %lld useless, %lld failed, %lld being built",
+		(long long)value_int(summary, "ready"),
+		text_bytes(bytes, value_int(summary, "bytes")),
+		text_plural(uses, value_int(summary, "uses"), "time"),
+		text_bytes(saved, value_int(summary, "saved")),
+		(long long)value_int(summary, "useless"), (long long)value_int(summary, "failed"),
+		(long long)value_int(summary, "building"));
+}
+
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
 	FL_AUTO_JSON json_t *list = NULL;
-	FL_AUTO_BUF struct fl_buf summary = { 0 };
 	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
 	enum fl_code code = list_fetch(cli, "/api/v1/deltas", &o->list, &list, err);
 
 	if (code != FL_OK)
 		return code;
 	list_show(cli, list, &t, ls_row, "deltas yet");
-	value_pairs(&summary, json_object_get(list, "summary"), "  ");
-	if (summary.n > 0)
-		cli_say(cli, "\n%s", (char *)summary.p);
+	if (!cli->globals.json)
+		say_summary(cli, json_object_get(list, "summary"));
 	return FL_OK;
 }
 

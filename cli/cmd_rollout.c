@@ -70,23 +70,6 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 }
 
 /* ---- show */
-static void show_strategy(struct table *t, const json_t *strategy)
-{
-	const char *key;
-	json_t *value;
-	bool first = true;
-
-	json_object_foreach ((json_t *)strategy, key, value) {
-		FL_AUTO_BUF struct fl_buf b = { 0 };
-
-		fl_buf_printf(&b, "%s ", key);
-		fl_json_write(&b, value);
-		text_check(&b);
-		table_field(t, first ? "strategy" : "", (char *)b.p);
-		first = false;
-	}
-}
-
 static void show_rollout(const struct cli *cli, const json_t *rollout)
 {
 	TABLE_AUTO struct table t = TABLE_FIELDS;
@@ -105,7 +88,7 @@ static void show_rollout(const struct cli *cli, const json_t *rollout)
 	if (value_int(rollout, "targets") >= 0)
 		table_field(&t, "targets", text_count(text, value_int(rollout, "targets")));
 	table_field(&t, "plan", value_text(rollout, "plan_digest"));
-	show_strategy(&t, json_object_get(rollout, "strategy"));
+	strategy_show(&t, json_object_get(rollout, "strategy"));
 	table_field(&t, "created", text_age(text, value_text(rollout, "created_at"), now));
 	table_field(&t, "by", value_text(rollout, "created_by"));
 	if (value_text(rollout, "started_at") != NULL)
@@ -181,18 +164,19 @@ static enum fl_code wait_planned(
 static void say_created(const struct cli *cli, const json_t *rollout, bool created)
 {
 	const char *state = value_text(rollout, "state"), *name = cli_operand(cli, 0);
-	char text[TEXT_SHORT];
+	char devices[TEXT_SHORT], waves[TEXT_SHORT], layers[TEXT_SHORT];
 
 	cli_say(cli, "rollout %s %s: %s", name, created ? "is created" : "was created before",
 		state != NULL ? state : "?");
 	if (value_int(rollout, "waves") > 0)
-		cli_say(cli, "%s devices, %lld waves, %lld layers",
-			text_count(text, value_int(rollout, "targets")),
-			(long long)value_int(rollout, "waves"),
-			(long long)value_int(rollout, "layers"));
-	if (has_state(rollout, "ready"))
-		cli_say(cli, "look: fleetctl plan show %s\ngo:   fleetctl rollout start %s", name,
-			name);
+		cli_say(cli, "%s, %s, %s",
+			text_plural(devices, value_int(rollout, "targets"), "device"),
+			text_plural(waves, value_int(rollout, "waves"), "wave"),
+			text_plural(layers, value_int(rollout, "layers"), "layer"));
+	if (!has_state(rollout, "ready"))
+		return;
+	cli_say(cli, "look: fleetctl plan show %s", name);
+	cli_say(cli, "go:   fleetctl rollout start %s", name);
 }
 
 /* A plan with refusals leaves a rollout that can never start. */

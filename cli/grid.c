@@ -281,7 +281,8 @@ static void totals(struct line *l, const struct grid *g)
 	putf(l, TERMINAL_PLAIN, 0, "   sent %s", text_bytes(text, value_int(total, "bytes_sent")));
 	putf(l, TERMINAL_PLAIN, 0, "   saved %s",
 		text_bytes(text, value_int(total, "bytes_saved")));
-	putf(l, TERMINAL_PLAIN, 0, "   done in %s", text_seconds(text, g->eta_s));
+	if (g->eta_s >= 0)
+		putf(l, TERMINAL_PLAIN, 0, "   about %s left", text_seconds(text, g->eta_s));
 	end_line(l);
 }
 

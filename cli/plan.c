@@ -54,6 +54,7 @@ static void show_totals(struct table *t, const json_t *totals)
 {
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 	char text[TEXT_SHORT];
+	bool first = true;
 
 	if (!json_is_object(totals))
 		return;
@@ -61,9 +62,11 @@ static void show_totals(struct table *t, const json_t *totals)
 	for (size_t i = 0; i < FL_COUNT(kinds); i++) {
 		int64_t n = value_int(totals, kinds[i].key);
 
-		if (n > 0)
-			fl_buf_printf(&b, "%s %s %s", i == 0 ? ":" : ",", text_count(text, n),
-				kinds[i].text);
+		if (n <= 0)
+			continue;
+		fl_buf_printf(
+			&b, "%s %s %s", first ? ":" : ",", text_count(text, n), kinds[i].text);
+		first = false;
 	}
 	text_check(&b);
 	table_field(t, "devices", (char *)b.p);

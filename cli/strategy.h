@@ -88,4 +88,7 @@ extern const char *const strategy_orders[], *const strategy_acts[], *const strat
 enum fl_code strategy_body(
 	const struct strategy_options *o, json_t **out, struct fl_err *err) FL_MUST_CHECK;
 
+/* Add the strategy of a rollout, as the API gives it, to a table of fields. */
+void strategy_show(struct table *t, const json_t *strategy);
+
 #endif

@@ -176,7 +176,8 @@ void table_print(const struct table *t, const struct terminal *terminal, FILE *f
 	} else {
 		table_render(t, terminal, &b);
 	}
-	(void)fwrite(b.p, 1, b.n, f);
+	if (b.n > 0)
+		(void)fwrite(b.p, 1, b.n, f);
 }
 
 const struct table_column table_field_columns[2] = { { .title = NULL },
@@ -186,6 +187,6 @@ void table_field(struct table *t, const char *name, const char *value)
 {
 	if (value == NULL || value[0] == '\0')
 		return;
-	table_addf(t, TERMINAL_DIM, "%s", name);
+	table_addf(t, TERMINAL_DIM, "%s", name[0] != '\0' ? name : " ");
 	table_add(t, value);
 }

@@ -128,6 +128,15 @@ const char *text_count(char *out, int64_t n)
 	return out;
 }
 
+const char *text_plural(char *out, int64_t n, const char *noun)
+{
+	char count[TEXT_SHORT];
+
+	(void)snprintf(
+		out, TEXT_SHORT, "%.24s %.20s%s", text_count(count, n), noun, n == 1 ? "" : "s");
+	return out;
+}
+
 enum fl_code text_time_parse(const char *s, int64_t *out, struct fl_err *err)
 {
 	struct tm tm = { 0 };
@@ -258,8 +267,8 @@ static void add_part(struct fl_buf *b, const char *s, size_t width)
 		used += columns(point);
 		if (used > width)
 			return;
-		if (is_control(point))
-			fl_buf_byte(b, '?');
+		if (is_control(point)) /* a line break in a table or sentence is a blank */
+			fl_buf_byte(b, point == '\n' || point == '\t' || point == '\r' ? ' ' : '?');
 		else
 			fl_buf_add(b, s, n);
 		s += n;

@@ -31,6 +31,8 @@ const char *text_seconds(char *out, double seconds);
 const char *text_share(char *out, double share);
 /* "12,345". */
 const char *text_count(char *out, int64_t n);
+/* "1 device", "2,000 devices" for n and "device". */
+const char *text_plural(char *out, int64_t n, const char *noun);
 /* How long ago the RFC 3339 `when` was: "20 s ago", "in 3 min"; "-" for NULL, `when` as it is if it
  * does not parse. */
 const char *text_age(char *out, const char *when, time_t now);
@@ -44,7 +46,7 @@ enum fl_code text_duration_parse(const char *s, int64_t *out, struct fl_err *err
 size_t text_width(const char *s);
 /* Append at most `width` columns of `s`; if it does not fit, its beginning and an ellipsis. `utf8`
  * says whether the terminal can show "…". Control characters, which could command the terminal,
- * become '?'. */
+ * become '?', line breaks and tabs blanks. */
 void text_cut(struct fl_buf *b, const char *s, size_t width, bool utf8);
 /* Append `s` without control characters. */
 void text_clean(struct fl_buf *b, const char *s);

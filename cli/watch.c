@@ -20,6 +20,7 @@
 #define WAIT_PIPE_S     25
 #define LOST_MAX_MS     (2 * 60 * 1000)
 #define LOST_PAUSE_MS   1000
+#define ETA_AFTER_S     3   /* no pace is known before */
 #define LEAST_PAUSE_MS  200 /* between answers: a busy rollout changes all the time */
 
 const struct options_row watch_rows[] = {
@@ -45,7 +46,8 @@ struct watch {
 	json_t *stats, *before, *plan; /* owned; NULL: not known yet */
 	char etag[128];
 	int64_t began_ms, lost_ms; /* lost_ms: since when there is no answer, 0: there is */
-	double began_done;         /* completion when it began */
+	double began_done;         /* progress when the plan was seen, */
+	int64_t planned_ms;        /* and when that was */
 	int64_t progress;          /* tenths of completion that were told */
 	bool live;
 	size_t drawn; /* lines on the screen */
@@ -66,17 +68,33 @@ static double watched_s(const struct watch *w)
 
 /* ---- on a terminal */
 
-/* Time left at the pace seen so far; below 0 if there is none yet. */
+/* The share of all steps of the plan that have ended well; below 0 without a plan. Unlike the
+ * completion it also counts devices that are half way through the layers. */
+static double progress_of(const struct watch *w)
+{
+	const json_t *planned = json_object_get(w->plan, "stages");
+	const json_t *stages = json_object_get(w->stats, "stages");
+	double all = 0, done = 0;
+
+	for (size_t i = 0; i < json_array_size(planned); i++)
+		all += value_real(json_array_get(planned, i), "devices");
+	for (size_t i = 0; i < json_array_size(stages); i++)
+		done += (double)(stats_steps(json_array_get(stages, i), "confirmed") +
+			stats_steps(json_array_get(stages, i), "noop"));
+	return all > 0 ? done / all : -1;
+}
+
+/* Time left at the pace seen so far; below 0 if there is none. */
 static double eta_s(const struct watch *w)
 {
-	double done = value_real(json_object_get(w->stats, "total"), "completion");
-	double moved = done - w->began_done;
+	const char *state = value_text(w->stats, "state");
+	double done = progress_of(w), moved = done - w->began_done;
+	double elapsed_s = (double)(now_ms() - w->planned_ms) / 1000;
 
-	if (done >= 1)
-		return 0;
-	if (done < 0 || moved <= 0 || watched_s(w) < 2)
+	if (state == NULL || strcmp(state, "running") != 0 || done < 0 || done >= 1 || moved <= 0 ||
+		elapsed_s < ETA_AFTER_S)
 		return -1;
-	return watched_s(w) * (1 - done) / moved;
+	return elapsed_s * (1 - done) / moved;
 }
 
 static void draw(struct watch *w, const char *note)
@@ -133,6 +151,16 @@ static void tell_rollout(const struct watch *w)
 		reason != NULL && reason[0] != '\0' ? ": " : "", reason != NULL ? reason : "");
 }
 
+/* 1, 2, 5, 10, 20, 50…: the last of these that n has reached. A failing fleet must not fill the log. */
+static int64_t landmark(int64_t n)
+{
+	int64_t mark = 1;
+
+	while (mark * 10 <= n)
+		mark *= 10;
+	return n < 1 ? 0 : n >= mark * 5 ? mark * 5 : n >= mark * 2 ? mark * 2 : mark;
+}
+
 static void tell_stage(const struct watch *w, const json_t *stage, const json_t *before)
 {
 	const char *state = value_text(stage, "state");
@@ -142,7 +170,8 @@ static void tell_stage(const struct watch *w, const json_t *stage, const json_t 
 	bool quiet_start = before == NULL && state != NULL && strcmp(state, "pending") == 0;
 	char name[32];
 
-	if ((same_text(stage, before, "state") && bad <= bad_before) || quiet_start)
+	if ((same_text(stage, before, "state") && landmark(bad) <= landmark(bad_before)) ||
+		quiet_start)
 		return;
 	tell(w, "stage %s %s: %lld of %lld confirmed, %lld failed%s%s",
 		stats_stage_name(name, stage), state != NULL ? state : "?",
@@ -199,8 +228,7 @@ static void take(struct watch *w, struct api_reply *reply)
 	if (w->before == NULL) {
 		double done = value_real(json_object_get(w->stats, "total"), "completion");
 
-		w->began_done = done < 0 ? 0 : done;
-		w->progress = (int64_t)(w->began_done * 10);
+		w->progress = done < 0 ? 0 : (int64_t)(done * 10);
 	}
 }
 

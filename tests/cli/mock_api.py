@@ -327,7 +327,8 @@ class Mock:
 
     def on_deltas(self, method, parts, body, query, http, *rest):
         status, page = self.page(self.deltas, query)
-        return status, {**page, "summary": {"deltas": len(self.deltas), "saved": 4321}}
+        return status, {**page, "summary": {"ready": 1, "useless": 0, "failed": 2, "bytes": 1000, "uses": 3,
+                                             "saved": 27000, "waiting": 0, "warming": 0, "building": 1}}
 
 
 # ---- answers and faults

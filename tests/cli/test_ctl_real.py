@@ -179,3 +179,84 @@ def test_tls_with_a_private_authority(new_fleetd, ctl_for, tmp_path):
     assert refused.code == 8 and "cannot trust" in refused.err and "--ca FILE" in refused.err
     assert ctl("whoami", "--ca", certificate).code == 0
     assert ctl("whoami", env={"FLEETCTL_CA_FILE": str(certificate)}).code == 0
+
+
+# ---- rollouts, with simulated devices
+
+
+@pytest.fixture
+def fleet(new_fleetd, ctl_for, tmp_path):
+    """A server with three modules in two versions (and an application that fails), and 20 devices that poll."""
+    server = new_fleetd().start(poll_interval="1s")
+    ctl = ctl_for(f"http://127.0.0.1:{server.port}", server.token)
+    chain = [("runtime", None), ("lib", "runtime"), ("app", "lib")]
+    for version in ("1.0.0", "1.1.0"):
+        for module, below in chain:
+            path = tmp_path / f"{module}-{version}"
+            path.write_bytes(module.encode() * 20000 + version.encode())
+            needs = ["--requires", f"{below}@^{version[:3]}"] if below else []
+            assert ctl("version", "publish", module, version, path, "--kind", "wasm", *needs).code == 0
+    (tmp_path / "app-bad").write_bytes(b"bad" * 20000)
+    assert ctl("version", "publish", "app", "1.2.0", "app-bad", "--requires", "lib@^1.1").code == 0
+    assert ctl("release", "create", "good", "runtime@1.1.0", "lib@1.1.0", "app@1.1.0").code == 0
+    assert ctl("release", "create", "bad", "app@1.2.0").code == 0
+    secret = tmp_path / "enrol.token"
+    secret.write_text(ctl("token", "create", "factory", "--role", "enroller").out)
+    swarm = subprocess.Popen(
+        [os.environ["FLEET_BUILD"] + "/fleet-swarm", "--server", ctl.env["FLEETCTL_SERVER"], "--token-file", secret, "-n", "20",
+         "--poll-interval", "1", "--installed", "runtime=1.0.0,lib=1.0.0,app=1.0.0", "--fail", "app@1.2.0=1", "--until",
+         "seconds:300"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(300):
+        if len(ctl("device", "ls", "-q").out.split()) == 20:
+            break
+    yield ctl
+    swarm.terminate()
+    swarm.wait(timeout=30)
+
+
+def test_a_release_travels_through_layers_and_waves(fleet):
+    """Preview, create, plan, start, watch, stats: three layers, two waves, every device confirmed."""
+    strategy = ("--release", "good", "--wave", "5", "--wave", "100%", "--probation", "1s", "--install", "60s", "--error", "10")
+    preview = fleet("plan", "preview", *strategy)
+    assert preview.code == 0 and "20: 20 to update" in preview.out, preview
+    created = fleet("rollout", "create", "autumn", *strategy)
+    assert created.code == 0 and "autumn is created: ready" in created.out, created
+    assert "20 devices, 2 waves, 3 layers" in created.out
+    plan = fleet("plan", "show", "autumn").out
+    for line in ("0  runtime", "1  lib", "2  app"):
+        assert line in plan
+    digest = fleet("rollout", "show", "autumn", "--json").json["plan_digest"]
+    assert fleet("rollout", "start", "autumn", "--plan", "0" * 64).code in (2, 6, 7)
+    assert fleet("rollout", "start", "autumn", "--plan", digest).code == 0
+    assert fleet("rollout", "start", "autumn").code == 0  # again: nothing happens
+    watched = fleet("rollout", "watch", "autumn", "--until", "wave:0", "--timeout", "2min")
+    assert watched.code == 0, watched
+    watched = fleet.terminal("rollout", "watch", "autumn", "--timeout", "2min", columns=100)
+    assert watched.code == 0 and "✔ 15/15" in watched.out, watched
+    total = fleet("rollout", "stats", "autumn", "--json").json["total"]
+    assert (total["targets"], total["confirmed"], total["completion"], total["failure"]) == (20, 20, 1.0, 0.0)
+    assert "confirmed=15" in fleet("rollout", "stats", "autumn", "--stages").out
+    assert len(fleet("rollout", "steps", "autumn", "-q", "--stage", "L2.W1", "--state", "confirmed").out.split()) == 15
+    device = fleet("device", "ls", "-q").out.split()[0]
+    shown = fleet("device", "show", device).out
+    assert "app@1.1.0, lib@1.1.0, runtime@1.1.0" in shown and "autumn" in shown
+    assert "confirmed" in fleet("device", "reports", device).out
+
+
+def test_a_bad_release_is_paused_taken_back_and_stopped(fleet):
+    """A failed gate pauses (21), a person takes it back (20); with --on-failure rollback it goes by itself."""
+    before = {d["id"]: d["installed"] for d in fleet("device", "ls", "--json").json["items"]}
+    common = ("--release", "bad", "--wave", "5", "--wave", "100%", "--probation", "1s", "--install", "60s", "--start")
+    refused = fleet("rollout", "create", "no", *common[:2], "--wave", "5", "--success-minimum", "50")
+    assert refused.code == 7 or "ready" in refused.out
+    assert fleet("rollout", "create", "paused", *common).code == 0
+    watched = fleet("rollout", "watch", "paused", "--timeout", "2min")
+    assert watched.code == 21 and "fleetctl rollout steps paused --state failed" in watched.err, watched
+    assert fleet("rollout", "rollback", "paused").code == 0
+    assert fleet("rollout", "watch", "paused", "--timeout", "2min").code == 20
+    assert fleet("rollout", "show", "paused", "--json").json["state"] == "rolled_back"
+    assert fleet("rollout", "resume", "paused").code == 6
+    assert fleet("rollout", "create", "back", *common, "--on-failure", "rollback").code == 0
+    watched = fleet("rollout", "watch", "back", "--timeout", "2min")
+    assert watched.code == 20 and "rolling_back" in watched.out, watched
+    assert {d["id"]: d["installed"] for d in fleet("device", "ls", "--json").json["items"]} == before
