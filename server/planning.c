@@ -324,7 +324,7 @@ static void done_write(
 	} else if (code != FL_OK) {
 		/* The job's row stays: the next start tries again. */
 		fl_log_error("a plan cannot be stored; its rollout stays in planning until the "
-		             "next start",
+			     "next start",
 			FL_N("rollout", t->rollout_id), FL_S("detail", err->msg));
 		task_free(t);
 	} else if (t->next_phase == PHASE_DONE) {

@@ -92,7 +92,7 @@ static enum fl_code intern_signature(struct traits *t, uint32_t *out, struct fl_
 	if (s->in.n_signatures == SIGNATURES_MAX)
 		return fl_fail(err, FL_REFUSED,
 			"the devices differ in more than %d ways for the variants' selectors and "
-		        "the "
+			"the "
 			"needs: narrow the rollout's selector",
 			SIGNATURES_MAX);
 	if (!planning_grow(&s->signatures, s->in.n_signatures, &t->l->cap_signatures, size + 1))
@@ -114,7 +114,7 @@ static enum fl_code intern_stratum(
 	if (t->n_strata == STRATA_MAX)
 		return fl_fail(err, FL_REFUSED,
 			"the strata have more than %d values: choose attributes that divide the "
-		        "fleet into "
+			"fleet into "
 			"fewer parts",
 			STRATA_MAX);
 	if (!planning_grow(&t->strata, t->n_strata, &t->cap_strata, sizeof(*t->strata)) ||

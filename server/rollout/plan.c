@@ -261,7 +261,8 @@ static bool same_node(const struct plan_builder *b, uint32_t index, const void *
 {
 	const struct build_node *a = &b->nodes[index], *k = key;
 
-	return a->gateway == k->gateway && a->module == k->module && a->to == k->to;
+	return a->gateway == k->gateway && a->module == k->module && a->to == k->to &&
+		a->owner == k->owner;
 }
 
 static uint32_t intern_node(struct plan_builder *b, struct build_node k)
@@ -276,14 +277,30 @@ static uint32_t intern_node(struct plan_builder *b, struct build_node k)
 	return b->n_nodes++;
 }
 
-static bool add_order(struct plan_builder *b, uint32_t combo, uint32_t from, uint32_t to)
+/* Where a hop of the resolver's answer went. */
+struct moved {
+	uint32_t place, hop;
+};
+
+static bool add_order(struct plan_builder *b, uint32_t combo, struct moved x, struct moved y)
 {
-	if (from == to)
-		return true;
 	if (!BUILD_GROW(b, orders))
 		return false;
-	b->orders[b->n_orders++] = (struct build_order){ combo, { from, to } };
+	b->orders[b->n_orders++] = (struct build_order){ combo, x.place, x.hop, y.place, y.hop };
 	return true;
+}
+
+/* Count the hops of each place and make room for them. */
+static void make_room(struct plan_builder *b, struct build_combo *c, const struct resolve_result *r)
+{
+	for (uint32_t i = 0; i < r->n_hops; i++)
+		c->places[r->hops[i].place].n_hops++;
+	for (uint32_t p = 0; p < c->n_places; p++) {
+		c->places[p].hops = build_get(b, c->places[p].n_hops, sizeof(struct build_hop));
+		if (c->places[p].n_hops > 0)
+			c->places[p].outcome = PLAN_UPDATE;
+		c->places[p].n_hops = 0;
+	}
 }
 
 /* Take over a solution. */
@@ -291,37 +308,26 @@ static bool keep_hops(struct plan_builder *b, uint32_t combo, const struct resol
 	const struct resolve_place *places)
 {
 	struct build_combo *c = &b->combos[combo];
-	uint32_t *node = build_get(b, r->n_hops, sizeof(*node));
+	struct moved *moved = build_get(b, r->n_hops, sizeof(*moved));
 
-	if (node == NULL)
-		return false;
-	for (uint32_t i = 0; i < r->n_hops; i++) {
-		const struct resolve_hop *h = &r->hops[i];
-
-		c->places[h->place].n_hops++;
-		node[i] = intern_node(b,
-			(struct build_node){
-				places[h->place].tier == TIER_GATEWAY, h->module, h->to });
-	}
-	for (uint32_t p = 0; p < c->n_places; p++) {
-		c->places[p].hops = build_get(b, c->places[p].n_hops, sizeof(struct build_hop));
-		if (c->places[p].n_hops > 0)
-			c->places[p].outcome = PLAN_UPDATE;
-		c->places[p].n_hops = 0;
-	}
+	make_room(b, c, r);
 	for (uint32_t i = 0; i < r->n_hops && b->failure.code == FL_OK; i++) {
-		struct build_place *p = &c->places[r->hops[i].place];
+		const struct resolve_hop *h = &r->hops[i];
+		struct build_place *p = &c->places[h->place];
+		struct build_node node = { places[h->place].tier == TIER_GATEWAY, h->module, h->to,
+			0 };
 
-		p->hops[p->n_hops++] = (struct build_hop){ r->hops[i].module, r->hops[i].from,
-			r->hops[i].to, node[i] };
+		moved[i] = (struct moved){ h->place, p->n_hops };
+		p->hops[p->n_hops++] =
+			(struct build_hop){ h->module, h->from, h->to, intern_node(b, node) };
 		/* One unit: each before the other. */
-		if (i > 0 && r->hops[i].unit == r->hops[i - 1].unit &&
-			(!add_order(b, combo, node[i - 1], node[i]) ||
-				!add_order(b, combo, node[i], node[i - 1])))
+		if (i > 0 && h->unit == r->hops[i - 1].unit &&
+			(!add_order(b, combo, moved[i - 1], moved[i]) ||
+				!add_order(b, combo, moved[i], moved[i - 1])))
 			return false;
 	}
 	for (uint32_t i = 0; i < r->n_orders && b->failure.code == FL_OK; i++)
-		(void)add_order(b, combo, node[r->orders[i].before], node[r->orders[i].after]);
+		(void)add_order(b, combo, moved[r->orders[i].before], moved[r->orders[i].after]);
 	return b->failure.code == FL_OK;
 }
 

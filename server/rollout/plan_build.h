@@ -22,10 +22,12 @@ struct build_kind {
 	uint8_t flags;
 };
 
-/* One module reaches one version, on gateways or on devices: the grain of layers. */
+/* One module reaches one version, on gateways or on devices: the grain of layers. Shared by all combos
+ * unless `owner` says whose it is. */
 struct build_node {
 	bool gateway;
 	uint32_t module, to;
+	uint32_t owner; /* 0: shared; else unique */
 };
 
 struct build_hop {
@@ -103,7 +105,8 @@ struct plan_builder {
 	uint32_t n_clusters, cap_clusters;
 	struct build_order {
 		uint32_t combo;
-		struct fl_edge edge; /* nodes; both directions: one unit */
+		/* Hops as (place, index): the first before the second; both ways round: one unit. */
+		uint32_t before_place, before_hop, after_place, after_hop;
 	} * orders;
 	uint32_t n_orders, cap_orders;
 

@@ -7,7 +7,8 @@
  * A circle in the union (one combo needs lib before app, another app before lib) joins its nodes into
  * one unit, which is safe on one device: it switches them at once, and both its state before and its
  * state after are sound. Across tiers, or for two versions of one module, it is not; then the combo
- * gets a cluster, that is layers, of its own. */
+ * gets a cluster, that is layers, of its own. If the circle lies between the kinds of device behind one
+ * gateway (one must go before it, another after), their nodes are told apart. */
 #include "server/rollout/plan_build.h"
 
 #include <stdlib.h>
@@ -58,13 +59,18 @@ static bool is_sound(const struct plan_builder *b, const struct build_cluster *c
 	return true;
 }
 
-static void mark_nodes(const struct plan_builder *b, const struct build_combo *combo, bool *has)
+static void mark_nodes(const struct build_combo *combo, bool *has)
 {
-	(void)b;
 	for (uint32_t p = 0; p < combo->n_places; p++) {
 		for (uint32_t i = 0; i < combo->places[p].n_hops; i++)
 			has[combo->places[p].hops[i].node] = true;
 	}
+}
+
+static struct fl_edge edge_of(const struct build_combo *c, const struct build_order *o)
+{
+	return (struct fl_edge){ c->places[o->before_place].hops[o->before_hop].node,
+		c->places[o->after_place].hops[o->after_hop].node };
 }
 
 /* Put a combo into a cluster if its order fits in there. */
@@ -77,9 +83,11 @@ static bool join(struct plan_builder *b, struct build_cluster *c, const struct b
 	if (had == NULL)
 		return false;
 	memcpy(had, c->has, b->n_nodes * sizeof(*had));
-	mark_nodes(b, combo, c->has);
+	mark_nodes(combo, c->has);
 	for (uint32_t i = 0; i < n; i++) {
-		if (!has_edge(c, orders[i].edge) && !push_edge(b, c, orders[i].edge))
+		struct fl_edge e = edge_of(combo, &orders[i]);
+
+		if (e.from != e.to && !has_edge(c, e) && !push_edge(b, c, e))
 			return false;
 	}
 	if (c->n_edges == before)
@@ -93,18 +101,47 @@ static bool join(struct plan_builder *b, struct build_cluster *c, const struct b
 	return false;
 }
 
-static struct build_cluster *add_cluster(struct plan_builder *b)
+static bool init_cluster(struct plan_builder *b, struct build_cluster *c)
 {
-	struct build_cluster *c;
-
-	if (!BUILD_GROW(b, clusters))
-		return NULL;
-	c = &b->clusters[b->n_clusters];
 	*c = (struct build_cluster){ .component = build_get(b, b->n_nodes, sizeof(*c->component)),
 		.layer = build_get(b, b->n_nodes, sizeof(*c->layer)),
 		.has = build_get(b, b->n_nodes, sizeof(*c->has)) };
-	b->n_clusters++;
-	return b->failure.code == FL_OK ? c : NULL;
+	return b->failure.code == FL_OK;
+}
+
+static struct build_cluster *add_cluster(struct plan_builder *b)
+{
+	if (!BUILD_GROW(b, clusters) || !init_cluster(b, &b->clusters[b->n_clusters]))
+		return NULL;
+	return &b->clusters[b->n_clusters++];
+}
+
+/* Give the combo nodes of its own for each place if it does not even fit together by itself. */
+static bool tell_apart(struct plan_builder *b, struct build_combo *combo,
+	const struct build_order *orders, uint32_t n)
+{
+	struct build_cluster alone;
+	bool fits;
+
+	/* With one kind of device the resolver has seen to it. */
+	if (!combo->gateway || combo->n_places < 3)
+		return true;
+	if (!init_cluster(b, &alone))
+		return false;
+	fits = join(b, &alone, combo, orders, n);
+	free(alone.edges);
+	for (uint32_t p = 0; p < combo->n_places && !fits; p++) {
+		for (uint32_t i = 0; i < combo->places[p].n_hops; i++) {
+			struct build_hop *h = &combo->places[p].hops[i];
+
+			if (!BUILD_GROW(b, nodes))
+				return false;
+			b->nodes[b->n_nodes] = b->nodes[h->node];
+			b->nodes[b->n_nodes].owner = b->n_nodes;
+			h->node = b->n_nodes++;
+		}
+	}
+	return b->failure.code == FL_OK;
 }
 
 static bool has_hops(const struct build_combo *c)
@@ -163,17 +200,27 @@ static bool layer_cluster(struct plan_builder *b, struct build_cluster *c)
 	return true;
 }
 
-bool build_layers(struct plan_builder *b)
+/* Call fn for every combo that changes something, with its orders. */
+static bool each_combo(struct plan_builder *b,
+	bool (*fn)(struct plan_builder *b, struct build_combo *c, const struct build_order *orders,
+		uint32_t n))
 {
 	for (uint32_t i = 0, o = 0; i < b->n_combos; i++) {
 		uint32_t first = o;
 
 		while (o < b->n_orders && b->orders[o].combo == i)
 			o++;
-		if (has_hops(&b->combos[i]) &&
-			!find_cluster(b, &b->combos[i], b->orders + first, o - first))
+		if (has_hops(&b->combos[i]) && !fn(b, &b->combos[i], b->orders + first, o - first))
 			return false;
 	}
+	return true;
+}
+
+bool build_layers(struct plan_builder *b)
+{
+	/* All nodes first: what a cluster holds is by node. */
+	if (!each_combo(b, tell_apart) || !each_combo(b, find_cluster))
+		return false;
 	for (uint32_t i = 0; i < b->n_clusters; i++) {
 		if (!layer_cluster(b, &b->clusters[i]))
 			return false;

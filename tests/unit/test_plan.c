@@ -128,7 +128,7 @@ static void plans_a_chain(void **state)
 	(void)state;
 	begin(&f,
 		"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":10},{\"percent\":100}]"
-	        "}");
+		"}");
 	chain(&f.s);
 	full = add(&f, 90, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
 	(void)add(&f, 10, "app 2.0.0, lib 2.0.0, runtime 2.0.0", PLAN_NO_DEVICE);
@@ -363,7 +363,7 @@ static void refuses_hungry_gates(void **state)
 	(void)state;
 	begin(&f,
 		"{\"waves\":[{\"count\":5},{\"percent\":100}],\"gate\":{\"success\":{\"minimum\":"
-	        "55}}}");
+		"55}}}");
 	small_publish(&f.s, "app 2.0.0", "");
 	(void)add(&f, 100, "app 1.0.0", PLAN_NO_DEVICE);
 	small_release(&f.s, "app 2.0.0");
