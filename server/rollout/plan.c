@@ -3,7 +3,6 @@
 
 #include "server/rollout/plan_build.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

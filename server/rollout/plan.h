@@ -83,6 +83,7 @@ struct plan_input {
 /* ---- what comes out */
 
 enum plan_kind { PLAN_UPDATE, PLAN_NOOP, PLAN_INCOMPATIBLE, PLAN_HELD, PLAN_KIND_MAX };
+/* "update" … on the wire; static. */
 const char *plan_kind_text(enum plan_kind k);
 
 struct plan_artifact {

@@ -7,7 +7,6 @@
 #include "server/rollout/slice.h"
 
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

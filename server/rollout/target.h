@@ -53,6 +53,7 @@ enum target_fit {
 	FIT_NEED,
 	FIT_NO_BYTES
 };
+/* Whether `version` can be put where variable v is, looking at nothing but the device itself. */
 enum target_fit target_fits(
 	const struct target_solver *s, const struct target_var *v, uint32_t version);
 

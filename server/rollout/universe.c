@@ -3,7 +3,6 @@
 
 #include "lib/buf.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -525,16 +524,17 @@ bool universe_in_range(const struct universe *u, uint32_t version, uint32_t rang
 /* Complete "1" and "1.2" to three numbers. */
 static bool value_version(const char *value, char out[FL_SEMVER_TEXT_MAX + 1], struct fl_semver *v)
 {
-	size_t digits = strspn(value, "0123456789.");
-	int dots = 0;
+	static const char *const rest[] = { ".0.0", ".0" };
+	size_t n = strlen(value);
+	size_t dots = 0;
 
-	for (const char *s = value; *s != '\0'; s++)
-		dots += *s == '.';
-	if (value[digits] == '\0' && dots < 2)
-		(void)snprintf(
-			out, FL_SEMVER_TEXT_MAX + 1, "%.200s%s", value, dots == 0 ? ".0.0" : ".0");
-	else
-		(void)snprintf(out, FL_SEMVER_TEXT_MAX + 1, "%s", value);
+	if (n + 4 > FL_SEMVER_TEXT_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		dots += value[i] == '.';
+	memcpy(out, value, n + 1);
+	if (dots < 2 && strspn(value, "0123456789.") == n)
+		memcpy(out + n, rest[dots], strlen(rest[dots]) + 1);
 	return fl_semver_parse(out, v, NULL) == FL_OK;
 }
 

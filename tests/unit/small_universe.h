@@ -33,7 +33,7 @@ static inline void small_each(const char *text, void (*fn)(struct small *s, char
 	char copy[1024], *rest = NULL;
 
 	assert_true(strlen(text) < sizeof(copy));
-	strcpy(copy, text);
+	memcpy(copy, text, strlen(text) + 1);
 	for (char *piece = strtok_r(copy, ",", &rest); piece != NULL;
 		piece = strtok_r(NULL, ",", &rest)) {
 		char *end;
@@ -84,7 +84,8 @@ static inline uint32_t small_publish(struct small *s, const char *what, const ch
 	uint32_t v;
 	uint8_t sha[32] = { 0 };
 
-	strcpy(copy, what);
+	assert_true(strlen(what) < sizeof(copy));
+	memcpy(copy, what, strlen(what) + 1);
 	version = (char *)small_split(copy);
 	for (n = strlen(version); n > 0 && strchr("!#$-", version[n - 1]) != NULL;
 		version[--n] = '\0') {

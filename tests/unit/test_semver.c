@@ -199,7 +199,7 @@ static void expect_all(const char *range, const char *versions, bool in)
 	if (fl_range_parse(range, &r, &err) != FL_OK)
 		fail_msg("%s", err.msg);
 	assert_true(strlen(versions) < sizeof(text));
-	strcpy(text, versions);
+	memcpy(text, versions, strlen(versions) + 1);
 	for (char *s = strtok_r(text, " ", &rest); s != NULL; s = strtok_r(NULL, " ", &rest)) {
 		struct fl_semver v = version(s);
 
