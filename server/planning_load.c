@@ -3,6 +3,7 @@
 
 #include "server/store/state.h"
 
+#include <malloc.h> /* malloc_trim */
 #include <stdlib.h>
 #include <string.h>
 
@@ -417,4 +418,6 @@ void planning_free(struct planning_snapshot *s)
 	free(s->release);
 	fl_arena_fini(&s->arena);
 	free(s);
+	/* A million devices are some 60 MB, which the allocator would keep for the next plan. */
+	(void)malloc_trim(0);
 }
