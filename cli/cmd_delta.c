@@ -62,16 +62,13 @@ static void say_summary(const struct cli *cli, const json_t *summary)
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
-	enum fl_code code = list_fetch(cli, "/api/v1/deltas", &o->list, &list, err);
+	FL_AUTO_JSON json_t *rest = NULL;
+	enum fl_code code = list_run(cli, "/api/v1/deltas", &o->list,
+		LIST_VIEW(ls_columns, ls_row, "deltas yet"), &rest, err);
 
-	if (code != FL_OK)
-		return code;
-	list_show(cli, list, &t, ls_row, "deltas yet");
-	if (!cli->globals.json)
-		say_summary(cli, json_object_get(list, "summary"));
-	return FL_OK;
+	if (code == FL_OK && !cli->globals.json)
+		say_summary(cli, json_object_get(rest, "summary"));
+	return code;
 }
 
 static const struct command cmd_ls = {

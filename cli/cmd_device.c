@@ -62,17 +62,13 @@ static void ls_row(struct table *t, const json_t *device)
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
 	FL_AUTOFREE char *path = text_format("/api/v1/devices");
-	enum fl_code code;
 
 	api_query(&path, "q", o->selector);
-	code = list_fetch(cli, path, &o->list, &list, err);
-	if (code == FL_OK)
-		list_show(cli, list, &t, ls_row,
-			o->selector != NULL ? "devices that match" : "devices");
-	return code;
+	return list_run(cli, path, &o->list,
+		LIST_VIEW(
+			ls_columns, ls_row, o->selector != NULL ? "devices that match" : "devices"),
+		NULL, err);
 }
 
 /* ---- show */
@@ -377,14 +373,9 @@ static enum fl_code reports(struct cli *cli, const void *options, struct fl_err 
 {
 	const struct reports_options *o = options;
 	FL_AUTOFREE char *path = api_path("/api/v1/devices/{}/reports", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = report_columns,
-		.n_columns = FL_COUNT(report_columns) };
-	enum fl_code code = list_fetch(cli, path, &o->list, &list, err);
 
-	if (code == FL_OK)
-		list_show(cli, list, &t, report_row, "reports of this device");
-	return code;
+	return list_run(cli, path, &o->list,
+		LIST_VIEW(report_columns, report_row, "reports of this device"), NULL, err);
 }
 
 static const struct command cmd_ls = {

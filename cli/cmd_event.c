@@ -51,17 +51,11 @@ static const struct options_row ls_rows[] = {
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
 	FL_AUTOFREE char *path = text_format("/api/v1/events");
-	enum fl_code code;
 
 	if (o->after != OPTIONS_UNSET)
 		api_query_int(&path, "after", o->after);
-	code = list_fetch(cli, path, &o->list, &list, err);
-	if (code == FL_OK)
-		list_show(cli, list, &t, row, "events");
-	return code;
+	return list_run(cli, path, &o->list, LIST_VIEW(columns, row, "events"), NULL, err);
 }
 
 /* ---- follow */

@@ -36,13 +36,10 @@ static void ls_row(struct table *t, const json_t *module)
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
-	enum fl_code code = list_fetch(cli, "/api/v1/modules", &o->list, &list, err);
 
-	if (code == FL_OK)
-		list_show(cli, list, &t, ls_row, "modules; 'fleetctl module create' makes one");
-	return code;
+	return list_run(cli, "/api/v1/modules", &o->list,
+		LIST_VIEW(ls_columns, ls_row, "modules; 'fleetctl module create' makes one"), NULL,
+		err);
 }
 
 /* ---- show */

@@ -60,13 +60,10 @@ static void ls_row(struct table *t, const json_t *rollout)
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
-	enum fl_code code = list_fetch(cli, "/api/v1/rollouts", &o->list, &list, err);
 
-	if (code == FL_OK)
-		list_show(cli, list, &t, ls_row, "rollouts; 'fleetctl rollout create' makes one");
-	return code;
+	return list_run(cli, "/api/v1/rollouts", &o->list,
+		LIST_VIEW(ls_columns, ls_row, "rollouts; 'fleetctl rollout create' makes one"),
+		NULL, err);
 }
 
 /* ---- show */
@@ -304,9 +301,6 @@ static enum fl_code steps(struct cli *cli, const void *options, struct fl_err *e
 {
 	const struct steps_options *o = options;
 	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/steps", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = step_columns,
-		.n_columns = FL_COUNT(step_columns) };
 	int64_t layer = o->layer, wave = o->wave;
 	enum fl_code code = FL_OK;
 
@@ -319,10 +313,9 @@ static enum fl_code steps(struct cli *cli, const void *options, struct fl_err *e
 	if (wave >= 0)
 		api_query_int(&path, "wave", wave);
 	api_query(&path, "state", o->state);
-	code = list_fetch(cli, path, &o->list, &list, err);
-	if (code == FL_OK)
-		list_show(cli, list, &t, step_row, "steps like that");
-	return code;
+
+	return list_run(cli, path, &o->list, LIST_VIEW(step_columns, step_row, "steps like that"),
+		NULL, err);
 }
 
 static const struct command cmd_ls = {

@@ -71,14 +71,11 @@ static void ls_row(struct table *t, const json_t *version)
 static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct ls_options *o = options;
-	FL_AUTO_JSON json_t *list = NULL;
-	TABLE_AUTO struct table t = { .columns = ls_columns, .n_columns = FL_COUNT(ls_columns) };
 	FL_AUTOFREE char *path = api_path("/api/v1/modules/{}/versions", cli_operand(cli, 0));
-	enum fl_code code = list_fetch(cli, path, &o->list, &list, err);
 
-	if (code == FL_OK)
-		list_show(cli, list, &t, ls_row, "versions; 'fleetctl version publish' makes one");
-	return code;
+	return list_run(cli, path, &o->list,
+		LIST_VIEW(ls_columns, ls_row, "versions; 'fleetctl version publish' makes one"),
+		NULL, err);
 }
 
 /* ---- show */

@@ -138,6 +138,11 @@ static enum fl_code descend(struct cli *cli, struct options_words *w, struct fl_
 		code = options_parse(&globals, 1, w, true, err);
 		if (code != FL_OK || w->next == w->n)
 			return code;
+		if (child_of(c, w->v[w->next]) == NULL && strcmp(w->v[w->next], "help") == 0) {
+			cli->globals.help = true; /* "fleetctl rollout help create" */
+			w->next++;
+			continue;
+		}
 		c = child_of(c, w->v[w->next]);
 		if (c == NULL)
 			return no_such_child(&cli->command, w->v[w->next], err);

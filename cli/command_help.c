@@ -172,9 +172,12 @@ void command_help(const struct command_path *path, size_t width, struct fl_buf *
 	children(b, c, width);
 	options(b, "Options", c->options, width);
 	examples(b, c->examples);
+	if (path->n > 1) {
+		fl_buf_str(b, "\n'fleetctl --help' lists the options that every command takes.\n");
+		return;
+	}
 	options(b, "Options of every command", command_globals, width);
-	if (path->n == 1)
-		fl_buf_str(b,
-			"\n'fleetctl COMMAND --help' says more about a command, fleetctl(1) about "
-			"exit codes.\n");
+	fl_buf_str(b,
+		"\n'fleetctl COMMAND --help' says more about a command, fleetctl(1) about "
+		"exit codes.\n");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Lists of the API: all the pages that are wanted, as one. */
+ * Lists of the API: all the pages that are wanted, shown as one. */
 #ifndef CLI_LIST_H
 #define CLI_LIST_H
 
@@ -27,17 +27,25 @@ struct list_options {
 		.offset = offsetof(type_, list.all), .help = "show all, however many there are" \
 	}
 
-/* GET `path` page by page. `*out` is a new reference to {"items": […], "next": …} with any further
- * members of the first page. */
-enum fl_code list_fetch(struct cli *cli, const char *path, const struct list_options *options,
-	json_t **out, struct fl_err *err) FL_MUST_CHECK;
-
 /* What to show of each element: adds one row to the table. */
 typedef void list_row_fn(struct table *t, const json_t *item);
 
-/* Print a list as JSON or as a table, and say if there is more or nothing. `what` is the plural for
- * "there are no …". */
-void list_show(const struct cli *cli, const json_t *list, struct table *t, list_row_fn *row,
-	const char *what);
+/* How a list is shown. */
+struct list_view {
+	const struct table_column *columns;
+	size_t n_columns;
+	list_row_fn *row;
+	const char *what; /* the plural, for "there are no …" */
+};
+#define LIST_VIEW(columns_, row_, what_) \
+	(&(const struct list_view){ columns_, FL_COUNT(columns_), row_, what_ })
+
+/* GET `path` page by page and print it: as a table, as names only, or as one JSON document. A page is
+ * printed before the next is fetched, so that a list may be longer than memory. Says on stderr if
+ * there is more than was asked for, or nothing.
+ *
+ * rest: NULL, or where the other members of the first page go (a new reference). */
+enum fl_code list_run(struct cli *cli, const char *path, const struct list_options *options,
+	const struct list_view *view, json_t **rest, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -10,13 +10,20 @@
 #define NARROW 6 /* a column that may be cut is not cut below this */
 #define LEAST  3 /* and any other one not below this */
 
-void table_fini(struct table *t)
+static void drop_cells(struct table *t)
 {
 	for (size_t i = 0; i < t->n_cells; i++)
 		free(t->cells[i].text);
 	free(t->cells);
 	t->cells = NULL;
 	t->n_cells = 0;
+}
+
+void table_fini(struct table *t)
+{
+	drop_cells(t);
+	free(t->least);
+	t->least = NULL;
 }
 
 static void add(struct table *t, enum terminal_style style, const char *text)
@@ -58,13 +65,25 @@ static bool has_titles(const struct table *t)
 static void natural_widths(const struct table *t, size_t *widths)
 {
 	for (size_t c = 0; c < t->n_columns; c++)
-		widths[c] = has_titles(t) ? text_width(t->columns[c].title) : 0;
+		widths[c] = t->least != NULL ? t->least[c]
+			: has_titles(t)      ? text_width(t->columns[c].title)
+					     : 0;
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t *w = &widths[i % t->n_columns];
 
 		if (t->cells[i].width > *w)
 			*w = t->cells[i].width;
 	}
+}
+
+void table_continue(struct table *t)
+{
+	size_t *widths = text_alloc(t->n_columns, sizeof(*widths));
+
+	natural_widths(t, widths);
+	drop_cells(t);
+	free(t->least);
+	t->least = widths;
 }
 
 /* How far the columns may shrink: first those that may be cut, then the others but the first, which
@@ -151,7 +170,7 @@ void table_render(const struct table *t, const struct terminal *terminal, struct
 
 	FL_BUG_IF(t->n_cells % t->n_columns != 0);
 	fit(t, widths, terminal->width);
-	if (has_titles(t))
+	if (has_titles(t) && t->least == NULL)
 		render_titles(t, terminal, b, widths);
 	for (size_t i = 0; i < t->n_cells; i++) {
 		size_t c = i % t->n_columns;

@@ -28,10 +28,13 @@ struct table {
 	size_t n_columns;
 	struct table_cell *cells; /* owned, row after row */
 	size_t n_cells;
+	size_t *least; /* owned; widths of the part that was written before, NULL: none was */
 };
 
 /* Free the cells. Safe twice. */
 void table_fini(struct table *t);
+/* Forget the rows; those to come are written under the ones before, without titles. */
+void table_continue(struct table *t);
 /* The next cell. An empty text prints as "-". */
 void table_add(struct table *t, const char *text);
 /* The next cell with a style and printf. */

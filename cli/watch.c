@@ -28,8 +28,8 @@ const struct options_row watch_rows[] = {
 		.type = OPTIONS_TEXT,
 		.offset = offsetof(struct watch_options, until),
 		.argument = "WHAT",
-		.help = "complete, wave:N, stage:L,W (layer, wave) or stage, the next to end "
-			"(complete)" },
+		.help = "wait for complete, wave:N, stage:L,W (layer, wave), or stage: the next "
+			"one to end (complete)" },
 	{ .name = "timeout",
 		.type = OPTIONS_DURATION,
 		.offset = offsetof(struct watch_options, timeout_s),

@@ -21,7 +21,9 @@ def fleet(mock):
 def test_lists_follow_the_pages(ctl, fleet):
     """--all takes every page, --limit so many, and without either it says that there are more."""
     result = ctl("device", "ls", "--all")
-    assert result.code == 0 and len(result.out.splitlines()) == 2501 and result.err == ""
+    lines = result.out.splitlines()
+    assert result.code == 0 and len(lines) == 2501 and result.err == ""
+    assert len({line.index("app@") for line in lines[1:]}) == 1  # the columns of all pages are aligned
     result = ctl("device", "ls", "-n", "1500")
     assert len(result.out.splitlines()) == 1501
     assert "there are more than these 1500" in result.err
@@ -32,6 +34,8 @@ def test_json_of_a_list_is_one_document(ctl, fleet):
     """--json of all pages is one document with all items."""
     document = ctl("device", "ls", "--all", "--json").json
     assert len(document["items"]) == 2500 and document["next"] is None
+    part = ctl("device", "ls", "-n", "1200", "--json").json
+    assert [d["id"] for d in part["items"]] == [f"dev-{n:04}" for n in range(1200)] and part["next"] == "1200"
 
 
 def test_quiet_list_is_names_only(ctl, fleet):

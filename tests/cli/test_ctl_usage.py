@@ -42,6 +42,15 @@ def test_every_command_explains_itself_within_the_width(ctl):
             assert len(line) <= 80 or line.startswith("Usage:"), (words, line)
 
 
+def test_help_is_found_in_every_way(ctl):
+    """--help, help before and help between the words are the same; who asks for help is not blamed for the rest."""
+    expected = ctl("rollout", "create", "--help").out
+    assert ctl("help", "rollout", "create").out == expected
+    assert ctl("rollout", "help", "create").out == expected
+    assert ctl("rollout", "create", "-h", "--nonsense").out == expected
+    assert ctl("rollout", "-h").out == ctl("rollout", "help").out == ctl("help", "rollout").out
+
+
 def test_version(ctl):
     """--version names the program and its version."""
     result = ctl("--version")
