@@ -259,8 +259,9 @@ def test_badly_encoded_addresses(shared_fleetd, path):
     assert_problem(shared_fleetd.get(path), 400)
 
 
-def test_rubbish_on_the_wire(shared_fleetd):
-    """Bytes that are not HTTP end their connection and nothing else."""
+def test_rubbish_on_the_wire(new_fleetd):
+    """Bytes that are not HTTP end their connection, at the latest when it idles out, and nothing else."""
+    server = new_fleetd().start(idle_timeout="1s")
     for rubbish in [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET\r\n\r\n",
@@ -271,7 +272,7 @@ def test_rubbish_on_the_wire(shared_fleetd):
         b"GET /a\x80b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         b"\x00" * 9000,
     ]:
-        with socket.create_connection(("127.0.0.1", shared_fleetd.port), timeout=60) as s:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as s:
             s.sendall(rubbish)
             s.shutdown(socket.SHUT_WR)
             try:
@@ -279,7 +280,7 @@ def test_rubbish_on_the_wire(shared_fleetd):
                     pass
             except ConnectionResetError:
                 pass
-    assert shared_fleetd.get("/readyz").status == 200
+    assert server.get("/readyz").status == 200
 
 
 def test_cut_connections(shared_fleetd):
