@@ -50,6 +50,7 @@ void api_fini(struct api *api)
 		curl_global_cleanup();
 	}
 	json_decref(api->problem);
+	free(api->missing);
 	*api = (struct api){ 0 };
 }
 
@@ -380,6 +381,8 @@ enum fl_code api_call(
 	make_key(key);
 	json_decref(api->problem);
 	api->problem = NULL;
+	free(api->missing);
+	api->missing = NULL;
 	for (int attempt = 1;; attempt++) {
 		enum fl_code code;
 		int64_t wait_ms;
@@ -388,6 +391,8 @@ enum fl_code api_call(
 		code = try_once(api, rq, key, reply, err);
 		if (code == FL_OK)
 			return FL_OK;
+		if (reply->status == 404)
+			api->missing = text_format("%s", rq->path);
 		wait_ms = pause_ms(rq, reply, code, attempt);
 		if (wait_ms < 0)
 			return code;

@@ -23,6 +23,7 @@ struct api {
 	const struct profile *profile; /* borrowed */
 	bool quiet;                    /* no notes about repeated calls */
 	char hint[256];  /* after a failure: what to do next, "" if nothing is known */
+	char *missing;   /* after "not found": the path, owned; else NULL */
 	json_t *problem; /* after a failure: the server's problem document, or NULL */
 };
 

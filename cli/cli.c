@@ -57,6 +57,9 @@ enum fl_code cli_connect(struct cli *cli, struct fl_err *err)
 	if (cli->api.curl != NULL)
 		return FL_OK;
 	code = profile_load(&cli->profile, &cli->globals.profile, err);
+	if (code != FL_OK)
+		(void)snprintf(cli->api.hint, sizeof(cli->api.hint),
+			"'fleetctl login --help' tells where servers and tokens are kept");
 	if (code == FL_OK)
 		code = api_init(&cli->api, &cli->profile, err);
 	cli->api.quiet = cli->globals.quiet || cli->globals.json;

@@ -2,6 +2,7 @@
  *
  * fleetctl: everything that the REST API of fleetd does, for a terminal and for pipelines. */
 #include "cli/cli.h"
+#include "cli/suggest.h"
 
 #include <locale.h>
 #include <sodium.h>
@@ -29,6 +30,11 @@ int main(int argc, char **argv)
 		code = command_run(&cli, argc, argv, &err);
 	if (code == FL_OK)
 		code = flush(&err);
+	if (code == FL_NOT_FOUND && cli.api.missing != NULL) {
+		FL_AUTOFREE char *path = fl_steal(&cli.api.missing);
+
+		suggest_name(&cli, path);
+	}
 	if (code != FL_OK)
 		cli_report(&cli, &err);
 	status = code != FL_OK ? fl_exit_code(code) : cli.exit_code;

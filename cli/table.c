@@ -16,7 +16,7 @@ static void drop_cells(struct table *t)
 		free(t->cells[i].text);
 	free(t->cells);
 	t->cells = NULL;
-	t->n_cells = 0;
+	t->n_cells = t->room = 0;
 }
 
 void table_fini(struct table *t)
@@ -33,7 +33,10 @@ static void add(struct table *t, enum terminal_style style, const char *text)
 
 	text_clean(&clean, text == NULL || text[0] == '\0' ? "-" : text);
 	text_check(&clean);
-	t->cells = text_grow(t->cells, t->n_cells + 1, sizeof(*t->cells));
+	if (t->n_cells == t->room) {
+		t->room = t->room == 0 ? 64 : t->room * 2;
+		t->cells = text_grow(t->cells, t->room, sizeof(*t->cells));
+	}
 	cell = &t->cells[t->n_cells++];
 	cell->text = fl_buf_take(&clean);
 	cell->width = text_width(cell->text);

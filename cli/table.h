@@ -27,7 +27,7 @@ struct table {
 	const struct table_column *columns; /* borrowed */
 	size_t n_columns;
 	struct table_cell *cells; /* owned, row after row */
-	size_t n_cells;
+	size_t n_cells, room;
 	size_t *least; /* owned; widths of the part that was written before, NULL: none was */
 };
 

@@ -97,9 +97,22 @@ static double eta_s(const struct watch *w)
 	return elapsed_s * (1 - done) / moved;
 }
 
-static void draw(struct watch *w, const char *note)
+/* What the person who looks on may want to know. */
+static char *note_of(const struct watch *w)
+{
+	const char *state = value_text(w->stats, "state");
+
+	if (w->lost_ms != 0)
+		return text_format("no answer from the server; trying again");
+	if (state != NULL && strcmp(state, "ready") == 0)
+		return text_format("it begins with: fleetctl rollout start %s", w->rollout);
+	return NULL;
+}
+
+static void draw(struct watch *w)
 {
 	FL_AUTO_BUF struct fl_buf b = { 0 };
+	FL_AUTOFREE char *note = note_of(w);
 	struct grid g = { .stats = w->stats,
 		.plan = w->plan,
 		.eta_s = eta_s(w),
@@ -249,7 +262,7 @@ static void fetch_plan(struct watch *w)
 static void show(struct watch *w, bool changed)
 {
 	if (w->live && w->stats != NULL)
-		draw(w, w->lost_ms != 0 ? "no answer from the server; trying again" : NULL);
+		draw(w);
 	else if (changed && !w->cli->globals.json && !w->cli->globals.quiet)
 		tell_changes(w);
 }

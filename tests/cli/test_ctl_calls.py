@@ -70,6 +70,19 @@ def test_next_steps(ctl, mock):
     assert "more about request rq-7f3" in ctl("module", "ls").err
 
 
+def test_names_that_are_nearly_right(ctl, mock):
+    """A name that is not there is compared with those that are; far ones are not suggested."""
+    for name in ("november", "december"):
+        mock.rollouts[name] = {"name": name}
+    mock.modules["app"] = {"name": "app", "kind": "wasm"}
+    mock.versions[("app", "2.1.0")] = {"version": "2.1.0"}
+    assert "did you mean november?" in ctl("rollout", "pause", "novmber").err
+    assert "did you mean 2.1.0?" in ctl("version", "show", "app", "2.1").err
+    assert "did you mean app?" in ctl("module", "show", "ap").err
+    assert "'fleetctl rollout ls' lists the rollouts" in ctl("rollout", "show", "elephant").err
+    assert "did you mean" not in ctl("rollout", "show", "novmber", "--json").err
+
+
 def test_wrong_token_and_no_token(ctl):
     """401 tells a wrong token from a missing one."""
     assert "unknown, expired or revoked" in ctl("module", "ls", env={"FLEETCTL_TOKEN": "flt_1_wrong"}).err

@@ -109,7 +109,7 @@ def test_options_stand_anywhere(ctl, mock):
     assert ctl("module", "--json", "ls").json["items"] == []
     assert ctl("module", "ls", "-j").json["items"] == []
     assert ctl("module", "show", "--", "--odd").code == 4
-    assert mock.requests[-1][1] == "/api/v1/modules/--odd"
+    assert mock.asked("GET", "^/api/v1/modules/--odd$")
 
 
 def test_completion_is_bash_and_knows_the_tree(ctl, tmp_path):
