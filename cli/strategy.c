@@ -95,10 +95,8 @@ static void add_gate(json_t *strategy, const struct strategy_options *o)
 	json_t *success = inner(gate, "success"), *error = inner(gate, "error");
 
 	add_percent(success, "percent", o->success_percent);
-	add_count(success, "minimum", o->minimum);
 	add_count(success, "minimum", o->success_minimum);
 	add_percent(error, "percent", o->error_percent);
-	add_count(error, "minimum", o->minimum);
 	add_count(error, "minimum", o->error_minimum);
 	add_list(gate, "causes", &o->causes);
 	if (json_object_size(success) == 0)

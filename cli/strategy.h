@@ -9,8 +9,7 @@
 struct strategy_options {
 	const char *release, *selector, *file, *order, *on_failure, *conflicts;
 	struct options_list waves, strata, causes;
-	int64_t seed, minimum, success_minimum, error_minimum, soak_s, reach_s, install_s,
-		probation_s;
+	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
 	int64_t max_in_flight;
 	double success_percent, error_percent, max_drift_percent;
 };
@@ -41,13 +40,11 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, success_percent, "success", PERCENT, .argument = "PERCENT",   \
 			.help = "a stage passes with at least this share confirmed (95)"),         \
 		STRATEGY_ROW_(type_, success_minimum, "success-minimum", COUNT, .argument = "N",   \
-			.help = "and at least N devices counted (all of the stage)"),              \
+			.help = "as soon as N devices are counted (all of the stage)"),            \
 		STRATEGY_ROW_(type_, error_percent, "error", PERCENT, .argument = "PERCENT",       \
 			.help = "a stage fails with more than this share failed (5)"),             \
 		STRATEGY_ROW_(type_, error_minimum, "error-minimum", COUNT, .argument = "N",       \
-			.help = "and at least N devices counted (1)"),                             \
-		STRATEGY_ROW_(type_, minimum, "minimum", COUNT, .argument = "N",                   \
-			.help = "both of these minimums"),                                         \
+			.help = "as soon as N devices are counted (1)"),                           \
 		STRATEGY_ROW_(type_, causes, "count-cause", LIST, .argument = "CAUSE",             \
 			.help = "failures that count: release, device, network, server, unknown "  \
 				"(release and unknown)"),                                          \
