@@ -84,6 +84,22 @@ static const struct command *child_of(const struct command *c, const char *name)
 	return NULL;
 }
 
+/* The noun that has a verb of this name: "fleetctl publish" is "fleetctl version publish". NULL if
+ * there is none, or more than one. */
+static const struct command *noun_of(const char *verb)
+{
+	const struct command *found = NULL;
+
+	for (size_t i = 0; nouns[i] != NULL; i++) {
+		if (child_of(nouns[i], verb) == NULL || nouns[i]->hidden)
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = nouns[i];
+	}
+	return found;
+}
+
 static enum fl_code no_such_child(
 	const struct command_path *path, const char *name, struct fl_err *err)
 {
@@ -95,6 +111,10 @@ static enum fl_code no_such_child(
 
 	for (; c->children[n] != NULL && n < FL_COUNT(names); n++)
 		names[n] = c->children[n]->name;
+	if (path->n == 1 && noun_of(name) != NULL)
+		return fl_fail(err, FL_INVALID,
+			"there is no command fleetctl %s; did you mean %s %s?", name,
+			noun_of(name)->name, name);
 	near = fl_nearest(name, names, n);
 	command_usage(path, false, &words);
 	text_check(&words);

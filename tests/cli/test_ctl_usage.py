@@ -59,8 +59,11 @@ def test_version(ctl):
 
 
 @pytest.mark.parametrize("args, says", [
-    (["verison", "ls"], "did you mean version?"),
-    (["rollout", "strat", "x"], "did you mean start?"),
+    (["vversion", "ls"], "did you mean version?"),
+    (["rollout", "sttart", "x"], "did you mean start?"),
+    (["publish", "app"], "did you mean version publish?"),
+    (["watch", "r"], "did you mean rollout watch?"),
+    (["frobnicate"], "there is no command fleetctl frobnicate\n"),
     (["device", "ls", "--selctor", "x"], "did you mean --selector?"),
     (["whoami", "--token", "flt_x"], "did you mean --token-file?"),
     (["module", "create"], "MODULE is missing"),
@@ -90,7 +93,7 @@ def test_version(ctl):
     (["device", "label", "d"], "say what to change"),
     (["device", "label", "d", "justakey"], "KEY=VALUE sets one, KEY- removes it"),
     (["completion", "zsh"], "only for bash"),
-    (["help", "rollout", "strat"], "did you mean start?"),
+    (["help", "rollout", "sttart"], "did you mean start?"),
     (["rollout"], "rollout what?"),
     (["-x"], "there is no option -x"),
 ])
