@@ -154,18 +154,33 @@ void swarm_send(struct swarm *s, struct exchange *x)
 
 /* ---- memory */
 
-static enum fl_code resolve(
-	const struct swarm_options *o, struct pool_options *p, struct fl_err *err)
+static enum fl_code make_pool(
+	struct swarm *s, const char *port, struct pool **out, struct fl_err *err)
 {
+	const struct swarm_options *o = &s->options;
+	struct pool_options p = { .connections = (size_t)o->connections,
+		.timeout_ms = CALL_TIMEOUT_MS,
+		.seed = o->seed };
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
-	int failed = getaddrinfo(o->host, o->port, &hints, &found);
+	int failed = getaddrinfo(o->host, port, &hints, &found);
 
 	if (failed != 0)
-		return fl_fail(
-			err, FL_NETWORK, "%s:%s: %s", o->host, o->port, gai_strerror(failed));
-	memcpy(&p->address, found->ai_addr, found->ai_addrlen);
-	p->address_len = found->ai_addrlen;
+		return fl_fail(err, FL_NETWORK, "%s:%s: %s", o->host, port, gai_strerror(failed));
+	memcpy(&p.address, found->ai_addr, found->ai_addrlen);
+	p.address_len = found->ai_addrlen;
 	freeaddrinfo(found);
+	return pool_new(out, &p, err);
+}
+
+enum fl_code swarm_change_port(struct swarm *s, const char *port, struct fl_err *err)
+{
+	struct pool *fresh = NULL;
+	enum fl_code code = make_pool(s, port, &fresh, err);
+
+	if (code != FL_OK)
+		return code;
+	pool_free(s->pool);
+	s->pool = fresh;
 	return FL_OK;
 }
 
@@ -233,9 +248,6 @@ static enum fl_code make_cache(struct swarm *s, struct fl_err *err)
 
 enum fl_code swarm_init(struct swarm *s, struct swarm_options *options, struct fl_err *err)
 {
-	struct pool_options pool = { .connections = (size_t)options->connections,
-		.timeout_ms = CALL_TIMEOUT_MS,
-		.seed = options->seed };
 	enum fl_code code;
 
 	s->options = *options;
@@ -253,9 +265,7 @@ enum fl_code swarm_init(struct swarm *s, struct swarm_options *options, struct f
 			code = fl_fail_errno(err, errno, "cannot open %s", s->options.journal_file);
 	}
 	if (code == FL_OK)
-		code = resolve(&s->options, &pool, err);
-	if (code == FL_OK)
-		code = pool_new(&s->pool, &pool, err);
+		code = make_pool(s, s->options.port, &s->pool, err);
 	for (size_t i = 0; i < s->n && code == FL_OK; i++)
 		swarm_wake(s, &s->devices[i], 0);
 	return code;

@@ -66,6 +66,7 @@ struct swarm_options {
 	double until_s; /* 0: no end by time */
 	enum swarm_bench bench;
 	int64_t bench_requests; /* 0: until_s decides */
+	char peer[8];           /* port that gets the same requests afterwards; empty: none */
 };
 
 struct swarm;
@@ -182,6 +183,8 @@ void swarm_fini(struct swarm *s);
 void swarm_run(struct swarm *s, const volatile int *stop);
 /* One turn: due timers, sockets, files; at most max_ms long when nothing happens. */
 void swarm_turn(struct swarm *s, int max_ms);
+/* From here on talk to another port of the server's host, over new connections. Nothing is under way. */
+enum fl_code swarm_change_port(struct swarm *s, const char *port, struct fl_err *err) FL_MUST_CHECK;
 /* Wake `d` in `delay_us`. It must have neither a timer nor an exchange. */
 void swarm_wake(struct swarm *s, struct device *d, int64_t delay_us);
 /* The one array equal to `set` (an array of modules, stolen); NULL without memory. */

@@ -35,7 +35,7 @@ static const char usage[] =
 	"      --decode                  download all, decode, check every digest; otherwise only\n"
 	"                                the first KiB is fetched and the rest is accounted\n"
 	"      --cache DIR               artifacts by digest for --decode; kept (a temporary "
-        "folder)\n"
+	"folder)\n"
 	"end and output:\n"
 	"      --until idle|complete|seconds:N   when to end (idle: all have polled and nothing "
 	"is\n"
@@ -46,6 +46,7 @@ static const char usage[] =
 	"      --json                    the summary as JSON\n"
 	"      --bench polls|reports     measure requests a second instead\n"
 	"      --requests N              of --bench: stop after N instead of after seconds:N\n"
+	"      --peer PORT               of --bench polls: then the same requests to this port\n"
 	"  -h, --help  -V, --version\n";
 
 enum {
@@ -71,6 +72,7 @@ enum {
 	OPT_JSON,
 	OPT_BENCH,
 	OPT_REQUESTS,
+	OPT_PEER,
 };
 
 static const struct option long_options[] = {
@@ -98,6 +100,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "bench", required_argument, NULL, OPT_BENCH },
 	{ "requests", required_argument, NULL, OPT_REQUESTS },
+	{ "peer", required_argument, NULL, OPT_PEER },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -344,6 +347,10 @@ static enum fl_code take_option(
 		return read_until(o, v, err);
 	case OPT_BENCH:
 		return read_bench(o, v, err);
+	case OPT_PEER:
+		return take(o->peer, sizeof(o->peer), v, strlen(v))
+			? FL_OK
+			: fl_fail(err, FL_INVALID, "--peer takes a port");
 	default:
 		return take_number(o, option, v, err);
 	}
@@ -411,6 +418,8 @@ static enum fl_code check_together(const struct swarm_options *o, struct fl_err 
 		return fl_fail(err, FL_INVALID, "--prefix is too long");
 	if (o->bench != SWARM_BENCH_NONE && o->bench_requests == 0 && o->until_s <= 0)
 		return fl_fail(err, FL_INVALID, "--bench needs --requests N or --until seconds:N");
+	if (o->peer[0] != '\0' && (o->bench != SWARM_BENCH_POLLS || o->bench_requests == 0))
+		return fl_fail(err, FL_INVALID, "--peer needs --bench polls and --requests N");
 	return FL_OK;
 }
 

@@ -184,6 +184,17 @@ def test_the_bench_of_polls_counts_and_times(mock, swarm):
     assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+def test_the_bench_sends_the_same_requests_to_a_peer(mock, swarm):
+    """--peer repeats all requests to another port and prints a second object."""
+    port = mock.url.rsplit(":", 1)[1].strip("/")
+    run = swarm("-n", 3, "-c", 2, "--bench", "polls", "--requests", 60, "--peer", port)
+    out, _ = run.process.communicate(timeout=60)
+    ours, end = json.JSONDecoder().raw_decode(out)
+    peer = json.loads(out[end:])
+    assert (ours["bench"], peer["bench"]) == ("polls", "peer")
+    assert ours["requests"] == 60 and peer["requests"] + peer["errors"] == 60
+
+
 def test_the_bench_of_reports_sends_four_for_each_order(mock, swarm):
     """They are real reports about steps that are open."""
     s = swarm("-n", 10, "-c", 2, "--bench", "reports", "--requests", 1000, "--poll-interval", 0.1)
