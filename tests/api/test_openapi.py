@@ -3,10 +3,10 @@
 import hashlib
 import json
 import re
+import time
 from pathlib import Path
 
 import jsonschema
-import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,17 +174,40 @@ def use_server(c):
         assert c.request("GET", path).status == 200, path
 
 
+def planned(c, name):
+    """The rollout once its planning has ended."""
+    for _ in range(600):
+        rollout = c.request("GET", f"/api/v1/rollouts/{name}").json()
+        if rollout["state"] != "planning":
+            return rollout
+        time.sleep(0.05)
+    raise AssertionError(rollout)
+
+
 def use_rollouts(c):
-    """Requests to the rollouts' addresses, up to its plan."""
-    spec = {"release": "r", "selector": "tier==device"}
+    """Requests to the rollouts' addresses: a preview, a rollout from its plan to its end."""
+    spec = {"release": "solo", "selector": "id==r*", "strategy": {"waves": [{"percent": 100}]}}
+    digest = hashlib.sha256(b"solo").hexdigest()
+    c.request("PUT", f"/api/v1/artifacts/{digest}", data=b"solo")
+    c.request("PUT", "/api/v1/modules/solo", json={"kind": "file"})
+    c.request("PUT", "/api/v1/modules/solo/versions/1.0.0", json={"variants": [{"sha256": digest}]})
+    c.request("PUT", "/api/v1/releases/solo", json={"entries": [{"module": "solo", "version": "1.0.0"}]})
+    installed = [{"module": "solo", "version": "0.9.0"}]
+    lines = "".join(json.dumps({"id": f"r{i}", "installed": installed}) + "\n" for i in range(30))
+    assert c.request("POST", "/api/v1/devices", data=lines.encode()).status == 200
     assert c.request("POST", "/api/v1/plans", json=spec).status == 200
+    assert c.request("POST", "/api/v1/plans", json={"release": "r", "selector": "id"}).status == 400
     assert c.request("PUT", "/api/v1/rollouts/one", json=spec).status == 201
     assert c.request("PUT", "/api/v1/rollouts/two", json={"release": "none"}).status in (404, 422)
-    for path in ("rollouts", "rollouts/one", "rollouts/none", "rollouts/one/plan", "rollouts/one/stats",
-                 "rollouts/one/steps", "rollouts/none/stats"):
-        c.request("GET", f"/api/v1/{path}")
+    assert planned(c, "one")["state"] == "ready"
+    assert c.request("GET", "/api/v1/rollouts/one/plan").json()["classes"]
+    assert c.request("GET", "/api/v1/rollouts/one/stats").status == 200
+    c.request("POST", "/api/v1/rollouts/one/start", json={})
     c.request("POST", "/api/v1/rollouts/one/stop", json={})
-    c.request("POST", "/api/v1/rollouts/one/fly", json={})
+    assert c.request("POST", "/api/v1/rollouts/one/fly", json={}).status in (400, 404)
+    for path in ("rollouts", "rollouts/one", "rollouts/none", "rollouts/none/plan", "rollouts/one/stats",
+                 "rollouts/one/steps", "rollouts/none/stats", "devices/r1"):
+        c.request("GET", f"/api/v1/{path}")
 
 
 def test_live_answers_fit_the_document(fleetd):
