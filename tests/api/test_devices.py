@@ -192,7 +192,7 @@ def test_selectors(registered, q, wanted):
 
 
 @pytest.mark.parametrize("q, words", [("hw==a", "column 1"), ("id=", "operator"), ("a" * 5000, "4096"),
-                                      ("attribut.x==1", "did you mean")])
+                                      ("attributx.x==1", "did you mean")])
 def test_bad_selectors(registered, q, words):
     """A wrong selector is a 400 with the place and what was probably meant."""
     answer = registered.get(f"{API}/devices?q={quote(q)}")
@@ -291,7 +291,7 @@ def test_patch_labels_and_gateway(fleetd):
     assert fleetd.patch(path, {}).status == 200
     for body, status, words in [
         ({"gateway": "dev-01"}, 422, "not of tier gateway"), ({"gateway": "zz"}, 422, "register the gateway"),
-        ({"labels": {"a b": 1}}, 400, "blanks"), ({"labels": []}, 400, "labels"), ({"lables": {}}, 400, "labels"),
+        ({"labels": {"a b": 1}}, 400, "blanks"), ({"labels": []}, 400, "labels"), ({"labelz": {}}, 400, "labels"),
         ({"labels": {"x": "v" * 1025}}, 400, "1024"),
     ]:
         refused = fleetd.patch(path, body)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import time
 from pathlib import Path
 
 import jsonschema
@@ -175,13 +174,15 @@ def use_server(c):
 
 
 def planned(c, name):
-    """The rollout once its planning has ended."""
-    for _ in range(600):
+    """The rollout once its planning has ended: its figures are waited for."""
+    headers = {}
+    while True:
         rollout = c.request("GET", f"/api/v1/rollouts/{name}").json()
         if rollout["state"] != "planning":
             return rollout
-        time.sleep(0.05)
-    raise AssertionError(rollout)
+        figures = c.request("GET", f"/api/v1/rollouts/{name}/stats", headers=headers)
+        assert figures.status == 200, figures  # 304: nothing happened for 30 s
+        headers = {"Prefer": "wait=30", "If-None-Match": figures.headers["ETag"]}
 
 
 def use_rollouts(c):

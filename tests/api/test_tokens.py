@@ -52,7 +52,7 @@ def test_wrong_tokens_all_get_the_same_answer(fleetd):
     ({"name": "x", "roles": ["king"]}, "roles[0]"),
     ({"name": "x y", "roles": ["viewer"]}, "letters"),
     ({"name": "x" * 129, "roles": ["viewer"]}, "129"),
-    ({"name": "x", "roles": ["viewer"], "selector": "attribut.hw==1"}, 'did you mean \\"attribute\\"'),
+    ({"name": "x", "roles": ["viewer"], "selector": "attributx.hw==1"}, 'did you mean \\"attribute\\"'),
     ({"name": "x", "roles": ["viewer"], "uses": 3}, "enroller"),
     ({"name": "x", "roles": ["enroller"], "uses": 0}, "uses"),
     ({"name": "x", "roles": ["enroller"], "labels": {"a b": 1}}, "blanks"),
