@@ -148,6 +148,8 @@ static enum fl_code write_run(
 	struct exchange *x = fl_container(job, struct exchange, job.write);
 	enum fl_code code;
 
+	if (x->answer.set)
+		answer_reset(&x->answer); /* it is run again */
 	x->rq.store = store;
 	x->rq.effects = e;
 	code = exchange_run(x, err);
@@ -246,7 +248,10 @@ static enum fl_code push(struct exchange *x)
 		return lanes_read(s, &x->job.read);
 	case LANE_WRITE:
 		x->job.write = (struct write_job){
-			.run = write_run, .done = write_done, .internal = internal
+			.run = write_run,
+			.done = write_done,
+			.internal = internal,
+			.again = strncmp(x->rq.route->path, "/device/", 8) == 0,
 		};
 		return lanes_write(s, &x->job.write);
 	default:

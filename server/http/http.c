@@ -374,6 +374,7 @@ void http_down(struct server *s)
 
 static void *loop_main(void *arg)
 {
+	(void)pthread_setname_np(pthread_self(), "fleetd-loop");
 	loop_run(arg);
 	return NULL;
 }

@@ -85,13 +85,13 @@ static enum fl_code queue_push(
 	return code;
 }
 
-static struct timespec after_ms(int64_t ms)
+static struct timespec after_us(int64_t us)
 {
 	struct timespec t;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (ms % 1000) * 1000000;
+	t.tv_sec += us / 1000000;
+	t.tv_nsec += (us % 1000000) * 1000;
 	if (t.tv_nsec >= 1000000000) {
 		t.tv_sec++;
 		t.tv_nsec -= 1000000000;
@@ -104,7 +104,7 @@ static struct timespec after_ms(int64_t ms)
 static bool queue_take(
 	struct server *s, struct queue *q, size_t max, int64_t wait_ms, struct fl_list *out)
 {
-	struct timespec until = after_ms(wait_ms);
+	struct timespec until = after_us(wait_ms * 1000);
 	bool alive;
 
 	(void)pthread_mutex_lock(&q->lock);
@@ -168,6 +168,7 @@ static void *writer_main(void *arg)
 	struct fl_list jobs;
 	bool told = false;
 
+	(void)pthread_setname_np(pthread_self(), "fleetd-writer");
 	fl_list_init(&jobs);
 	while (queue_take(s, &l->write, (size_t)s->settings->batch_max, IDLE_MS, &jobs)) {
 		if (jobs.n == 0) {
@@ -209,6 +210,7 @@ static void *reader_main(void *arg)
 	struct reader_start start = *(struct reader_start *)arg;
 	struct fl_list jobs;
 
+	(void)pthread_setname_np(pthread_self(), "fleetd-reader");
 	free(arg);
 	fl_list_init(&jobs);
 	while (queue_take(start.server, &start.server->lanes->read, 1, 0, &jobs)) {
@@ -225,6 +227,7 @@ static void *worker_main(void *arg)
 	struct server *s = arg;
 	struct fl_list jobs;
 
+	(void)pthread_setname_np(pthread_self(), "fleetd-worker");
 	fl_list_init(&jobs);
 	while (queue_take(s, &s->lanes->work, 1, 0, &jobs)) {
 		struct fl_link *link = fl_list_shift(&jobs);

@@ -25,6 +25,8 @@ struct write_job {
 	void (*done)(struct write_job *job, struct server *server, enum fl_code code,
 		const struct fl_err *err);
 	bool internal; /* the server's own: passes the queue limit */
+	bool again;    /* `run` may be called twice for one `done`, with the database as it was: its
+			* batch first tries without savepoints (store/batch.h) */
 };
 
 /* Something that runs on a worker thread. */

@@ -90,25 +90,37 @@ void reply_events(struct request *rq, uint64_t topic, reply_more_fn next)
 	reply_header(rq, "Cache-Control", "no-store");
 }
 
-void reply_header(struct request *rq, const char *name, const char *fmt, ...)
+/* The text of a header; the common "%s" is worth a way of its own. */
+static char *format(struct request *rq, const char *fmt, va_list ap)
 {
-	struct exchange *x = exchange_of(rq);
-	struct answer *a = &x->answer;
-	va_list ap;
+	va_list again;
 	char *value;
 	int n;
 
+	if (strcmp(fmt, "%s") == 0)
+		return request_strdup(rq, va_arg(ap, const char *));
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	value = n < 0 ? NULL : request_alloc(rq, (size_t)n + 1);
+	if (value != NULL)
+		(void)vsnprintf(value, (size_t)n + 1, fmt, ap);
+	return value;
+}
+
+void reply_header(struct request *rq, const char *name, const char *fmt, ...)
+{
+	struct answer *a = &exchange_of(rq)->answer;
+	va_list ap;
+	char *value;
+
 	FL_BUG_IF(a->n_headers == EXCHANGE_HEADERS);
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	value = format(rq, fmt, ap);
 	va_end(ap);
-	value = n < 0 ? NULL : request_alloc(rq, (size_t)n + 1);
-	if (value == NULL)
-		return;
-	va_start(ap, fmt);
-	(void)vsnprintf(value, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	a->headers[a->n_headers++] = (struct exchange_header){ .name = name, .value = value };
+	if (value != NULL)
+		a->headers[a->n_headers++] =
+			(struct exchange_header){ .name = name, .value = value };
 }
 
 /* ---- problems (RFC 9457) */

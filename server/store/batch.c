@@ -148,7 +148,24 @@ void database_snapshot_end(struct store *store)
 
 /* ---- one batch */
 
-/* Run one job under its savepoint. A returned failure ends the batch; a refusal is in `o`. */
+/* Run the job; what it returns is in `o`. A failure: the engine has ended the transaction. */
+static enum fl_code call_job(
+	struct server *s, struct store *store, struct outcome *o, struct fl_err *err)
+{
+	struct database *d = s->database;
+
+	o->err.code = FL_OK;
+	o->err.msg[0] = '\0';
+	o->code = o->job->run(o->job, store, d->effects, &o->err);
+	if (o->code == FL_OK)
+		o->code = effects_check(d->effects, &o->err);
+	if (!db_transaction_lost(d->writer))
+		return FL_OK;
+	*err = o->err;
+	return o->code != FL_OK ? o->code : FL_IO;
+}
+
+/* Under its savepoint. A returned failure ends the batch; a refusal is in `o`. */
 static enum fl_code run_job(
 	struct server *s, struct store *store, struct outcome *o, struct fl_err *err)
 {
@@ -156,21 +173,61 @@ static enum fl_code run_job(
 	struct effects_mark mark = effects_mark(d->effects);
 	enum fl_code code = db_savepoint(d->writer, err);
 
+	if (code == FL_OK)
+		code = call_job(s, store, o, err);
 	if (code != FL_OK)
 		return code;
-	o->err.code = FL_OK;
-	o->err.msg[0] = '\0';
-	o->code = o->job->run(o->job, store, d->effects, &o->err);
-	if (o->code == FL_OK)
-		o->code = effects_check(d->effects, &o->err);
-	if (db_transaction_lost(d->writer)) {
-		*err = o->err;
-		return o->code != FL_OK ? o->code : FL_IO;
-	}
 	if (o->code == FL_OK)
 		return db_release(d->writer, err);
 	effects_undo(d->effects, mark);
 	return db_rollback_to(d->writer, err);
+}
+
+/* Without one. *undo: it was refused after it had changed something. */
+static enum fl_code try_job(
+	struct server *s, struct store *store, struct outcome *o, bool *undo, struct fl_err *err)
+{
+	struct database *d = s->database;
+	struct effects_mark mark = effects_mark(d->effects);
+	int64_t before = db_total_changes(d->writer);
+	enum fl_code code = call_job(s, store, o, err);
+
+	if (code != FL_OK || o->code == FL_OK)
+		return code;
+	effects_undo(d->effects, mark);
+	*undo = db_total_changes(d->writer) != before;
+	return FL_OK;
+}
+
+static bool may_run_again(const struct database *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!d->outcomes[i].job->again)
+			return false;
+	}
+	return n > 1;
+}
+
+/* BEGIN and all jobs. */
+static enum fl_code run_jobs(struct server *s, size_t n, struct store *store, struct fl_err *err)
+{
+	struct database *d = s->database;
+	bool undo = false;
+	enum fl_code code = db_begin(d->writer, err);
+
+	if (code == FL_OK && may_run_again(d, n)) {
+		for (size_t i = 0; i < n && code == FL_OK && !undo; i++)
+			code = try_job(s, store, &d->outcomes[i], &undo, err);
+		if (code != FL_OK || !undo)
+			return code;
+		metrics_add(s->metrics, METRIC_BATCHES_AGAIN, 1);
+		db_rollback(d->writer);
+		effects_reset(d->effects);
+		code = db_begin(d->writer, err);
+	}
+	for (size_t i = 0; i < n && code == FL_OK; i++)
+		code = run_job(s, store, &d->outcomes[i], err);
+	return code;
 }
 
 static enum fl_code commit(struct server *s, struct fl_err *err)
@@ -191,10 +248,8 @@ static enum fl_code transact(struct server *s, size_t n, struct fl_err *err)
 {
 	struct database *d = s->database;
 	struct store store = { .db = d->writer, .write = true, .now_ms = database_now_ms() };
-	enum fl_code code = db_begin(d->writer, err);
+	enum fl_code code = run_jobs(s, n, &store, err);
 
-	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = run_job(s, &store, &d->outcomes[i], err);
 	if (code == FL_OK)
 		code = effects_apply_sums(d->effects, s, &store, err);
 	if (code == FL_OK)

@@ -9,6 +9,10 @@
  * sum could not be applied, or COMMIT failed, nothing happened: all hear FL_UNAVAILABLE. After an
  * I/O error the database is `broken`: every later batch is refused, and the process must stop.
  *
+ * A savepoint costs about as much as a small job. A batch whose jobs may all be run again (device
+ * reports and polls) therefore starts without: a refusal that has changed no row needs none. If one
+ * has, the transaction is rolled back and the batch runs once more, with savepoints.
+ *
  * Only the writer's connection checkpoints (the WAL-reset bug of SQLite before 3.51.3: checkpoints
  * by several connections can corrupt the file). */
 #ifndef STORE_BATCH_H

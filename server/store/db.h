@@ -88,6 +88,9 @@ enum fl_code db_insert(struct db *db, const struct db_sql *sql, const struct db_
 /* Rows changed by the last db_exec. */
 int64_t db_changes(const struct db *db);
 
+/* Rows changed since the connection was opened; a statement that failed has changed none. */
+int64_t db_total_changes(const struct db *db);
+
 /* Begin a query. A declared statement runs once at a time per connection (nested use of the same
  * one is our defect). End with db_done, also after an error. */
 enum fl_code db_query(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,

@@ -363,6 +363,11 @@ int64_t db_changes(const struct db *db)
 	return db->changes;
 }
 
+int64_t db_total_changes(const struct db *db)
+{
+	return sqlite3_total_changes64(db->handle);
+}
+
 enum fl_code db_query(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
 	struct db_rows *rows, struct fl_err *err)
 {

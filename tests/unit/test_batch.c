@@ -20,11 +20,10 @@
 
 DB_SQL(note_put, "INSERT INTO instance (key, value) VALUES ($1, $2)");
 DB_SQL(note_get, "SELECT value FROM instance WHERE key = $1");
-DB_SQL(version_orphan,
-	"INSERT INTO need (version_id, attribute, range) VALUES (99999, 'a', 'b')");
+DB_SQL(version_orphan, "INSERT INTO need (version_id, attribute, range) VALUES (99999, 'a', 'b')");
 
 /* What a job does besides writing its own row. */
-enum act { ACT_WRITE, ACT_REFUSE, ACT_END_TRANSACTION, ACT_BREAK_COMMIT };
+enum act { ACT_WRITE, ACT_REFUSE, ACT_REFUSE_EARLY, ACT_END_TRANSACTION, ACT_BREAK_COMMIT };
 
 struct job {
 	struct write_job job;
@@ -32,6 +31,7 @@ struct job {
 	enum act act;
 	bool sums;
 	bool told;
+	int runs;
 	enum fl_code code;
 	struct fl_err err;
 };
@@ -74,8 +74,8 @@ static enum fl_code apply(struct server *s, struct store *store, struct effects 
 
 static const struct effect_sum sum_kind = { .size = sizeof(int64_t), .add = add, .apply = apply };
 
-static enum fl_code job_run(struct write_job *w, struct store *store, struct effects *e,
-	struct fl_err *err)
+static enum fl_code job_run(
+	struct write_job *w, struct store *store, struct effects *e, struct fl_err *err)
 {
 	struct job *j = fl_container(w, struct job, job);
 	const int64_t amount = 1 << j->number;
@@ -83,10 +83,13 @@ static enum fl_code job_run(struct write_job *w, struct store *store, struct eff
 	char key[16];
 	enum fl_code code;
 
+	j->runs++;
 	(void)snprintf(key, sizeof(key), "job%d", j->number);
 	effects_after_commit(e, on_commit, &one, sizeof(one));
 	if (j->sums)
 		effects_sum(e, &sum_kind, 7, &amount);
+	if (j->act == ACT_REFUSE_EARLY)
+		return fl_fail(err, FL_INVALID, "job %d refuses early", j->number);
 	code = db_exec(store->db, note_put, DB_ARGS(DB_T(key), DB_T("here")), err);
 	if (code != FL_OK)
 		return code;
@@ -101,8 +104,8 @@ static enum fl_code job_run(struct write_job *w, struct store *store, struct eff
 	return FL_OK;
 }
 
-static void job_done(struct write_job *w, struct server *s, enum fl_code code,
-	const struct fl_err *err)
+static void job_done(
+	struct write_job *w, struct server *s, enum fl_code code, const struct fl_err *err)
 {
 	struct job *j = fl_container(w, struct job, job);
 
@@ -149,8 +152,8 @@ struct look {
 	bool there;
 };
 
-static enum fl_code look(struct server *s, struct store *store, struct effects *e, void *arg,
-	struct fl_err *err)
+static enum fl_code look(
+	struct server *s, struct store *store, struct effects *e, void *arg, struct fl_err *err)
 {
 	struct look *l = arg;
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
@@ -222,6 +225,68 @@ static void a_refused_job_rolls_back_alone(void **state)
 	assert_int_equal(summed, 255 - (1 << 3));
 	assert_int_equal(commits_seen, JOBS - 1 + 1);
 	assert_int_equal(metrics_get(f->fake.server.metrics, METRIC_BATCH_REFUSED), 1);
+}
+
+static void let_run_again(struct fixture *f)
+{
+	for (int i = 0; i < JOBS; i++) {
+		f->jobs[i].job.again = true;
+		f->jobs[i].sums = true;
+	}
+}
+
+/* Jobs that may be run again need no savepoints: one that is refused before it changed a row leaves the
+ * others alone, and everything runs once. */
+static void an_early_refusal_needs_no_savepoint(void **state)
+{
+	struct fixture *f = *state;
+
+	let_run_again(f);
+	f->jobs[2].act = ACT_REFUSE_EARLY;
+	run(f);
+	for (int i = 0; i < JOBS; i++) {
+		assert_int_equal(f->jobs[i].runs, 1);
+		assert_int_equal(f->jobs[i].code, i == 2 ? FL_INVALID : FL_OK);
+		assert_int_equal(stored(f, i), i != 2);
+	}
+	assert_int_equal(metrics_get(f->fake.server.metrics, METRIC_BATCHES_AGAIN), 0);
+	assert_int_equal(summed, 255 - (1 << 2));
+	assert_int_equal(commits_seen, JOBS - 1 + 1);
+}
+
+/* If one is refused after it changed something, the batch runs again with savepoints: its change is not
+ * there, the others' are, and effects and sums count once. */
+static void a_late_refusal_runs_the_batch_again(void **state)
+{
+	struct fixture *f = *state;
+
+	let_run_again(f);
+	f->jobs[5].act = ACT_REFUSE;
+	run(f);
+	for (int i = 0; i < JOBS; i++) {
+		assert_int_equal(f->jobs[i].runs, i <= 5 ? 2 : 1);
+		assert_int_equal(f->jobs[i].code, i == 5 ? FL_CONFLICT : FL_OK);
+		assert_int_equal(stored(f, i), i != 5);
+	}
+	assert_int_equal(metrics_get(f->fake.server.metrics, METRIC_BATCHES_AGAIN), 1);
+	assert_int_equal(applied, 1);
+	assert_int_equal(summed, 255 - (1 << 5));
+	assert_int_equal(commits_seen, JOBS - 1 + 1);
+}
+
+/* One job that must not be run twice gives the whole batch savepoints from the start. */
+static void one_that_may_not_run_again_decides(void **state)
+{
+	struct fixture *f = *state;
+
+	let_run_again(f);
+	f->jobs[7].job.again = false;
+	f->jobs[5].act = ACT_REFUSE;
+	run(f);
+	for (int i = 0; i < JOBS; i++) {
+		assert_int_equal(f->jobs[i].runs, 1);
+		assert_int_equal(stored(f, i), i != 5);
+	}
 }
 
 /* When the engine ends the transaction in the middle, nothing of the batch is stored, all hear 503 and
@@ -347,15 +412,24 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_batch_is_one_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_job_rolls_back_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_early_refusal_needs_no_savepoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_late_refusal_runs_the_batch_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			one_that_may_not_run_again_decides, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lost_transaction_refuses_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_commit_refuses_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_sum_refuses_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_refuses_the_batch, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_failed_sync_leaves_nothing_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_failed_sync_keeps_earlier_commits, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_failed_sync_leaves_nothing_behind, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_failed_sync_keeps_earlier_commits, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_failed_sync_after_a_checkpoint_keeps_earlier_commits, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_broken_database_refuses_everything, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_broken_database_refuses_everything, setup, teardown),
 	};
 
 	fl_log_setup(FL_LOG_ERROR, false);
