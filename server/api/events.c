@@ -38,31 +38,27 @@ struct page {
 	struct list list;
 	struct store *store;
 	const struct rsql *scope;
-	int64_t seen; /* the last number looked at */
-	int64_t rows;
 };
+
+static json_t *event_json(const struct event *e)
+{
+	return json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:o}", "seq", (json_int_t)e->seq, "at",
+		list_time(e->at), "actor", e->actor, "kind", e->kind, "subject", e->subject, "data",
+		json_loads(e->data, 0, NULL), "hash", list_hex(e->hash, sizeof(e->hash)));
+}
 
 static enum fl_code add_event(void *context, const struct event *e, struct fl_err *err)
 {
 	struct page *p = context;
 	bool shown = false;
+	char key[24];
 	enum fl_code code = visible(p->store, p->scope, e, &shown, err);
 
-	p->rows++;
-	if (code != FL_OK || p->list.more)
-		return code;
-	if (!shown) {
-		p->seen = e->seq;
-		return FL_OK;
-	}
-	code = list_add_no(&p->list,
-		json_pack("{s:I, s:o, s:s, s:s, s:s, s:o, s:o}", "seq", (json_int_t)e->seq, "at",
-			list_time(e->at), "actor", e->actor, "kind", e->kind, "subject", e->subject,
-			"data", json_loads(e->data, 0, NULL), "hash",
-			list_hex(e->hash, sizeof(e->hash))),
-		e->seq, err);
-	if (!p->list.more)
-		p->seen = e->seq;
+	(void)snprintf(key, sizeof(key), "%" PRId64, e->seq);
+	if (code == FL_OK && shown)
+		code = list_add(&p->list, event_json(e), key, err);
+	else if (code == FL_OK)
+		list_skip(&p->list, key);
 	return code;
 }
 
@@ -87,11 +83,6 @@ static enum fl_code reply_page(struct request *rq, const struct rsql *scope, str
 		code = read_after(rq, &p.list, &after, err);
 	if (code == FL_OK)
 		code = event_each(rq->store, after, p.list.limit + 1, add_event, &p, err);
-	if (code == FL_OK &&
-		p.rows > p.list.limit) { /* hidden rows make a page shorter, not the last */
-		p.list.more = true;
-		(void)snprintf(p.list.last, sizeof(p.list.last), "%" PRId64, p.seen);
-	}
 	if (code == FL_OK)
 		list_reply(rq, &p.list);
 	list_fini(&p.list);

@@ -66,17 +66,30 @@ enum fl_code list_after(const struct list *l, int64_t *out, struct fl_err *err)
 	return FL_OK;
 }
 
+/* Whether the page takes one more row; then its key is the last. */
+static bool take_row(struct list *l, const char *key)
+{
+	if (l->rows == l->limit) {
+		l->more = true;
+		return false;
+	}
+	l->rows++;
+	(void)snprintf(l->last, sizeof(l->last), "%s", key);
+	return true;
+}
+
 enum fl_code list_add(struct list *l, json_t *take, const char *key, struct fl_err *err)
 {
-	if (take != NULL && (int64_t)json_array_size(l->items) == l->limit) {
-		json_decref(take);
-		l->more = true;
-		return FL_OK;
-	}
-	if (json_array_append_new(l->items, take) != 0)
+	FL_AUTO_JSON json_t *row = take;
+
+	if (row == NULL || (take_row(l, key) && json_array_append(l->items, row) != 0))
 		return fl_fail(err, FL_NOMEM, "no memory for a list");
-	(void)snprintf(l->last, sizeof(l->last), "%s", key);
 	return FL_OK;
+}
+
+void list_skip(struct list *l, const char *key)
+{
+	(void)take_row(l, key);
 }
 
 enum fl_code list_add_no(struct list *l, json_t *take, int64_t key, struct fl_err *err)

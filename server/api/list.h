@@ -19,6 +19,7 @@ struct list {
 	int64_t limit;            /* rows wanted */
 	char after[LIST_KEY_MAX]; /* key of the cursor; "" from the start */
 	char last[LIST_KEY_MAX];  /* key of the last row added */
+	int64_t rows;             /* added or skipped */
 	bool more;                /* there is another page */
 	json_t *items;            /* owned */
 };
@@ -36,6 +37,8 @@ enum fl_code list_add(
 /* The same with a number as the key. */
 enum fl_code list_add_no(
 	struct list *l, json_t *take, int64_t key, struct fl_err *err) FL_MUST_CHECK;
+/* Pass over a row that the caller may not see: the page is shorter by it, the next begins behind it. */
+void list_skip(struct list *l, const char *key);
 /* Answer 200 with the page; l->items is handed over. */
 void list_reply(struct request *rq, struct list *l);
 /* The same with one more member beside the items; `take` is taken over (NULL: no memory). */

@@ -11,6 +11,7 @@
 
 #include "server/api/list.h"
 #include "server/api/rollout_json.h"
+#include "server/store/device.h"
 #include "server/store/stage.h"
 #include "server/store/step.h"
 
@@ -58,9 +59,8 @@ static json_t *stage_json(
 {
 	struct figures f;
 	/* while it is paused nobody knows when */
-	int64_t soak = g->soak_until == 0 || r->paused_at != 0
-		? 0
-		: engine_wall(r, g->soak_until, now_ms);
+	int64_t soak =
+		g->soak_until == 0 || r->paused_at != 0 ? 0 : engine_wall(r, g->soak_until, now_ms);
 
 	figures_derive(&g->sums, g->sums.rows, FIGURES_STAGE, &f);
 	return json_pack(
@@ -183,18 +183,34 @@ enum fl_code api_rollout_stats(struct request *rq, struct fl_err *err)
 
 /* ---- steps */
 
+struct steps {
+	struct list list;
+	struct store *store;
+	const struct rsql *scope; /* NULL: everything */
+};
+
+static json_t *step_json(const struct step_line *l)
+{
+	return json_pack("{s:s, s:i, s:i, s:s, s:s, s:b, s:i, s:o, s:o, s:s}", "device", l->device,
+		"layer", l->layer, "wave", l->wave, "state", step_state_text(l->step.state),
+		"cause", step_cause_text(l->step.cause), "back", l->step.back, "attempt",
+		l->step.attempt, "delivered_at", list_time(l->step.delivered_at), "changed_at",
+		list_time(l->step.changed_at), "detail", l->detail);
+}
+
 static enum fl_code add_step(void *context, const struct step_line *l, struct fl_err *err)
 {
+	struct steps *s = context;
+	bool inside = false;
 	char key[64];
+	enum fl_code code = device_in_scope(s->store, l->step.device_no, s->scope, &inside, err);
 
 	snprintf(key, sizeof(key), "%" PRId64 ":%" PRId64, l->step.stage_id, l->step.device_no);
-	return list_add(context,
-		json_pack("{s:s, s:i, s:i, s:s, s:s, s:b, s:i, s:o, s:o, s:s}", "device", l->device,
-			"layer", l->layer, "wave", l->wave, "state", step_state_text(l->step.state),
-			"cause", step_cause_text(l->step.cause), "back", l->step.back, "attempt",
-			l->step.attempt, "delivered_at", list_time(l->step.delivered_at),
-			"changed_at", list_time(l->step.changed_at), "detail", l->detail),
-		key, err);
+	if (code == FL_OK && inside)
+		code = list_add(&s->list, step_json(l), key, err);
+	else if (code == FL_OK)
+		list_skip(&s->list, key);
+	return code;
 }
 
 static enum fl_code read_filter(struct request *rq, struct step_filter *f, struct fl_err *err)
@@ -218,26 +234,31 @@ static enum fl_code read_filter(struct request *rq, struct step_filter *f, struc
 
 enum fl_code api_rollout_steps(struct request *rq, struct fl_err *err)
 {
-	struct list list = { 0 };
+	RSQL_AUTO struct rsql *scope = NULL;
+	struct steps steps = { .store = rq->store };
+	struct list *list = &steps.list;
 	struct step_filter f = { 0 };
 	struct rollout r = { 0 };
-	enum fl_code code = list_init(rq, &list, err);
+	enum fl_code code = list_init(rq, list, err);
 
+	if (code == FL_OK)
+		code = list_scope(rq, &scope, err);
+	steps.scope = scope;
 	if (code == FL_OK)
 		code = rollout_get(rq->store, rq->param[0], &r, err);
 	if (code == FL_OK)
 		code = read_filter(rq, &f, err);
-	if (code == FL_OK && list.after[0] != '\0' &&
-		sscanf(list.after, "%" SCNd64 ":%" SCNd64, &f.after_stage, &f.after_device) != 2)
+	if (code == FL_OK && list->after[0] != '\0' &&
+		sscanf(list->after, "%" SCNd64 ":%" SCNd64, &f.after_stage, &f.after_device) != 2)
 		code = fl_fail(err, FL_INVALID, "\"cursor\" is of another list");
 	if (code == FL_OK) {
 		f.rollout_id = r.engine.id;
-		f.limit = list.limit + 1;
-		code = step_lines(rq->store, &f, add_step, &list, err);
+		f.limit = list->limit + 1;
+		code = step_lines(rq->store, &f, add_step, &steps, err);
 	}
 	if (code == FL_OK)
-		list_reply(rq, &list);
-	list_fini(&list);
+		list_reply(rq, list);
+	list_fini(list);
 	rollout_fini(&r);
 	return code;
 }

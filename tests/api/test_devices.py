@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices: registration in bulk, selectors, pages, scopes of tokens, labels, retirement."""
+import hashlib
 import json
 import socket
 import threading
@@ -276,6 +277,45 @@ def test_a_scope_filters_events(fleetd):
             break
         cursor = f"&cursor={page['next']}"
     assert seen == ["dev-00", "dev-02", "dev-04", "dev-06"]
+
+
+def open_rollout(fleetd, name):
+    """Start a rollout of a module to every device and wait until its first stage has all its steps."""
+    digest = hashlib.sha256(b"app").hexdigest()
+    fleetd.put(f"{API}/modules/app", {"kind": "file"})
+    assert fleetd.request("PUT", f"{API}/artifacts/{digest}", data=b"app").status == 201
+    assert fleetd.put(f"{API}/modules/app/versions/9.0.0", {"variants": [{"sha256": digest}]}).status == 201
+    assert fleetd.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "9.0.0"}]}).status == 201
+    spec = {"release": "r", "selector": "", "start": "auto", "strategy": {"waves": [{"percent": 100}]}}
+    assert fleetd.put(f"{API}/rollouts/{name}", spec).status == 201
+    headers = {}
+    while True:
+        figures = fleetd.get(f"{API}/rollouts/{name}/stats", headers=headers)
+        assert figures.status == 200, figures  # 304: nothing happened for 30 s
+        stages = figures.json()["stages"]
+        if figures.json()["state"] == "running" and stages and sum(stages[0]["steps"].values()) > 0:
+            return
+        headers = {"Prefer": "wait=30", "If-None-Match": figures.headers["ETag"]}
+
+
+def test_a_scope_filters_steps(fleetd):
+    """The steps of a rollout are shown for the devices inside only, through all pages."""
+    bulk(fleetd, [{"id": f"d{i}", "labels": {"region": "eu" if i % 3 == 0 else "us"},
+                   "installed": [{"module": "app", "version": "1.0.0"}]} for i in range(20)])
+    open_rollout(fleetd, "all")
+    eu = fleetd.make_token("eu", ["viewer"], selector="label.region==eu")
+
+    def devices(client, limit):
+        out, cursor = [], ""
+        while True:
+            page = client.get(f"{API}/rollouts/all/steps?limit={limit}{cursor}").json()
+            out += [step["device"] for step in page["items"]]
+            if page["next"] is None:
+                return out
+            cursor = f"&cursor={page['next']}"
+
+    assert devices(fleetd, 7) == [f"d{i}" for i in range(20)]
+    assert devices(eu, 4) == devices(eu, 1000) == [f"d{i}" for i in range(0, 20, 3)]
 
 
 # ---- labels and gateway
