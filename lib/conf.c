@@ -415,13 +415,25 @@ void fl_conf_show(const struct fl_conf *c, struct fl_buf *b)
 	}
 }
 
+/* mdoc wants each sentence on a line of its own. */
+static void add_sentences(struct fl_buf *b, const char *prose)
+{
+	for (const char *p = prose; *p != '\0'; p++) {
+		bool ends = p > prose && p[-1] == '.' && *p == ' ';
+
+		fl_buf_byte(b, (uint8_t)(ends ? '\n' : *p));
+	}
+	fl_buf_byte(b, '\n');
+}
+
 void fl_conf_manual(const struct fl_conf *c, struct fl_buf *b)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		const struct fl_conf_row *row = &c->rows[i];
 
-		fl_buf_printf(b, ".It Ic %s No = Ar %s\n%s\n", row->name,
-			row->value[0] != '\0' ? row->value : "\\&", row->prose);
+		fl_buf_printf(b, ".It Ic %s No = Ar %s\n", row->name,
+			row->value[0] != '\0' ? row->value : "\\&");
+		add_sentences(b, row->prose);
 		if (row->reload)
 			fl_buf_str(b, "Taken anew on SIGHUP.\n");
 	}

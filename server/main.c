@@ -85,7 +85,8 @@ static void print_help(void)
 	(void)printf(
 		"fleetd: the control plane of a fleet of devices\n\n"
 		"  fleetd [--config FILE] [--SETTING VALUE ...]\n\n"
-		"  --config FILE      read settings from FILE (default: %s/fleetd.conf if there)\n"
+		"  --config FILE      read settings from FILE (default: %s/fleetd/fleetd.conf\n"
+		"                     if it is there)\n"
 		"  --check            try everything that a start does, then exit\n"
 		"  --show-config      print all settings and where each comes from\n"
 		"  --verify           check that all stored data fits together (fleetd must be "
@@ -147,7 +148,7 @@ static enum fl_code parse(struct options *o, char **argv, struct fl_err *err)
 /* Look for --config before the settings are read. */
 static const char *config_path(int argc, char **argv)
 {
-	static const char standard[] = FLEET_SYSCONFDIR "/fleetd.conf";
+	static const char standard[] = FLEET_SYSCONFDIR "/fleetd/fleetd.conf";
 
 	for (int i = 1; i < argc; i++) {
 		if (strncmp(argv[i], "--config=", 9) == 0)
