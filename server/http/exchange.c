@@ -84,6 +84,8 @@ struct exchange *exchange_new(
 
 static void release(struct exchange *x)
 {
+	if (x->headers != NULL)
+		metrics_add(x->rq.server->metrics, METRIC_REQUESTS_ACTIVE, -1);
 	if (x->rq.drop != NULL)
 		x->rq.drop(x->rq.state);
 	json_decref(x->rq.json);
@@ -231,6 +233,7 @@ static bool copy_headers(struct exchange *x)
 	x->headers = request_alloc(&x->rq, (c.room + 1) * sizeof(*x->headers));
 	if (x->headers == NULL)
 		return false;
+	metrics_add(x->rq.server->metrics, METRIC_REQUESTS_ACTIVE, 1);
 	(void)MHD_get_connection_values(x->connection, MHD_HEADER_KIND, copy_header, &c);
 	return x->n_headers == c.room;
 }

@@ -209,10 +209,17 @@ static struct MHD_Response *make_response(struct exchange *x)
 	return from_body(a);
 }
 
+static void add_id(const struct exchange *x, struct MHD_Response *r)
+{
+	char id[24];
+
+	(void)snprintf(id, sizeof(id), "%016" PRIx64, x->rq.id);
+	(void)MHD_add_response_header(r, "X-Request-Id", id);
+}
+
 static void add_headers(struct exchange *x, struct MHD_Response *r)
 {
 	struct answer *a = &x->answer;
-	char id[24];
 
 	if (a->content_type != NULL)
 		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, a->content_type);
@@ -223,8 +230,7 @@ static void add_headers(struct exchange *x, struct MHD_Response *r)
 	/* Devices poll by the million and have a nonce of their own to find an answer by. */
 	if (x->proved && a->status < 400)
 		return;
-	(void)snprintf(id, sizeof(id), "%016" PRIx64, x->rq.id);
-	(void)MHD_add_response_header(r, "X-Request-Id", id);
+	add_id(x, r);
 }
 
 static void count(const struct exchange *x, unsigned status)
@@ -253,6 +259,7 @@ static enum MHD_Result queue_timeout(struct exchange *x)
 	if (r == NULL)
 		return MHD_NO;
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, PROBLEM);
+	add_id(x, r);
 	result = MHD_queue_response(x->connection, 504, r);
 	MHD_destroy_response(r);
 	count(x, 504);
