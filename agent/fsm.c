@@ -298,3 +298,10 @@ void fsm_graph(struct fl_buf *b)
 			state_text(edges[i].to), edges[i].why);
 	fl_buf_str(b, "}\n");
 }
+
+void fsm_manual(struct fl_buf *b)
+{
+	for (size_t i = 0; i < FL_COUNT(edges); i++)
+		fl_buf_printf(b, ".It Cm %s No to Cm %s\n%s.\n", state_text(edges[i].from),
+			state_text(edges[i].to), edges[i].why);
+}

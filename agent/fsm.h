@@ -37,5 +37,7 @@ enum fl_code fsm_move(struct state *s, enum fsm_state to, struct fl_err *err) FL
 
 /* Append the machine as a graph for graphviz. */
 void fsm_graph(struct fl_buf *b);
+/* Append the edges as mdoc list items, for the manual page. */
+void fsm_manual(struct fl_buf *b);
 
 #endif

@@ -38,7 +38,8 @@ enum mode {
 	MODE_SHOW,
 	MODE_STATUS,
 	MODE_GRAPH,
-	MODE_MANUAL,
+	MODE_MANUAL_SETTINGS,
+	MODE_MANUAL_EDGES,
 	MODE_HELP,
 	MODE_VERSION
 };
@@ -87,7 +88,8 @@ static const struct {
 	{ "--show-config", MODE_SHOW },
 	{ "--status", MODE_STATUS },
 	{ "--graph", MODE_GRAPH },
-	{ "--manual", MODE_MANUAL },
+	{ "--manual-settings", MODE_MANUAL_SETTINGS },
+	{ "--manual-edges", MODE_MANUAL_EDGES },
 	{ "--help", MODE_HELP },
 	{ "-h", MODE_HELP },
 	{ "--version", MODE_VERSION },
@@ -271,9 +273,6 @@ static enum fl_code with_settings(struct options *o, int argc, char **argv, stru
 		if (o->mode == MODE_SHOW) {
 			fl_conf_show(&conf, &text);
 			code = print_text(&text, err);
-		} else if (o->mode == MODE_MANUAL) {
-			fl_conf_manual(&conf, &text);
-			code = print_text(&text, err);
 		} else if (o->mode == MODE_CHECK) {
 			code = check(&settings, err);
 		} else if (o->mode == MODE_STATUS) {
@@ -298,6 +297,12 @@ static enum fl_code dispatch(struct options *o, int argc, char **argv, struct fl
 		return puts("fleet-agent " PACKAGE_VERSION) < 0 ? FL_IO : FL_OK;
 	case MODE_GRAPH:
 		fsm_graph(&text);
+		return print_text(&text, err);
+	case MODE_MANUAL_SETTINGS:
+		settings_manual(&text);
+		return print_text(&text, err);
+	case MODE_MANUAL_EDGES:
+		fsm_manual(&text);
 		return print_text(&text, err);
 	default:
 		code = catch_signals(err);

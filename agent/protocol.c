@@ -22,6 +22,7 @@ static void begin(struct protocol_message *m, const char *method, const char *pa
 	memmove(m->path, path, strlen(path) + 1);
 	fl_buf_reset(&m->headers);
 	m->nonce = 0;
+	m->proof[0] = '\0';
 }
 
 static struct fl_bytes body_of(const struct protocol_message *m)
@@ -84,6 +85,7 @@ static enum fl_code sign(struct protocol_message *m, const char *device,
 		return FL_NOMEM;
 	covered.digest = (const char *)digest.p;
 	describe(&s, device, now_s);
+	memcpy(m->proof, s.nonce, strlen(s.nonce) + 1);
 	code = fl_httpsig_sign(&s, key, covered_value, &covered, err);
 	if (code != FL_OK)
 		return code;
@@ -172,7 +174,7 @@ enum fl_code protocol_handshake(struct protocol_message *m, const char *device,
 }
 
 struct session_answer {
-	const char *session, *sealed_key;
+	const char *device, *nonce, *session, *sealed_key;
 	int64_t expires_in_s, poll_interval_s, manifest, server_time;
 };
 
@@ -187,20 +189,59 @@ static enum fl_code open_key(const struct session_answer *s, const struct fl_sig
 	return fl_unseal(key, fl_bytes(sealed, sizeof(sealed)), out, err);
 }
 
-/* The server's clock in a refusal; a device without a clock takes it. */
-static int64_t time_in_problem(const struct protocol_answer *a)
+int64_t protocol_clock(const struct protocol_answer *a)
 {
 	FL_AUTO_JSON json_t *j = NULL;
 
-	if (fl_json_parse(a->body, &j, NULL) != FL_OK)
+	if (a->status != 401 || fl_json_parse(a->body, &j, NULL) != FL_OK)
 		return 0;
 	return json_integer_value(json_object_get(j, "server_time"));
 }
 
-enum fl_code protocol_handshake_read(const struct protocol_answer *a, const struct fl_sign_key *key,
-	struct protocol_session *out, int64_t *server_time_ms, struct fl_err *err)
+/* Signed by a key that the root trusts, for this device, in answer to this very handshake. */
+static enum fl_code check_handshake(const json_t *body, const struct session_answer *s,
+	const struct protocol_message *m, const struct protocol_party *party, struct fl_err *err)
+{
+	enum fl_code code = fl_fail(err, FL_SIGNATURE, "no key is trusted for handshakes");
+
+	for (size_t i = 0; i < party->trust->n && code != FL_OK; i++)
+		code = fl_wire_verify(body, party->trust->keys[i].key, err);
+	if (code != FL_OK) {
+		(void)fl_wrap(err, "the answer to the handshake");
+		return FL_SIGNATURE;
+	}
+	if (strcmp(s->device, party->device) != 0 || strcmp(s->nonce, m->proof) != 0)
+		return fl_fail(err, FL_SIGNATURE, "the answer belongs to another handshake");
+	return FL_OK;
+}
+
+static enum fl_code read_session(const struct session_answer *s, const struct fl_sign_key *key,
+	struct protocol_session *out, struct fl_err *err)
+{
+	struct protocol_session made = { 0 };
+	enum fl_code code;
+
+	if (strlen(s->session) != sizeof(made.id) - 1)
+		return fl_fail(err, FL_INVALID, "the session's id has a wrong length");
+	code = open_key(s, key, made.key, err);
+	if (code != FL_OK)
+		return code;
+	memcpy(made.id, s->session, sizeof(made.id));
+	made.expires_in_s = s->expires_in_s;
+	made.poll_interval_s = s->poll_interval_s;
+	made.manifest = s->manifest;
+	made.server_time_ms = s->server_time;
+	*out = made;
+	return FL_OK;
+}
+
+enum fl_code protocol_handshake_read(const struct protocol_message *m,
+	const struct protocol_answer *a, const struct protocol_party *party,
+	struct protocol_session *out, struct fl_err *err)
 {
 	static const struct fl_json_field fields[] = {
+		FL_FIELD(struct session_answer, device, "device", STRING, .required = true),
+		FL_FIELD(struct session_answer, nonce, "nonce", STRING, .required = true),
 		FL_FIELD(struct session_answer, session, "session", STRING, .required = true),
 		FL_FIELD(struct session_answer, sealed_key, "sealed_key", STRING, .required = true),
 		FL_FIELD(
@@ -211,29 +252,16 @@ enum fl_code protocol_handshake_read(const struct protocol_answer *a, const stru
 	};
 	FL_AUTO_JSON json_t *j = NULL;
 	struct session_answer s = { .poll_interval_s = 60 };
-	struct protocol_session made = { 0 };
 	enum fl_code code;
 
-	if (server_time_ms != NULL)
-		*server_time_ms = a->status == 401 ? time_in_problem(a) : 0;
 	if (a->status != 200)
 		return protocol_problem(a, err);
 	code = fl_json_parse(a->body, &j, err);
 	if (code == FL_OK)
 		code = fl_json_read(j, fields, FL_COUNT(fields), FL_JSON_IGNORE, &s, err);
-	if (code == FL_OK && strlen(s.session) != sizeof(made.id) - 1)
-		code = fl_fail(err, FL_INVALID, "the session's id has a wrong length");
 	if (code == FL_OK)
-		code = open_key(&s, key, made.key, err);
-	if (code != FL_OK)
-		return code;
-	memcpy(made.id, s.session, sizeof(made.id));
-	made.expires_in_s = s.expires_in_s;
-	made.poll_interval_s = s.poll_interval_s;
-	made.manifest = s.manifest;
-	made.server_time_ms = s.server_time;
-	*out = made;
-	return FL_OK;
+		code = check_handshake(j, &s, m, party, err);
+	return code == FL_OK ? read_session(&s, party->key, out, err) : code;
 }
 
 /* ---- under a session */
@@ -395,6 +423,20 @@ enum fl_code protocol_offer_read(struct fl_bytes body, const struct protocol_wis
 
 /* ---- answers */
 
+static enum fl_code check_refusal(const struct protocol_answer *a, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *j = NULL;
+	const char *type = NULL, *nonce = fl_problem_type(FL_NONCE);
+	size_t n;
+
+	if (fl_json_parse(a->body, &j, NULL) == FL_OK)
+		type = json_string_value(json_object_get(j, "type"));
+	n = type == NULL ? 0 : strlen(type);
+	if (n >= strlen(nonce) && strcmp(type + n - strlen(nonce), nonce) == 0)
+		return fl_fail(err, FL_NONCE, "the nonce is not above the last one");
+	return fl_fail(err, FL_UNAUTHENTICATED, "the session is not known to the server");
+}
+
 enum fl_code protocol_check(const struct protocol_message *m, const struct protocol_session *s,
 	const struct protocol_answer *a, int64_t manifest, int64_t *newest, struct fl_err *err)
 {
@@ -407,7 +449,7 @@ enum fl_code protocol_check(const struct protocol_message *m, const struct proto
 	enum fl_code code;
 
 	if (a->status == 401)
-		return fl_fail(err, FL_UNAUTHENTICATED, "the session is not known to the server");
+		return check_refusal(a, err);
 	if (!proof && (a->status == 429 || a->status >= 500))
 		return fl_fail(err, FL_UNAVAILABLE, "the server answered %d", a->status);
 	code = fl_wire_answer_check(proof ? a->mac : NULL, s->key, &answer, err);

@@ -11,7 +11,7 @@
 #define AGENT_PROTOCOL_H
 
 #include "lib/json.h"
-#include "lib/sign.h"
+#include "lib/envelope.h" /* struct fl_role */
 #include "lib/wire.h"
 
 #define PROTOCOL_PATH_MAX 2048
@@ -22,6 +22,7 @@ struct protocol_message {
 	char path[PROTOCOL_PATH_MAX];
 	struct fl_buf headers; /* "Name: value\r\n" lines, without Host and Content-Length */
 	struct fl_buf body;
+	char proof[32]; /* of a handshake: the nonce that its answer must name */
 	uint64_t nonce; /* under a session: what the answer's MAC must cover */
 };
 
@@ -83,10 +84,20 @@ enum fl_code protocol_enrol_read(const struct protocol_answer *a, struct protoco
 /* POST session, signed by the device's key. */
 enum fl_code protocol_handshake(struct protocol_message *m, const char *device,
 	const struct fl_sign_key *key, int64_t now_s, struct fl_err *err) FL_MUST_CHECK;
-/* Read its answer and open the sealed key. On a refusal for the clock *server_time_ms (may be NULL)
- * is set, 0 otherwise; then the same again with that time. FL_UNAUTHENTICATED and others. */
-enum fl_code protocol_handshake_read(const struct protocol_answer *a, const struct fl_sign_key *key,
-	struct protocol_session *out, int64_t *server_time_ms, struct fl_err *err) FL_MUST_CHECK;
+/* Whose handshake it is, and whom it trusts. Borrowed. */
+struct protocol_party {
+	const char *device;            /* id */
+	const struct fl_sign_key *key; /* the device's */
+	const struct fl_role *trust;   /* keys that the root names for manifests and handshakes */
+};
+/* Read the answer to the handshake `m`: it must be signed by a trusted key and name this device and
+ * this handshake's nonce; opens the sealed key. FL_SIGNATURE: somebody else made it. FL_UNAUTHENTICATED
+ * and others: the server's refusal. */
+enum fl_code protocol_handshake_read(const struct protocol_message *m,
+	const struct protocol_answer *a, const struct protocol_party *party,
+	struct protocol_session *out, struct fl_err *err) FL_MUST_CHECK;
+/* The server's clock in ms that a refused handshake (401) tells, for one more try; 0: none. */
+int64_t protocol_clock(const struct protocol_answer *a);
 
 /* GET poll. `manifest` is the number of the newest manifest the device has taken. The nonce is
  * max(now_ms, last + 1). */
@@ -124,6 +135,7 @@ enum fl_code protocol_offer_read(struct fl_bytes body, const struct protocol_wis
 /* Believe an answer to `m`, or not. FL_OK for any status whose MAC is right; *newest is then the
  * server's newest manifest number. FL_SIGNATURE: the MAC is wrong or missing, or its number is
  * below `manifest` (a replay). FL_UNAUTHENTICATED: a 401, which carries no MAC: make a new session.
+ * FL_NONCE: the same, but only the nonce was not above the last one: build the message again.
  * FL_UNAVAILABLE: 429 or 5xx without a MAC: the server turned it away before it looked at it. */
 enum fl_code protocol_check(const struct protocol_message *m, const struct protocol_session *s,
 	const struct protocol_answer *a, int64_t manifest, int64_t *newest,

@@ -122,3 +122,13 @@ enum fl_code settings_load(struct fl_conf *c, struct settings *out, const char *
 		code = default_device(c, out, err);
 	return code == FL_OK ? check(out, err) : code;
 }
+
+void settings_manual(struct fl_buf *b)
+{
+	struct settings defaults = { 0 };
+	struct fl_conf conf = { 0 };
+
+	fl_conf_init(&conf, rows, FL_COUNT(rows), &defaults, "FLEET_AGENT");
+	fl_conf_manual(&conf, b);
+	fl_conf_fini(&conf);
+}

@@ -31,4 +31,7 @@ enum fl_code settings_pairs(const char *what, const char *text,
 	enum fl_code (*pair)(void *ctx, const char *name, const char *value, struct fl_err *err),
 	void *ctx, struct fl_err *err) FL_MUST_CHECK;
 
+/* Append the rows as mdoc list items, for the manual page. */
+void settings_manual(struct fl_buf *b);
+
 #endif

@@ -238,8 +238,11 @@ static void session_came(struct swarm *s, struct device *d, const struct exchang
 {
 	struct protocol_answer a = answer_of(x);
 	struct fl_err err = { 0 };
+	char id[SWARM_ID_MAX];
+	struct protocol_party party = { .device = id, .key = &d->key, .trust = &s->trust };
 
-	if (protocol_handshake_read(&a, &d->key, &d->session, NULL, &err) != FL_OK) {
+	swarm_id(s, d, id);
+	if (protocol_handshake_read(&x->message, &a, &party, &d->session, &err) != FL_OK) {
 		tell(s, d, "a device gets no session", &err);
 		device_back_off(s, d);
 		return;

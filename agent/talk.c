@@ -208,8 +208,12 @@ static void set_clock(struct agent *a, int64_t server_ms)
 	a->clock_skew_ms = skew > SKEW_MS || skew < -SKEW_MS ? skew : 0;
 }
 
+/* *server_ms: the clock that a refusal tells, 0 otherwise. */
 static enum fl_code shake_hands(struct agent *a, int64_t *server_ms, struct fl_err *err)
 {
+	struct protocol_party party = {
+		.device = a->s.device, .key = &a->key, .trust = &a->root.manifest
+	};
 	struct protocol_answer answer;
 	enum fl_code code =
 		protocol_handshake(&a->message, a->s.device, &a->key, agent_now_ms(a) / 1000, err);
@@ -219,7 +223,8 @@ static enum fl_code shake_hands(struct agent *a, int64_t *server_ms, struct fl_e
 	if (code != FL_OK)
 		return code;
 	answer = answer_of(a);
-	return protocol_handshake_read(&answer, &a->key, &a->session, server_ms, err);
+	*server_ms = protocol_clock(&answer);
+	return protocol_handshake_read(&a->message, &answer, &party, &a->session, err);
 }
 
 enum fl_code talk_session(struct agent *a, struct fl_err *err)
@@ -229,13 +234,15 @@ enum fl_code talk_session(struct agent *a, struct fl_err *err)
 
 	if (a->session_open)
 		return FL_OK;
-	code = read_attributes(a, err);
+	code = talk_trust(a, err);
+	if (code == FL_OK)
+		code = read_attributes(a, err);
 	if (code == FL_OK)
 		code = shake_hands(a, &server_ms, err);
 	if (code == FL_UNAUTHENTICATED && server_ms != 0) {
 		set_clock(a, server_ms);
 		if (a->clock_skew_ms != 0)
-			code = shake_hands(a, NULL, err);
+			code = shake_hands(a, &server_ms, err);
 	}
 	if (code != FL_OK)
 		return code;
@@ -266,7 +273,7 @@ static enum fl_code ask(struct agent *a,
 {
 	enum fl_code code = FL_UNAUTHENTICATED;
 
-	for (int i = 0; i < 2 && code == FL_UNAUTHENTICATED; i++) {
+	for (int i = 0; i < 2 && (code == FL_UNAUTHENTICATED || code == FL_NONCE); i++) {
 		code = talk_session(a, err);
 		if (code == FL_OK)
 			code = build(a, what, err);

@@ -7,7 +7,7 @@
  * and the member of struct settings. Types and units: lib/conf.h. To add one: add a row. */
 /* ---- the server */
 SETTING(STRING, server, "", 0, 0, false, false,
-	"Address of fleetd, https://HOST[:PORT]. Plain http:// is for tests and closed networks.")
+	"Address of fleetd, https://HOST[:PORT]; plain http:// is for tests and closed networks.")
 SETTING(STRING, ca_file, "", 0, 0, false, false,
 	"PEM file with the certificates that the server's must come from; empty: the system's.")
 SETTING(STRING, tenant, "default", 0, 0, false, false,
@@ -36,8 +36,8 @@ SETTING(STRING, factory, "", 0, 0, false, false,
 
 /* ---- where */
 SETTING(STRING, state_dir, FLEET_LOCALSTATEDIR "/lib/fleet-agent", 0, 0, false, false,
-	"Folder of the key, the record and the downloads. One agent owns it at a time.")
-SETTING(STRING, install_dir, FLEET_LOCALSTATEDIR "/lib/fleet-agent/install", 0, 0, false, false,
+	"Folder of the key, the record and the downloads; one agent owns it at a time.")
+SETTING(STRING, install_dir, FLEET_LOCALSTATEDIR "/lib/fleet", 0, 0, false, false,
 	"Folder of the modules; what runs is under current/MODULE.")
 SETTING(SIZE, reserve, "16MiB", 0, 0, false, false,
 	"Space on the disk that downloads must leave free.")

@@ -274,10 +274,15 @@ class Mock:
         curve = nacl.bindings.crypto_sign_ed25519_pk_to_curve25519(d.public)
         sealed = nacl.public.SealedBox(nacl.public.PublicKey(curve)).encrypt(self.session_key(session))
         d.nonce = 0
-        return self.answer(h, 200, {
+        proof = re.search(r';nonce="([^"]*)"', h.headers["Signature-Input"])[1]
+        out = {
+            "device": json.loads(body)["device"], "nonce": self.trouble.get("old_nonce", proof),
             "session": b64(session), "sealed_key": b64(sealed), "expires_in_s": 86400,
             "poll_interval_s": self.poll_interval_s, "manifest": d.number,
-            "server_time": int(time.time() * 1000)})
+            "server_time": int((time.time() + self.trouble.get("clock", 0)) * 1000)}
+        signer = Key() if self.trouble.get("strange_handshake") else self.manifest_key
+        out["signature"] = b64(signer.signer.sign(canonical(out).encode()).signature)
+        return self.answer(h, 200, out)
 
     def under_session(self, h, path, body):
         found = re.fullmatch(r"Fleet ([\w-]{22})\.(\d+)\.(\d+)\.([\w-]{22})",

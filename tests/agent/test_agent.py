@@ -203,6 +203,16 @@ def test_answers_without_the_right_mac_are_not_believed(agent, mock):
     assert agent.record()["offer"] is None
 
 
+@pytest.mark.parametrize("trouble", [{"strange_handshake": True}, {"old_nonce": "AAAA"}])
+def test_a_session_that_somebody_else_made_is_refused(agent, mock, trouble):
+    """The answer to a handshake must be signed by the fleet's key, and be to this very handshake."""
+    agent.run("--check")
+    mock.trouble.update(trouble)
+    done = agent.once(code=None)
+    assert done.returncode == 5 and "handshake" in done.stderr
+    assert not [p for _, p, _ in mock.requests if p == "/device/v1/poll"]
+
+
 def test_names_that_lead_out_of_the_folder_are_refused(agent, mock):
     """A module called ../x never becomes a path."""
     agent.enrolled().order([("../evil", "1.0.0", "file", b"x")])
