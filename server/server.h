@@ -21,7 +21,7 @@ struct server {
 	struct seen *seen;         /* seen.c: writes when devices were last seen */
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
-	struct planning *planning;       /* planning.h: plans in the making */
+	struct planning *planning;    /* planning.h: plans in the making */
 	struct http *http;            /* http/http.h: loops, connections */
 };
 

@@ -145,6 +145,9 @@ static enum fl_code configure(struct db *db, const struct db_options *o, struct 
 	code = db_script(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", err);
 	if (code == FL_OK)
 		code = pragma(db, "wal_autocheckpoint", 0, err);
+	/* After a burst the log's file gives the room back when it begins anew. */
+	if (code == FL_OK)
+		code = pragma(db, "journal_size_limit", WAL_KEEP_BYTES, err);
 	(void)sqlite3_wal_hook(db->handle, on_wal_commit, db);
 	return code;
 }

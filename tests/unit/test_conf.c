@@ -22,8 +22,10 @@ static const struct fl_conf_row rows[] = {
 	{ "name", FL_CONF_STRING, offsetof(struct out, name), "nobody", 0, 0, true, false, "Who." },
 	{ "secret", FL_CONF_STRING, offsetof(struct out, secret), "", 0, 0, false, true, "Key." },
 	{ "count", FL_CONF_INT, offsetof(struct out, count), "3", 1, 9, false, false, "How many." },
-	{ "size", FL_CONF_SIZE, offsetof(struct out, size), "1MiB", 1024, 0, false, false, "Room." },
-	{ "some_time", FL_CONF_DURATION, offsetof(struct out, time), "2s", 0, 90000, false, false, "Wait." },
+	{ "size", FL_CONF_SIZE, offsetof(struct out, size), "1MiB", 1024, 0, false, false,
+		"Room." },
+	{ "some_time", FL_CONF_DURATION, offsetof(struct out, time), "2s", 0, 90000, false, false,
+		"Wait." },
 	{ "on", FL_CONF_BOOL, offsetof(struct out, on), "no", 0, 0, false, false, "Whether." },
 };
 
@@ -125,7 +127,8 @@ static void unknown_names_get_a_hint(void **state)
 	struct fixture *f = *state;
 
 	assert_int_equal(set(f, "cuont", "1"), FL_INVALID);
-	assert_string_equal(f->err.msg, "--x: there is no setting \"cuont\"; did you mean \"count\"?");
+	assert_string_equal(
+		f->err.msg, "--x: there is no setting \"cuont\"; did you mean \"count\"?");
 }
 
 static void put_file(char path[64], const char *text)
@@ -254,7 +257,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(environment_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(flags_are_taken_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(flag_without_value_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(show_is_a_file_that_gives_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			show_is_a_file_that_gives_the_same, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

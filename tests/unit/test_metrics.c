@@ -21,8 +21,10 @@ static void figures_are_rendered(void **state)
 	assert_int_equal(metrics_get(m, METRIC_REQUESTS), 5);
 	metrics_render(m, &b);
 	assert_int_equal(fl_buf_check(&b, NULL), FL_OK);
-	assert_non_null(strstr((char *)b.p, "# TYPE fleetd_requests_total counter\nfleetd_requests_total 5\n"));
-	assert_non_null(strstr((char *)b.p, "# TYPE fleetd_wal_bytes gauge\nfleetd_wal_bytes 4096\n"));
+	assert_non_null(strstr(
+		(char *)b.p, "# TYPE fleetd_requests_total counter\nfleetd_requests_total 5\n"));
+	assert_non_null(
+		strstr((char *)b.p, "# TYPE fleetd_wal_bytes gauge\nfleetd_wal_bytes 4096\n"));
 	metrics_free(m);
 }
 
@@ -38,10 +40,14 @@ static void durations_are_buckets(void **state)
 	metrics_time(m, METRIC_COMMIT_SECONDS, 99000000);
 	assert_int_equal(metrics_get(m, METRIC_COMMIT_SECONDS), 3);
 	metrics_render(m, &b);
-	assert_non_null(strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"0.0001\"} 1\n"));
-	assert_non_null(strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"0.00025\"} 2\n"));
-	assert_non_null(strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"10\"} 2\n"));
-	assert_non_null(strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"+Inf\"} 3\n"));
+	assert_non_null(
+		strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"0.0001\"} 1\n"));
+	assert_non_null(
+		strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"0.00025\"} 2\n"));
+	assert_non_null(
+		strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"10\"} 2\n"));
+	assert_non_null(
+		strstr((char *)b.p, "fleetd_commit_duration_seconds_bucket{le=\"+Inf\"} 3\n"));
 	assert_non_null(strstr((char *)b.p, "fleetd_commit_duration_seconds_sum 99.000201\n"));
 	metrics_free(m);
 }

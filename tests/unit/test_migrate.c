@@ -45,7 +45,8 @@ static int setup(void **state)
 	fd = mkstemp(f->path);
 	assert_true(fd >= 0);
 	(void)close(fd);
-	assert_int_equal(db_open(&(struct db_options){ .path = f->path, .mode = DB_BARE }, &f->db, &f->err),
+	assert_int_equal(
+		db_open(&(struct db_options){ .path = f->path, .mode = DB_BARE }, &f->db, &f->err),
 		FL_OK);
 	*state = f;
 	return 0;

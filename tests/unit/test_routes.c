@@ -20,8 +20,8 @@ static const struct route rows[] = {
 	{ METHOD_POST, "/long/three", WHO_ANYONE, 0, LANE_FAST, NULL, "long_three", "" },
 };
 
-static const char *find(const struct routes *r, enum method method, const char *path,
-	struct routes_match *m)
+static const char *find(
+	const struct routes *r, enum method method, const char *path, struct routes_match *m)
 {
 	if (!routes_find(r, path, strlen(path), m))
 		return "none";

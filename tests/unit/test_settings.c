@@ -32,7 +32,8 @@ static void merge_takes_reloadable_rows(void **state)
 	(void)state;
 	assert_int_equal(load(&old, NULL, &err), FL_OK);
 	assert_int_equal(load(&fresh, "--batch-max=7", &err), FL_OK);
-	assert_int_equal(settings_merge(&old.settings, &fresh.settings, &merged, &fixed, &err), FL_OK);
+	assert_int_equal(
+		settings_merge(&old.settings, &fresh.settings, &merged, &fixed, &err), FL_OK);
 	assert_int_equal(merged.batch_max, 7);
 	assert_string_equal(merged.listen, old.settings.listen);
 	assert_null(fixed);
@@ -40,7 +41,8 @@ static void merge_takes_reloadable_rows(void **state)
 	fl_conf_fini(&fresh.conf);
 
 	assert_int_equal(load(&fresh, "--listen=127.0.0.1:1", &err), FL_OK);
-	assert_int_equal(settings_merge(&old.settings, &fresh.settings, &merged, &fixed, &err), FL_OK);
+	assert_int_equal(
+		settings_merge(&old.settings, &fresh.settings, &merged, &fixed, &err), FL_OK);
 	assert_string_equal(merged.listen, old.settings.listen);
 	assert_string_equal(fixed, "listen");
 	settings_fini(&merged);
@@ -52,8 +54,8 @@ static void merge_takes_reloadable_rows(void **state)
 /* What the rows alone cannot check is refused with a sentence. */
 static void contradictions_are_refused(void **state)
 {
-	static const char *const flags[] = { "--tls-key=/k", "--tenant=", "--tenant=a/b", "--data-dir=",
-		"--log-level=loud", "--log-format=xml" };
+	static const char *const flags[] = { "--tls-key=/k", "--tenant=", "--tenant=a/b",
+		"--data-dir=", "--log-level=loud", "--log-format=xml" };
 
 	(void)state;
 	for (size_t i = 0; i < FL_COUNT(flags); i++) {
