@@ -14,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_MAX 32
-#define BUSY_MS   5000
+#define CACHE_MAX      32
+#define BUSY_MS        5000
+#define WAL_KEEP_BYTES (128 * 1024 * 1024)
 /* sqlite.org/walformat.html: the log's header and frame headers, the index's first region. */
 #define WAL_HEADER     32
 #define WAL_FRAME      24
