@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fleet-agent and fleet-swarm on a real fleetd: published, rolled out in waves and layers, patched,
+confirmed, and taken back when it fails."""
+import hashlib
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from conftest import Agent, Swarm
+
+LIMIT_S = 120
+OLD_APP = os.urandom(200_000)
+NEW_APP = OLD_APP[:100_000] + b"changed" + OLD_APP[100_000:]
+BAD_APP = OLD_APP[:50_000] + b"broken" + OLD_APP[50_000:]
+OLD_LIB = b"\0asm\1\0\0\0" + os.urandom(2000)
+NEW_LIB = OLD_LIB + b"\0\1\0"
+
+
+def ok(answer):
+    assert answer.status < 300, answer
+    return answer.json() if answer.body else None
+
+
+def until(what, condition):
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)  # poll
+
+
+class Place:
+    """What Agent and Swarm want to know of a server."""
+
+    def __init__(self, port, token):
+        self.url, self.token = f"http://127.0.0.1:{port}", token
+
+
+class Fleet:
+    """A fleetd with two modules, one needing the other, and releases of them."""
+
+    def __init__(self, fleetd):
+        self.api = fleetd
+        self.place = Place(fleetd.port, fleetd.make_token("line", ["enroller"]).token)
+        self.old_lib = self.publish("lib", "1.0.0", OLD_LIB, "wasm")
+        self.publish("lib", "1.1.0", NEW_LIB, "wasm")
+        self.old_app = self.publish("app", "1.0.0", OLD_APP, requires={"lib": "^1.0"})
+        self.publish("app", "2.0.0", NEW_APP, requires={"lib": "^1.0"})
+        self.publish("app", "2.1.0", BAD_APP, requires={"lib": "^1.0"})
+        self.release("factory", ("app", "1.0.0", "install"), ("lib", "1.0.0", "install"))
+        self.release("next", ("app", "2.0.0", "update"), ("lib", "1.1.0", "update"))
+        self.release("bad", ("app", "2.1.0", "update"), ("lib", "1.1.0", "update"))
+
+    def publish(self, module, version, data, kind="file", **more):
+        sha256 = hashlib.sha256(data).hexdigest()
+        ok(self.api.put(f"/api/v1/modules/{module}", {"kind": kind}))
+        ok(self.api.put(f"/api/v1/artifacts/{sha256}", data=data,
+                        headers={"Content-Type": "application/octet-stream"}))
+        ok(self.api.put(f"/api/v1/modules/{module}/versions/{version}",
+                        {"variants": [{"sha256": sha256}], **more}))
+        return sha256
+
+    def release(self, name, *entries):
+        rows = [{"module": m, "version": v, "action": a} for m, v, a in entries]
+        ok(self.api.put(f"/api/v1/releases/{name}", {"entries": rows}))
+
+    def rollout(self, name, selector="", **strategy):
+        """Plan, start, and wait for an end; -> the rollout."""
+        ok(self.api.put(f"/api/v1/rollouts/{name}",
+                        {"release": name, "selector": selector, "strategy": strategy}))
+        self.wait(name, "ready")
+        ok(self.api.post(f"/api/v1/rollouts/{name}/start", {}))
+
+    def wait(self, name, *states):
+        def there():
+            rollout = ok(self.api.get(f"/api/v1/rollouts/{name}"))
+            return rollout if rollout["state"] in states else None
+
+        return until(f"{name} is {states}", there)
+
+    def devices(self):
+        out, cursor = [], ""
+        while True:
+            page = ok(self.api.get("/api/v1/devices?limit=1000" + cursor))
+            out += page["items"]
+            if page["next"] is None:
+                return out
+            cursor = "&cursor=" + page["next"]
+
+    def versions(self):
+        """How many devices run which (app, lib), as the server knows it."""
+        return Counter(tuple(sorted((m["module"], m["version"]) for m in d["installed"])) for d in self.devices())
+
+    def stats(self, name):
+        return ok(self.api.get(f"/api/v1/rollouts/{name}/stats"))["total"]
+
+
+@pytest.fixture
+def fleet(fleetd):
+    return Fleet(fleetd)
+
+
+def end(process):
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+
+
+def both(app, lib):
+    return (("app", app), ("lib", lib))
+
+
+STRATEGY = {
+    "waves": [{"percent": 10}, {"percent": 30}, {"percent": 60}], "probation_s": 1, "install_s": 60,
+    "gate": {"success": {"percent": 100}, "error": {"percent": 20, "minimum": 2}}, "on_failure": "rollback",
+}
+
+
+def test_a_real_agent_is_brought_up_by_a_rollout_with_patches(fleet, tmp_path):
+    """Two layers after each other; the second release travels as patches; the disk holds its bytes."""
+    agent = Agent(tmp_path / "a", fleet.place, name="a1")
+    del agent.settings["factory"]
+    agent.once()
+    process = agent.start("--poll-interval", "100ms")
+    one = {"waves": [{"percent": 100}], "probation_s": 0}
+    fleet.rollout("factory", **one)
+    fleet.wait("factory", "completed")
+    assert agent.runs() == {"app": "1.0.0", "lib": "1.0.0"}
+    fleet.rollout("next", **one)
+    fleet.wait("next", "completed")
+    assert agent.runs() == {"app": "2.0.0", "lib": "1.1.0"}
+    assert (agent.install / "current/app").read_bytes() == NEW_APP
+    until("the server knows it", lambda: fleet.versions() == {both("2.0.0", "1.1.0"): 1})
+    total = fleet.stats("next")
+    assert total["confirmed"] == 1
+    assert total["bytes_saved"] > 10 * total["bytes_sent"]
+    end(process)
+
+
+def test_a_swarm_goes_through_waves_and_layers(fleet, tmp_path):
+    """Every device confirms; both sides count the same bytes and reports."""
+    s = Swarm(tmp_path, fleet.place, "-n", 40, "--poll-interval", 0.2, "--decode", "--installed",
+              f"app=1.0.0:{fleet.old_app},lib=1.0.0:{fleet.old_lib}")
+    until("all are enrolled", lambda: len(fleet.devices()) == 40)
+    fleet.rollout("next", **STRATEGY)
+    fleet.wait("next", "completed")
+    until("all run it", lambda: fleet.versions() == {both("2.0.0", "1.1.0"): 40})
+    summary, total = s.end(), fleet.stats("next")
+    assert summary["versions"] == {"app": {"2.0.0": 40}, "lib": {"1.1.0": 40}}
+    assert total["confirmed"] == 40 and total["failed"] == 0
+    assert total["bytes_sent"] == summary["bytes"] and total["bytes_saved"] == summary["saved"]
+    ends = Counter(r["state"] for r in s.acknowledged())
+    assert ends["confirmed"] == 80
+
+
+def test_a_release_that_fails_is_taken_back_everywhere(fleet, tmp_path):
+    """The gate stops it, ill devices take themselves back, the others are taken back by the server."""
+    agent = Agent(tmp_path / "a", fleet.place, name="a1")
+    agent.settings["factory"] = ""
+    agent.settings["health-command"] = '! grep -q broken "$FLEET_INSTALL_DIR/current/app"'
+    agent.once()
+    process = agent.start("--poll-interval", "100ms")
+    fleet.rollout("factory", "id==a1", waves=[{"percent": 100}], probation_s=0)
+    fleet.wait("factory", "completed")
+    s = Swarm(tmp_path, fleet.place, "-n", 30, "--poll-interval", 0.2, "--fail", "app@2.1.0=0.7", "--installed",
+              f"app=1.0.0:{fleet.old_app},lib=1.0.0:{fleet.old_lib}")
+    until("all are enrolled", lambda: len(fleet.devices()) == 31)
+    fleet.rollout("bad", **STRATEGY)
+    fleet.wait("bad", "rolled_back", "stopped")
+    until("all are back", lambda: fleet.versions() == {both("1.0.0", "1.0.0"): 31})
+    until("the agent is back", lambda: agent.runs() == {"app": "1.0.0", "lib": "1.0.0"})
+    assert fleet.stats("bad")["failed"] > 0
+    assert s.end()["versions"] == {"app": {"1.0.0": 30}, "lib": {"1.0.0": 30}}
+    end(process)
+
+
+def test_the_swarm_rides_through_kills_of_the_server(fleet, tmp_path):
+    """fleetd is killed in the middle of a rollout, again and again; it completes and nothing is lost."""
+    s = Swarm(tmp_path, fleet.place, "-n", 30, "--poll-interval", 0.2, "--installed",
+              f"app=1.0.0:{fleet.old_app},lib=1.0.0:{fleet.old_lib}")
+    until("all are enrolled", lambda: len(fleet.devices()) == 30)
+    fleet.api.settings["listen"] = f"127.0.0.1:{fleet.api.port}"
+    fleet.rollout("next", **STRATEGY)
+    for confirmed in (1, 10, 20):
+        until("some are there", lambda n=confirmed: fleet.stats("next")["confirmed"] >= n)
+        fleet.api.kill()
+        fleet.api.start()
+    fleet.wait("next", "completed")
+    until("all run it", lambda: fleet.versions() == {both("2.0.0", "1.1.0"): 30})
+    assert s.end()["reports_waiting"] == 0
+    # What was acknowledged is there: each journal line has its row.
+    have = set()
+    for device in {r["device"] for r in s.acknowledged()}:
+        for report in ok(fleet.api.get(f"/api/v1/devices/{device}/reports?limit=1000"))["items"]:
+            have.add((device, str(report["step"]), report["state"]))
+    acknowledged = {(r["device"], str(r["step"]), r["state"]) for r in s.acknowledged()}
+    assert len(acknowledged) >= 60 and acknowledged <= have
+
+
+def test_a_benchmark_of_reports_works_on_a_real_rollout(fleet, tmp_path):
+    """The bench waits for the orders and then sends four reports for each; none is refused."""
+    s = Swarm(tmp_path, fleet.place, "-n", 20, "-c", 4, "--poll-interval", 0.2, "--bench", "reports",
+              "--requests", 1000, "--installed", f"app=1.0.0:{fleet.old_app},lib=1.0.0:{fleet.old_lib}")
+    until("all are enrolled", lambda: len(fleet.devices()) == 20)
+    fleet.rollout("next", waves=[{"percent": 100}], probation_s=60)
+    figures = s.end(stop=False)
+    assert figures["requests"] == 80 and figures["errors"] == 0 and figures["mac_errors"] == 0
