@@ -436,7 +436,8 @@ static int start(struct process *p)
 	p->server.settings = &p->settings;
 	code = run(p, &err);
 	if (code != FL_OK)
-		(void)fprintf(stderr, "fleetd: %s\n", err.msg);
+		(void)fprintf(stderr, "fleetd: %s%s\n", err.msg,
+			code == FL_FULL ? "; free some space where data_dir is" : "");
 	return fl_exit_code(code);
 }
 

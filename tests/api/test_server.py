@@ -203,6 +203,23 @@ def test_connections_over_the_limit_wait_and_are_served_later(new_fleetd):
     assert server.get("/healthz").status == 200
 
 
+def test_one_address_gets_no_more_than_its_share(new_fleetd):
+    """With connections_per_ip = 3 a fourth connection of one address is closed unanswered."""
+    server = new_fleetd().start(connections_per_ip=3)
+    held = [server.connect() for _ in range(3)]
+    for connection in held:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        try:
+            assert s.recv(100) == b""
+        except ConnectionResetError:
+            pass
+    for connection in held:
+        connection.close()
+
+
 def test_headers_over_the_limit_are_refused(shared_fleetd):
     """A request whose headers do not fit is answered 431 or 400 and costs nothing."""
     answer = shared_fleetd.get("/healthz", headers={"X-Long": "a" * 20000})

@@ -136,3 +136,15 @@ def test_full_disk_in_a_batch(new_fleetd, tmp_path, shim, after):
     server.kill()
     server.start(env=environment(shim, control))
     assert_honest(server, load)
+
+
+def test_full_disk_at_the_first_start(new_fleetd, tmp_path, shim):
+    """A start that finds the disk full is refused with a sentence, and works once there is room."""
+    control = tmp_path / "control"
+    control.write_text("full 0")
+    server = new_fleetd()
+    refused = server.run(env=environment(shim, control))
+    assert refused.returncode == 8, refused
+    assert "full" in refused.stderr and "free" in refused.stderr
+    server.start()
+    assert server.get("/api/v1/whoami").status == 200
