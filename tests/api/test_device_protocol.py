@@ -207,6 +207,19 @@ def test_sessions_outlive_a_restart(new_fleetd):
     assert device.poll() is None
 
 
+def test_last_seen_outlives_a_stop(new_fleetd):
+    """When a device was last seen is kept in memory and written before the server ends."""
+    server = new_fleetd("seen").start()
+    token = enrol_token(server)
+    device = enrolled(server, "dev", token)
+    Device(server, "silent").enrol(token)
+    device.poll()
+    server.stop()
+    server.start()
+    assert known(server, "dev")["last_seen"] is not None
+    assert known(server, "silent")["last_seen"] is None
+
+
 def test_retired_devices_are_out(server):
     """Retirement ends the session; the id can enrol anew with another key."""
     device = enrolled(server, unique(), server.enrol)
