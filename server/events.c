@@ -4,13 +4,16 @@
 #include "lib/digest.h"
 #include "server/http/request.h" /* request_wake, TOPIC */
 
+#include <ctype.h>
 #include <string.h>
 
 static const struct kind_row {
 	const char *text;
 	enum event_subject subject;
+	const char *summary, *subject_word;
 } kinds[EVENT_KIND_MAX] = {
-#define EVENT(code, text, subject, summary) [EVENT_##code] = { text, EVENT_OF_##subject },
+#define EVENT(code, text, subject, summary) \
+	[EVENT_##code] = { text, EVENT_OF_##subject, summary, #subject },
 #include "server/tbl/events.h"
 #undef EVENT
 };
@@ -27,6 +30,16 @@ enum event_subject events_subject(const char *kind)
 		if (strcmp(kinds[i].text, kind) == 0)
 			return kinds[i].subject;
 	return EVENT_OF_SERVER;
+}
+
+void events_manual(struct fl_buf *b)
+{
+	for (size_t i = 0; i < EVENT_KIND_MAX; i++) {
+		fl_buf_printf(b, ".It Ic %s\n%s (", kinds[i].text, kinds[i].summary);
+		for (const char *c = kinds[i].subject_word; *c != '\0'; c++)
+			fl_buf_byte(b, (uint8_t)tolower((unsigned char)*c));
+		fl_buf_str(b, ").\n");
+	}
 }
 
 /* The hash of `e` (its data as stored) behind a line with hash `before`. */

@@ -48,6 +48,8 @@ enum fl_code events_write(struct store *store, struct effects *e, const struct e
 /* Follow the whole chain; FL_CORRUPT names the first line that does not fit. *n counts the lines. */
 enum fl_code events_verify(struct store *store, int64_t *n, struct fl_err *err) FL_MUST_CHECK;
 
+/* Append the rows as mdoc list items for fleetd(8). */
+void events_manual(struct fl_buf *b);
 /* The row of the table. */
 const char *events_kind_text(enum event_kind k);
 /* What the subject of an event with this kind text is; EVENT_OF_SERVER for an unknown one. */

@@ -2,6 +2,7 @@
  *
  * fleetd: options -> settings -> lock -> parts up -> serve -> parts down in reverse. */
 #include "server/delta_worker.h"
+#include "server/events.h"
 #include "server/http/http.h"
 #include "server/http/lanes.h"
 #include "server/http/routes.h"
@@ -189,6 +190,8 @@ static int print_manual(const char *section)
 		fl_conf_manual(&process.conf, &b);
 	else if (strcmp(section, "metrics") == 0)
 		metrics_manual(&b);
+	else if (strcmp(section, "events") == 0)
+		events_manual(&b);
 	else if (strcmp(section, "errors") == 0) {
 #define FL_ERR(code, http, exit, type, title) \
 	fl_buf_printf(&b, ".It Ic %s\n%s (%d).\n", type, title, http);
@@ -196,7 +199,7 @@ static int print_manual(const char *section)
 #undef FL_ERR
 	} else {
 		(void)fprintf(
-			stderr, "fleetd: --manual takes routes, settings, metrics or errors\n");
+			stderr, "fleetd: --manual takes routes, settings, metrics, events or errors\n");
 		return 2;
 	}
 	return fwrite(b.p, 1, b.n, stdout) == b.n && fflush(stdout) == 0 ? 0 : 1;

@@ -42,7 +42,8 @@ static const char *const versions[] = { "1.0.0", "1.2.0", "1.10.0", "2.0.0-rc.1"
 	"2.0.0+b1", "2021-LTS" };
 static const char *const attribute_values[] = { "\"RevA\"", "\"revb\"", "\"\"", "\"512\"", "512",
 	"512.5", "-3", "true", "false", "\"true\"", "\"-3\"", "\"1.2.3\"", "\"50%_x\"", "\"a*b\"",
-	"\"\\u00e9t\"", "\"12.\"", "\"123456789012345678\"", "0", "\"null\"", "\"a?[b]\"" };
+	"\"\\u00e9t\"", "\"12.\"", "\"123456789012345678\"", "0", "\"null\"", "\"a?[b]\"",
+	"\"10.2.3\"" };
 
 static json_t *some_attributes(unsigned *seed)
 {
@@ -197,7 +198,7 @@ static const char *const words[] = { "Dev-3", "dev*", "'dev[4]\\*'", "*", "''", 
 	"device", "gateway", "true", "false", "FALSE", "1700000001000", "'2023-11-14T22:13:21Z'",
 	"RevA", "REVB", "rev*", "512", "512.0", "512.5", "-3", "5*", "60", "0", "1.2.3", "50%*",
 	"'50%_x'", "a\\*b", "*t", "'\xc3\xa9t'", "canary", "*AI*", "1.2.0", "2.0.0", "2.0.0-rc.1",
-	"2021-lts", "1.*", "12.", "123456789012345678", "a?[b]", "a?[*", "Dev-0" };
+	"2021-lts", "1.*", "12.", "123456789012345678", "a?[b]", "a?[*", "Dev-0", "9" };
 
 /* A random comparison; false if it is refused. */
 static bool random_term(unsigned *seed, struct fl_buf *b)
