@@ -6,7 +6,8 @@
  * visited once in CYCLE_MS whatever its size: the writer has a few small batches a second instead of
  * a large one now and then. A window without news costs no write. A write that fails marks its
  * devices again. At the end (seen_down) what is left is written, as far as FINAL_MS goes: minutes of
- * last_seen may be lost, nothing else. */
+ * last_seen may be lost, nothing else. The lanes' threads have ended by then (main.c), so this thread
+ * writes. */
 #include "server/fleet.h"
 #include "server/http/lanes.h"
 #include "server/parts.h"
@@ -14,12 +15,15 @@
 #include "server/store/batch.h"
 #include "server/store/device.h"
 
-#include <pthread.h>
+#include "lib/log.h"
+
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define WINDOW   1024
 #define CYCLE_MS 300000
-#define TICK_MS  500 /* shortest */
+#define TICK_MS  500   /* shortest */
+#define IDLE_MS  30000 /* longest: a small fleet is current within this */
 #define FINAL_MS 2000
 
 struct seen {
@@ -31,10 +35,7 @@ struct seen {
 		uint32_t seen_s;
 	} rows[WINDOW];
 	size_t n;
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	bool busy;   /* under lock: the job is with the writer */
-	bool failed; /* under lock: the last one was */
+	_Atomic bool busy; /* the job is with the writer */
 };
 
 static void add_row(void *arg, int64_t no, uint32_t seen_s)
@@ -45,29 +46,27 @@ static void add_row(void *arg, int64_t no, uint32_t seen_s)
 	s->rows[s->n++].seen_s = seen_s;
 }
 
-static enum fl_code run(
-	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
+static enum fl_code write_rows(struct seen *s, struct store *store, struct fl_err *err)
 {
-	struct seen *s = fl_container(job, struct seen, job);
 	enum fl_code code = FL_OK;
 
-	(void)e;
 	for (size_t i = 0; i < s->n && code == FL_OK; i++)
 		code = device_set_last_seen(store, s->rows[i].no, s->rows[i].seen_s, err);
 	return code;
 }
 
+static enum fl_code run(
+	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
+{
+	(void)e;
+	return write_rows(fl_container(job, struct seen, job), store, err);
+}
+
 static void end(struct seen *s, bool failed)
 {
-	if (failed) {
-		for (size_t i = 0; i < s->n; i++)
-			fleet_untake_seen(s->server->fleet, s->rows[i].no);
-	}
-	pthread_mutex_lock(&s->lock);
-	s->busy = false;
-	s->failed = failed;
-	pthread_cond_signal(&s->idle);
-	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; failed && i < s->n; i++)
+		fleet_untake_seen(s->server->fleet, s->rows[i].no);
+	atomic_store(&s->busy, false);
 }
 
 static void done(
@@ -78,8 +77,8 @@ static void done(
 	end(fl_container(job, struct seen, job), code != FL_OK);
 }
 
-/* Collect the next window and hand it to the writer. The caller has seen that it is idle. */
-static void write_window(struct seen *s)
+/* Collect the news of the next window of numbers. */
+static void next_window(struct seen *s)
 {
 	int64_t last = fleet_last_no(s->server->fleet),
 		from = s->cursor >= last ? 1 : s->cursor + 1;
@@ -88,23 +87,17 @@ static void write_window(struct seen *s)
 	s->n = 0;
 	s->cursor = to;
 	fleet_take_seen(s->server->fleet, from, to, add_row, s);
-	if (s->n == 0)
-		return;
-	pthread_mutex_lock(&s->lock);
-	s->busy = true;
-	pthread_mutex_unlock(&s->lock);
-	if (lanes_write(s->server, &s->job) != FL_OK)
-		end(s, true);
 }
 
-static bool is_busy(struct seen *s)
+/* The caller has seen that the job is not with the writer. */
+static void write_window(struct seen *s)
 {
-	bool busy;
-
-	pthread_mutex_lock(&s->lock);
-	busy = s->busy;
-	pthread_mutex_unlock(&s->lock);
-	return busy;
+	next_window(s);
+	if (s->n == 0)
+		return;
+	atomic_store(&s->busy, true);
+	if (lanes_write(s->server, &s->job) != FL_OK)
+		end(s, true);
 }
 
 static void tick(struct server *server, void *arg)
@@ -113,11 +106,13 @@ static void tick(struct server *server, void *arg)
 	int64_t windows = fleet_last_no(server->fleet) / WINDOW + 1;
 	int64_t delay = CYCLE_MS / windows, times = 1;
 
+	if (delay > IDLE_MS)
+		delay = IDLE_MS;
 	if (delay < TICK_MS) {
 		times = (TICK_MS * windows + CYCLE_MS - 1) / CYCLE_MS;
 		delay = TICK_MS;
 	}
-	for (; times > 0 && !is_busy(s); times--)
+	for (; times > 0 && !atomic_load(&s->busy); times--)
 		write_window(s);
 	loop_after(server, delay, tick, s);
 }
@@ -130,42 +125,39 @@ enum fl_code seen_up(struct server *server, struct fl_err *err)
 		return fl_fail(err, FL_NOMEM, "no memory for the times of devices");
 	s->server = server;
 	s->job = (struct write_job){ .run = run, .done = done, .internal = true };
-	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->idle, NULL);
 	server->seen = s;
 	loop_after(server, TICK_MS, tick, s);
 	return FL_OK;
 }
 
-/* Wait for the job with the writer; false if it failed. */
-static bool wait_idle(struct seen *s)
+static enum fl_code write_last(struct server *server, struct store *store, struct effects *e,
+	void *arg, struct fl_err *err)
 {
-	bool good;
-
-	pthread_mutex_lock(&s->lock);
-	while (s->busy)
-		pthread_cond_wait(&s->idle, &s->lock);
-	good = !s->failed;
-	pthread_mutex_unlock(&s->lock);
-	return good;
+	(void)server;
+	(void)e;
+	return write_rows(arg, store, err);
 }
 
 void seen_down(struct server *server)
 {
 	struct seen *s = server->seen;
 	int64_t until = database_now_ms() + FINAL_MS;
+	enum fl_code code = FL_OK;
+	struct fl_err err = { 0 };
 
 	if (s == NULL)
 		return;
-	(void)wait_idle(s);
 	s->cursor = 0;
-	while (s->cursor < fleet_last_no(server->fleet) && database_now_ms() < until) {
-		write_window(s);
-		if (!wait_idle(s))
-			break;
+	while (code == FL_OK && s->cursor < fleet_last_no(server->fleet) &&
+		database_now_ms() < until) {
+		next_window(s);
+		if (s->n > 0)
+			code = database_run(server, write_last, s, &err);
 	}
-	pthread_cond_destroy(&s->idle);
-	pthread_mutex_destroy(&s->lock);
+	if (code != FL_OK)
+		fl_log_warning(
+			"when devices were last seen could not be written; it is minutes old",
+			FL_S("why", (const char *)err.msg));
 	free(s);
 	server->seen = NULL;
 }

@@ -31,7 +31,7 @@ typedef enum fl_code (*database_fn)(
 	struct server *s, struct store *store, struct effects *e, void *arg, struct fl_err *err);
 
 /* Run fn in a transaction of its own, with effects, as a batch of one. Only while the writer thread
- * does not run: at start before lanes_up, in tools and tests. The error is fn's own. */
+ * does not run: at start before lanes_up, at the end after lanes_drain, in tools and tests. The error is fn's own. */
 enum fl_code database_run(
 	struct server *s, database_fn fn, void *arg, struct fl_err *err) FL_MUST_CHECK;
 
