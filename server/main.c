@@ -198,8 +198,8 @@ static int print_manual(const char *section)
 #include "lib/tbl/errors.h"
 #undef FL_ERR
 	} else {
-		(void)fprintf(
-			stderr, "fleetd: --manual takes routes, settings, metrics, events or errors\n");
+		(void)fprintf(stderr,
+			"fleetd: --manual takes routes, settings, metrics, events or errors\n");
 		return 2;
 	}
 	return fwrite(b.p, 1, b.n, stdout) == b.n && fflush(stdout) == 0 ? 0 : 1;
