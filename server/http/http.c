@@ -205,6 +205,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 		tls_session(l->server->http->tls, connection);
 }
 
+static void on_message(void *cls, const char *fmt, va_list ap) FL_PRINTF(2, 0);
 static void on_message(void *cls, const char *fmt, va_list ap)
 {
 	char text[256];

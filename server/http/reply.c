@@ -90,6 +90,8 @@ void reply_events(struct request *rq, uint64_t topic, reply_more_fn next)
 	reply_header(rq, "Cache-Control", "no-store");
 }
 
+static char *format(struct request *rq, const char *fmt, va_list ap) FL_PRINTF(2, 0);
+
 /* The text of a header; the common "%s" is worth a way of its own. */
 static char *format(struct request *rq, const char *fmt, va_list ap)
 {

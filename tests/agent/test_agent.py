@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import zstd_patch
+from fleet_agent import zstd_patch
 from mock_server import Key
 
 WASM = b"\0asm\1\0\0\0" + b"w" * 3000

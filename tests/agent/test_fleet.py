@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from conftest import Agent, Swarm
+from fleet_agent import Agent, Swarm
 
 LIMIT_S = 120
 OLD_APP = os.urandom(200_000)

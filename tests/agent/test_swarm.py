@@ -5,7 +5,8 @@ import os
 import subprocess
 from collections import Counter
 
-from conftest import program, zstd_patch
+from fleet_agent import zstd_patch
+from fleet_server import program
 
 
 def all_polled(mock, n):

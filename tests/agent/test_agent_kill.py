@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from conftest import KILLED, zstd_patch
+from fleet_agent import KILLED, Agent, zstd_patch
 
 OLD = os.urandom(50_000)
 NEW = OLD[:20_000] + b"!" + OLD[20_000:]
@@ -38,8 +38,6 @@ def prepare(agent, mock, story):
 @pytest.mark.parametrize("story", ["patch", "bad patch", "ill", "cut", "wrong kind"])
 def test_killed_at_every_edge_it_ends_right(tmp_path, mock, story, when):
     """One device an edge; after the kill a whole generation runs, after the next run the right one."""
-    from conftest import Agent
-
     for edge in range(1, 40):
         agent = Agent(tmp_path / f"{edge}", mock, name=f"d{edge}")
         before = len(mock.ends())
