@@ -106,15 +106,20 @@ enum fl_code fl_wire_answer_check(const char *header, const uint8_t key[FL_KEY_L
 /* ---- reports */
 
 /* The states that a device reports; ENDS are the ones that end a step and carry a signature. */
-#define FL_WIRE_STATES(X)                                                                 \
-	X(DOWNLOADING, "downloading", false)                                              \
-	X(DOWNLOADED, "downloaded", false)                                                \
-	X(INSTALLING, "installing", false)                                                \
-	X(REBOOTING, "rebooting", false)                                                  \
-	X(INSTALLED, "installed", false) X(WAITING, "waiting", false)                     \
-		X(CONFIRMED, "confirmed", true) X(FAILED, "failed", true)                 \
-			X(REJECTED, "rejected", true) X(ROLLED_BACK, "rolled_back", true) \
-				X(ROLLBACK_FAILED, "rollback_failed", true)
+/* clang-format off */
+#define FL_WIRE_STATES(X)                           \
+	X(DOWNLOADING, "downloading", false)        \
+	X(DOWNLOADED, "downloaded", false)          \
+	X(INSTALLING, "installing", false)          \
+	X(REBOOTING, "rebooting", false)            \
+	X(INSTALLED, "installed", false)            \
+	X(WAITING, "waiting", false)                \
+	X(CONFIRMED, "confirmed", true)             \
+	X(FAILED, "failed", true)                   \
+	X(REJECTED, "rejected", true)               \
+	X(ROLLED_BACK, "rolled_back", true)         \
+	X(ROLLBACK_FAILED, "rollback_failed", true)
+/* clang-format on */
 
 #define FL_WIRE_ENUM_(code, text, ends) FL_WIRE_##code,
 enum fl_wire_state { FL_WIRE_STATES(FL_WIRE_ENUM_) FL_WIRE_STATE_MAX };

@@ -9,6 +9,7 @@ jobs=$(nproc)
 python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 
+# shellcheck disable=SC2034 # some scripts use some of them
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
 else

@@ -77,10 +77,7 @@ enum fl_code rollouts_device_retired(struct server *server, struct store *store,
 enum fl_code rollouts_planned(struct server *server, struct store *store, struct effects *effects,
 	int64_t rollout_id, const char *refusal, struct fl_err *err) FL_MUST_CHECK;
 
-/* A verb by `actor` on a rollout. `fact` is one of START to RETRY with its arguments. `said` (at least
- * ENGINE_REASON_MAX bytes) gets what it did, *changed whether it did anything, *may_switch how many
- * devices may still switch. FL_CONFLICT with the reason when the state does not allow it. Write
- * lane. */
+/* An operator's verb and what became of it. */
 struct rollouts_verb {
 	int64_t rollout_id;
 	const char *actor;
@@ -89,6 +86,11 @@ struct rollouts_verb {
 	int64_t may_switch;
 	char said[ENGINE_REASON_MAX];
 };
+
+/* A verb by `actor` on a rollout. `fact` is one of START to RETRY with its arguments. `said` (at least
+ * ENGINE_REASON_MAX bytes) gets what it did, *changed whether it did anything, *may_switch how many
+ * devices may still switch. FL_CONFLICT with the reason when the state does not allow it. Write
+ * lane. */
 enum fl_code rollouts_verb(struct server *server, struct store *store, struct effects *effects,
 	struct rollouts_verb *verb, struct fl_err *err) FL_MUST_CHECK;
 

@@ -393,7 +393,7 @@ static enum fl_code check_start(
 	if (code == FL_OK && drifted * STRATEGY_PPM > s.max_drift_ppm * of)
 		code = fl_fail(err, FL_REFUSED,
 			"%lld of %lld devices have changed since the plan was made; plan anew "
-		        "under "
+			"under "
 			"another name, or start with \"accept_drift\": they are left out",
 			(long long)drifted, (long long)of);
 	strategy_fini(&s);

@@ -30,7 +30,7 @@ static enum fl_code find(const char *const *texts, int n, const char *noun, cons
 	}                                                                            \
 	enum fl_code type##_parse(const char *s, enum type *out, struct fl_err *err) \
 	{                                                                            \
-		int i = 0;                                                               \
+		int i = 0;                                                           \
 		enum fl_code code = find(texts, max, noun, s, &i, err);              \
                                                                                      \
 		if (code == FL_OK)                                                   \

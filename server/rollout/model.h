@@ -10,39 +10,68 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ROLLOUT_STATES(X)                                                                     \
-	X(DRAFT, "draft")                                                                     \
-	X(PLANNING, "planning")                                                               \
-	X(WAITING_APPROVAL, "waiting_approval") X(DENIED, "denied") X(READY, "ready")         \
-		X(SCHEDULED, "scheduled") X(STARTING, "starting") X(RUNNING, "running")       \
-			X(PAUSED, "paused") X(STOPPING, "stopping") X(STOPPED, "stopped")     \
-				X(ROLLING_BACK, "rolling_back") X(ROLLED_BACK, "rolled_back") \
-					X(COMPLETED, "completed") X(FAILED, "failed")
+/* clang-format off */
+#define ROLLOUT_STATES(X)                       \
+	X(DRAFT, "draft")                       \
+	X(PLANNING, "planning")                 \
+	X(WAITING_APPROVAL, "waiting_approval") \
+	X(DENIED, "denied")                     \
+	X(READY, "ready")                       \
+	X(SCHEDULED, "scheduled")               \
+	X(STARTING, "starting")                 \
+	X(RUNNING, "running")                   \
+	X(PAUSED, "paused")                     \
+	X(STOPPING, "stopping")                 \
+	X(STOPPED, "stopped")                   \
+	X(ROLLING_BACK, "rolling_back")         \
+	X(ROLLED_BACK, "rolled_back")           \
+	X(COMPLETED, "completed")               \
+	X(FAILED, "failed")
 
-#define STAGE_STATES(X)                                                     \
-	X(PENDING, "pending")                                               \
-	X(RUNNING, "running")                                               \
-	X(SOAKING, "soaking") X(SUCCEEDED, "succeeded") X(FAILED, "failed") \
-		X(INCONCLUSIVE, "inconclusive") X(SKIPPED, "skipped")       \
-			X(ROLLING_BACK, "rolling_back") X(ROLLED_BACK, "rolled_back")
+#define STAGE_STATES(X)                 \
+	X(PENDING, "pending")           \
+	X(RUNNING, "running")           \
+	X(SOAKING, "soaking")           \
+	X(SUCCEEDED, "succeeded")       \
+	X(FAILED, "failed")             \
+	X(INCONCLUSIVE, "inconclusive") \
+	X(SKIPPED, "skipped")           \
+	X(ROLLING_BACK, "rolling_back") \
+	X(ROLLED_BACK, "rolled_back")
 
 /* The ends come after STEP_INSTALLED. */
-#define STEP_STATES(X)                                                                            \
-	X(QUEUED, "queued")                                                                       \
-	X(OFFERED, "offered")                                                                     \
-	X(REJECTED, "rejected") X(WAITING, "waiting") X(DOWNLOADING, "downloading") X(DOWNLOADED, \
-		"downloaded") X(INSTALLING, "installing") X(REBOOTING, "rebooting") X(INSTALLED,  \
-		"installed") X(CONFIRMED, "confirmed") X(FAILED, "failed")                        \
-		X(TIMED_OUT, "timed_out") X(UNREACHED, "unreached") X(INELIGIBLE, "ineligible")   \
-			X(CANCELED, "canceled") X(SUPERSEDED, "superseded") X(NOOP, "noop")       \
-				X(REMOVED, "removed") X(ROLLED_BACK, "rolled_back")               \
-					X(ROLLBACK_FAILED, "rollback_failed") X(HELD, "held")
+#define STEP_STATES(X)                        \
+	X(QUEUED, "queued")                   \
+	X(OFFERED, "offered")                 \
+	X(REJECTED, "rejected")               \
+	X(WAITING, "waiting")                 \
+	X(DOWNLOADING, "downloading")         \
+	X(DOWNLOADED, "downloaded")           \
+	X(INSTALLING, "installing")           \
+	X(REBOOTING, "rebooting")             \
+	X(INSTALLED, "installed")             \
+	X(CONFIRMED, "confirmed")             \
+	X(FAILED, "failed")                   \
+	X(TIMED_OUT, "timed_out")             \
+	X(UNREACHED, "unreached")             \
+	X(INELIGIBLE, "ineligible")           \
+	X(CANCELED, "canceled")               \
+	X(SUPERSEDED, "superseded")           \
+	X(NOOP, "noop")                       \
+	X(REMOVED, "removed")                 \
+	X(ROLLED_BACK, "rolled_back")         \
+	X(ROLLBACK_FAILED, "rollback_failed") \
+	X(HELD, "held")
 
 /* Why a step failed; `release` and `unknown` count against the release by default. */
 #define STEP_CAUSES(X)        \
 	X(NONE, "none")       \
 	X(RELEASE, "release") \
-	X(DEVICE, "device") X(NETWORK, "network") X(SERVER, "server") X(UNKNOWN, "unknown")
+	X(DEVICE, "device")   \
+	X(NETWORK, "network") \
+	X(SERVER, "server")   \
+	X(UNKNOWN, "unknown")
+/* clang-format on */
 
 #define ROLLOUT_ENUM_(code, text) ROLLOUT_##code,
 #define STAGE_ENUM_(code, text)   STAGE_##code,

@@ -40,6 +40,9 @@ struct step_side {
 	int wave, layer;
 	bool upper;
 };
+
+/* The device's own steps on that side, at most `max` of them into `out`; *n says how many.
+ * Any thread with a connection of its own; FL_INTERNAL when the database fails. */
 enum fl_code step_beside(struct store *store, const struct step_side *side, struct engine_step *out,
 	size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 /* The same for every device behind the gateway side->device_no. */

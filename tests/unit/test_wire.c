@@ -308,7 +308,7 @@ static void test_report_vector(void **state)
 	assert_int_equal(fl_wire_sign(j, &k, NULL), FL_OK);
 	assert_string_equal(json_string_value(json_object_get(j, "signature")),
 		"-GFbUirNRLl7Nf3B_v130F8Os4nDDeSuZ2SocFdz_"
-	        "s9dVH8pTnHzyCRN5yVmxsajQqvcU045W6q5nzOeKC9"
+		"s9dVH8pTnHzyCRN5yVmxsajQqvcU045W6q5nzOeKC9"
 		"AAQ");
 	json_decref(j);
 }
