@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/events.h"
 
-#include "lib/digest.h"
 #include "server/http/request.h" /* request_wake, TOPIC */
+#include "server/identity.h"
+#include "server/server.h"
+#include "server/trust.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct kind_row {
@@ -42,24 +45,18 @@ void events_manual(struct fl_buf *b)
 	}
 }
 
-/* The hash of `e` (its data as stored) behind a line with hash `before`. */
-static enum fl_code chain(const struct event *e, const json_t *data, const uint8_t *before,
-	uint8_t out[EVENT_HASH_BYTES], struct fl_err *err)
+/* The row as the chain sees it. */
+static struct fl_audit_line line_of(const struct event *e, const json_t *data)
 {
-	FL_AUTO_BUF struct fl_buf b = { 0 };
-	FL_AUTO_JSON json_t *line = json_pack("{s:s, s:I, s:O, s:s, s:I, s:s}", "actor", e->actor,
-		"at", (json_int_t)e->at, "data", data, "kind", e->kind, "seq", (json_int_t)e->seq,
-		"subject", e->subject);
+	struct fl_audit_line line = { .seq = e->seq,
+		.at_ms = e->at,
+		.actor = e->actor,
+		.kind = e->kind,
+		.subject = e->subject,
+		.data = data };
 
-	if (line == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory for an event (or a text is not UTF-8)");
-	fl_buf_add(&b, before, EVENT_HASH_BYTES);
-	enum fl_code code = fl_json_canonical(&b, line, err);
-	if (code == FL_OK)
-		code = fl_buf_check(&b, err);
-	if (code == FL_OK)
-		fl_sha256(fl_bytes(b.p, b.n), out);
-	return code;
+	memcpy(line.hash, e->hash, sizeof(line.hash));
+	return line;
 }
 
 /* After COMMIT: who waits for events reads on. */
@@ -90,8 +87,11 @@ static enum fl_code append(
 	code = fl_json_canonical(&text, data, err);
 	if (code == FL_OK)
 		code = fl_buf_check(&text, err);
-	if (code == FL_OK)
-		code = chain(&e, data, before, e.hash, err);
+	if (code == FL_OK) {
+		const struct fl_audit_line chained = line_of(&e, data);
+
+		code = fl_audit_hash(&chained, before, e.hash, err);
+	}
 	if (code != FL_OK)
 		return fl_wrap(err, "event %s", e.kind);
 	e.data = (const char *)text.p;
@@ -113,40 +113,131 @@ enum fl_code events_write(
 	return code;
 }
 
-/* ---- verification */
+/* ---- marks */
 
-struct verify {
-	int64_t seq;
-	uint8_t hash[EVENT_HASH_BYTES];
+void events_mark(
+	const struct server *s, int64_t now_ms, enum fl_audit_kind kind, struct fl_audit_mark *out)
+{
+	*out = (struct fl_audit_mark){ .kind = kind, .at_ms = now_ms };
+	(void)snprintf(out->tenant, sizeof(out->tenant), "%s", s->settings->tenant);
+	(void)snprintf(out->uuid, sizeof(out->uuid), "%s", s->identity->uuid);
+}
+
+enum fl_code events_head(
+	const struct server *s, struct store *store, json_t **out, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	struct fl_audit_mark mark;
+
+	events_mark(s, store->now_ms, FL_AUDIT_HEAD, &mark);
+	enum fl_code code = event_head(store, &mark.seq, mark.hash, err);
+	if (code == FL_OK)
+		code = fl_audit_seal(&text, &mark, trust_key(s->trust, TRUST_AUDIT), err);
+	return code == FL_OK ? fl_json_parse(fl_bytes(text.p, text.n), out, err) : code;
+}
+
+/* ---- pruning */
+
+/* How far the lines are older than a moment. */
+struct reach {
+	int64_t before_ms, until;
+	struct fl_audit_mark *mark;
+	int64_t lines;
 };
+
+static enum fl_code reach_line(void *context, const struct event *e, struct fl_err *err)
+{
+	struct reach *r = context;
+
+	if (e->at >= r->before_ms || e->seq > r->until)
+		return fl_fail(err, FL_STOPPED, "far enough");
+	r->mark->seq = e->seq;
+	memcpy(r->mark->hash, e->hash, sizeof(e->hash));
+	r->lines++;
+	return FL_OK;
+}
+
+/* Cut behind mark->seq and write down that it was done. */
+static enum fl_code cut(const struct server *s, struct store *store,
+	const struct fl_audit_mark *mark, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf envelope = { 0 };
+	struct event_checkpoint row = { .seq = mark->seq };
+	enum fl_code code = fl_audit_seal(&envelope, mark, trust_key(s->trust, TRUST_AUDIT), err);
+
+	if (code != FL_OK)
+		return code;
+	memcpy(row.hash, mark->hash, sizeof(row.hash));
+	row.envelope = (const char *)envelope.p;
+	return event_prune(store, &row, err);
+}
+
+enum fl_code events_prune(const struct server *s, struct store *store, struct effects *e,
+	struct events_prune *prune, struct fl_err *err)
+{
+	struct fl_audit_mark mark;
+	struct fl_err stopped = { 0 };
+	uint8_t newest[EVENT_HASH_BYTES];
+	char hex[2 * EVENT_HASH_BYTES + 1];
+	struct reach r = { .before_ms = prune->before_ms, .mark = &mark };
+	enum fl_code code = event_head(store, &r.until, newest, err);
+
+	if (code != FL_OK)
+		return code;
+	events_mark(s, store->now_ms, FL_AUDIT_CHECKPOINT, &mark);
+	r.until = r.until - 1 < prune->until ? r.until - 1 : prune->until;
+	code = event_each(store, 0, EVENTS_PRUNE_MAX, reach_line, &r, &stopped);
+	if (code != FL_OK && code != FL_STOPPED)
+		return fl_fail(err, code, "%s", stopped.msg);
+	prune->lines = r.lines;
+	prune->more = r.lines == EVENTS_PRUNE_MAX;
+	if (r.lines == 0)
+		return FL_OK;
+	code = cut(s, store, &mark, err);
+	fl_hex(mark.hash, sizeof(mark.hash), hex);
+	if (code != FL_OK)
+		return code;
+	return events_write(store, e,
+		&(struct events_line){ .kind = EVENT_AUDIT_PRUNED,
+			.actor = prune->actor,
+			.subject = s->settings->tenant,
+			.data = json_pack("{s:I, s:s, s:I}", "through", (json_int_t)mark.seq,
+				"hash", hex, "lines", (json_int_t)r.lines) },
+		err);
+}
+
+/* ---- verification */
 
 static enum fl_code verify_line(void *context, const struct event *e, struct fl_err *err)
 {
-	struct verify *v = context;
+	struct fl_audit_walk *walk = context;
 	FL_AUTO_JSON json_t *data = NULL;
-	uint8_t hash[EVENT_HASH_BYTES];
-
-	if (e->seq != v->seq + 1)
-		return fl_fail(err, FL_CORRUPT, "event %lld is missing", (long long)(v->seq + 1));
+	struct fl_audit_line line;
 	enum fl_code code = fl_json_parse(fl_bytes(e->data, strlen(e->data)), &data, err);
-	if (code == FL_OK)
-		code = chain(e, data, v->hash, hash, err);
+
 	if (code == FL_NOMEM)
 		return code;
-	if (code != FL_OK || memcmp(hash, e->hash, sizeof(hash)) != 0)
-		return fl_fail(err, FL_CORRUPT, "event %lld was changed after it was written",
-			(long long)e->seq);
-	v->seq = e->seq;
-	memcpy(v->hash, hash, sizeof(hash));
-	return FL_OK;
+	if (code != FL_OK)
+		return fl_fail(
+			err, FL_CORRUPT, "the data of event %lld is no JSON", (long long)e->seq);
+	line = line_of(e, data);
+	return fl_audit_follow(walk, &line, err);
 }
 
 enum fl_code events_verify(struct store *store, int64_t *n, struct fl_err *err)
 {
-	struct verify v = { 0 };
-	enum fl_code code = event_each(store, 0, -1, verify_line, &v, err);
+	struct fl_audit_walk walk = { 0 };
+	struct fl_err none = { 0 };
+	struct event_checkpoint cut = { 0 };
+	enum fl_code code = event_checkpoint(store, &cut, &none);
 
+	if (code != FL_OK && code != FL_NOT_FOUND)
+		return fl_fail(err, code, "%s", none.msg);
+	walk.seq = cut.seq;
+	memcpy(walk.hash, cut.hash, sizeof(walk.hash));
+	event_checkpoint_fini(&cut);
+	code = event_each(store, 0, -1, verify_line, &walk, err);
 	if (code == FL_OK)
-		*n = v.seq;
+		*n = walk.seq;
 	return code;
 }

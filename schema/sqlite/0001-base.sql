@@ -278,6 +278,14 @@ CREATE TABLE event (
 ) STRICT;
 CREATE INDEX event_by_subject ON event(subject, seq);
 
+-- content: where the audit trail was cut: the last line that was pruned each time
+CREATE TABLE audit_checkpoint (
+  seq INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL,
+  envelope TEXT NOT NULL,            -- the same, signed by the audit key
+  created_at INTEGER NOT NULL
+) STRICT;
+
 -- derived: deltas that are ready (or known not to pay)
 CREATE TABLE delta (
   id INTEGER PRIMARY KEY,

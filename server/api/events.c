@@ -111,6 +111,21 @@ struct turn {
 	struct fl_buf *out;
 };
 
+/* The event as event_json has it; its data is canonical JSON already, without line breaks. */
+static void write_json(struct fl_buf *out, const struct event *e)
+{
+	FL_AUTO_JSON json_t *at = list_time(e->at);
+
+	fl_buf_printf(out, "{\"seq\":%" PRId64 ",\"at\":\"%s\",\"actor\":", e->seq,
+		at == NULL ? "" : json_string_value(at));
+	fl_buf_json(out, e->actor, strlen(e->actor));
+	fl_buf_printf(out, ",\"kind\":\"%s\",\"subject\":", e->kind);
+	fl_buf_json(out, e->subject, strlen(e->subject));
+	fl_buf_printf(out, ",\"data\":%s,\"hash\":\"", e->data);
+	fl_buf_hex(out, e->hash, sizeof(e->hash));
+	fl_buf_str(out, "\"}");
+}
+
 static enum fl_code write_event(void *context, const struct event *e, struct fl_err *err)
 {
 	struct turn *t = context;
@@ -122,14 +137,29 @@ static enum fl_code write_event(void *context, const struct event *e, struct fl_
 	t->listener->after = e->seq;
 	if (!shown)
 		return FL_OK;
-	fl_buf_printf(t->out,
-		"id: %" PRId64 "\nevent: %s\ndata: {\"seq\":%" PRId64 ",\"at\":%" PRId64
-		",\"actor\":",
-		e->seq, e->kind, e->seq, e->at);
-	fl_buf_json(t->out, e->actor, strlen(e->actor));
-	fl_buf_str(t->out, ",\"subject\":");
-	fl_buf_json(t->out, e->subject, strlen(e->subject));
-	fl_buf_printf(t->out, ",\"data\":%s}\n\n", e->data);
+	fl_buf_printf(t->out, "id: %" PRId64 "\nevent: %s\ndata: ", e->seq, e->kind);
+	write_json(t->out, e);
+	fl_buf_str(t->out, "\n\n");
+	return FL_OK;
+}
+
+/* Lines that the listener has not had are pruned: it is told, there is no silent gap. */
+static enum fl_code skip_pruned(struct turn *t, struct fl_err *err)
+{
+	struct event_checkpoint cut = { 0 };
+	struct fl_err none = { 0 };
+	enum fl_code code = event_checkpoint(t->store, &cut, &none);
+
+	if (code != FL_OK && code != FL_NOT_FOUND)
+		return fl_fail(err, code, "%s", none.msg);
+	if (cut.seq > t->listener->after) {
+		fl_buf_printf(t->out,
+			"id: %" PRId64 "\nevent: pruned\ndata: {\"after\":%" PRId64
+			",\"through\":%" PRId64 "}\n\n",
+			cut.seq, t->listener->after, cut.seq);
+		t->listener->after = cut.seq;
+	}
+	event_checkpoint_fini(&cut);
 	return FL_OK;
 }
 
@@ -137,8 +167,10 @@ static enum fl_code next_events(struct request *rq, struct fl_buf *out, struct f
 {
 	struct turn t = { .listener = rq->state, .store = rq->store, .out = out };
 	int64_t before;
-	enum fl_code code;
+	enum fl_code code = skip_pruned(&t, err);
 
+	if (code != FL_OK)
+		return code;
 	do {
 		before = t.listener->after;
 		code = event_each(rq->store, before, STREAM_ROWS, write_event, &t, err);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/event.h"
 
+#include "server/store/copy.h"
 #include "server/store/db.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 DB_SQL(event_select_head, "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1");
@@ -12,6 +14,11 @@ DB_SQL(event_insert,
 DB_SQL(event_select,
 	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
 	"WHERE seq > $1 ORDER BY seq LIMIT $2");
+DB_SQL(event_delete_until, "DELETE FROM event WHERE seq <= $1");
+DB_SQL(event_insert_checkpoint,
+	"INSERT INTO audit_checkpoint (seq, hash, envelope, created_at) VALUES ($1, $2, $3, $4)");
+DB_SQL(event_select_checkpoint,
+	"SELECT seq, hash, envelope FROM audit_checkpoint ORDER BY seq DESC LIMIT 1");
 
 enum fl_code event_head(
 	struct store *store, int64_t *seq, uint8_t hash[EVENT_HASH_BYTES], struct fl_err *err)
@@ -67,4 +74,45 @@ enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event
 		code = fn(context, &e, err);
 	}
 	return code;
+}
+
+/* ---- checkpoints */
+
+enum fl_code event_checkpoint(struct store *store, struct event_checkpoint *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	struct event_checkpoint c = { 0 };
+	enum fl_code code = db_one(store->db, event_select_checkpoint, DB_NO_ARGS, &rows, err);
+
+	if (code != FL_OK)
+		return code;
+	struct fl_bytes hash = db_bytes(&rows, 1);
+	if (hash.n != EVENT_HASH_BYTES)
+		return fl_fail(err, FL_CORRUPT, "the hash of a checkpoint has %zu bytes", hash.n);
+	c.seq = db_int(&rows, 0);
+	memcpy(c.hash, hash.p, EVENT_HASH_BYTES);
+	c.envelope = db_text(&rows, 2);
+	code = copy_texts(&c.owned, (const char **[]){ &c.envelope }, 1, err);
+	if (code == FL_OK)
+		*out = c;
+	return code;
+}
+
+void event_checkpoint_fini(struct event_checkpoint *c)
+{
+	free(c->owned);
+	*c = (struct event_checkpoint){ 0 };
+}
+
+enum fl_code event_prune(struct store *store, const struct event_checkpoint *c, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	enum fl_code code = db_exec(store->db, event_delete_until, DB_ARGS(DB_I(c->seq)), err);
+
+	if (code != FL_OK)
+		return code;
+	return db_exec(store->db, event_insert_checkpoint,
+		DB_ARGS(DB_I(c->seq), DB_B(c->hash, sizeof(c->hash)), DB_T(c->envelope),
+			DB_I(store->now_ms)),
+		err);
 }

@@ -31,4 +31,20 @@ enum fl_code event_add(
 enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;
 
+/* Where the trail was cut: the last line that was pruned. */
+struct event_checkpoint {
+	int64_t seq; /* 0: it was never cut */
+	uint8_t hash[EVENT_HASH_BYTES];
+	const char *envelope; /* the same, signed */
+	void *owned;
+};
+/* The newest one. FL_NOT_FOUND (err untouched) when the trail was never cut. */
+enum fl_code event_checkpoint(
+	struct store *store, struct event_checkpoint *out, struct fl_err *err) FL_MUST_CHECK;
+/* Free what event_checkpoint gave. Safe twice. */
+void event_checkpoint_fini(struct event_checkpoint *c);
+/* Delete every line up to and including c->seq and keep `c`. Write lane; called by events_prune. */
+enum fl_code event_prune(
+	struct store *store, const struct event_checkpoint *c, struct fl_err *err) FL_MUST_CHECK;
+
 #endif

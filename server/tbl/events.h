@@ -7,6 +7,7 @@
  * To add one: add a row; the manual and the tests follow. */
 EVENT(SERVER_STARTED, "server.started", SERVER, "fleetd has started")
 EVENT(SERVER_CREATED, "server.created", SERVER, "The database was created")
+EVENT(AUDIT_PRUNED, "audit.pruned", SERVER, "Old events were pruned; a signed checkpoint stands for them")
 EVENT(TOKEN_CREATED, "token.created", TOKEN, "A token was created")
 EVENT(TOKEN_REVOKED, "token.revoked", TOKEN, "A token was revoked")
 EVENT(MODULE_CREATED, "module.created", MODULE, "A module was created")

@@ -58,6 +58,8 @@ ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, 
 
 /* ---- events */
 ROUTE(GET, "/api/v1/events", ROLE_READ, 0, READ, api_events, "The audit trail; as a stream with Accept: text/event-stream")
+ROUTE(GET, "/api/v1/audit/head", ROLE_READ, 0, READ, api_audit_head, "Where the audit trail stands, signed; its newest checkpoint and the key")
+ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, "Prune old events; a signed checkpoint stands for them")
 
 /* ---- deltas */
 ROUTE(GET, "/api/v1/deltas", ROLE_READ, 0, READ, api_deltas_list, "Deltas, their sizes and savings")

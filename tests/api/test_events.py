@@ -2,6 +2,7 @@
 """The audit trail: every change one line, chained by hash; pages and the live stream."""
 import hashlib
 import json
+import socket
 from datetime import datetime, timezone
 
 API = "/api/v1"
@@ -122,4 +123,75 @@ def test_a_limited_listener_hears_its_own(fleetd):
     for device in ("a", "b"):
         fleetd.patch(f"{API}/devices/{device}", {"labels": {"x": 1}})
     assert stream.next()[2]["subject"] == "b"
+    stream.close()
+
+
+def seqs(stream, count):
+    return [stream.next()[0] for _ in range(count)]
+
+
+def test_a_listener_goes_on_across_a_restart(fleetd):
+    """Last-Event-ID after a restart, or a kill, gives every event once: no gap, no double."""
+    stream = Stream(fleetd, f"{API}/events?after=0")
+    heard = seqs(stream, 3)
+    for end in (fleetd.stop, fleetd.kill):
+        for i in range(5):
+            fleetd.put(f"{API}/modules/{end.__name__}-{i}", {"kind": "wasm"})
+        heard += seqs(stream, 2)  # three more are on their way, or not sent yet
+        stream.close()
+        end()
+        fleetd.start()
+        stream = Stream(fleetd, headers={"Last-Event-ID": str(heard[-1])})
+    last = everything(fleetd)[-1]["seq"]
+    heard += seqs(stream, last - heard[-1])
+    stream.close()
+    assert heard == list(range(1, last + 1))
+
+
+def test_a_stream_ends_with_the_server(fleetd):
+    """A stop ends a listener's stream cleanly; whole events only."""
+    stream = Stream(fleetd, f"{API}/events?after=0")
+    seqs(stream, 3)
+    fleetd.stop()
+    rest = stream.response.read().decode()
+    assert rest == "" or rest.endswith("\n\n")
+
+
+def test_a_slow_listener_misses_nothing_and_holds_nobody_up(fleetd):
+    """Who does not read gets all of it later, in order, while writers and other listeners go on."""
+    slow = Stream(fleetd, f"{API}/events?after=0")
+    slow.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lines = b"".join(b'{"id":"d%d"}\n' % i for i in range(10))
+    fleetd.post(f"{API}/devices", data=lines)
+    for n in range(300):
+        label = {"labels": {f"label-{'x' * 50}-{k}": n for k in range(20)}}
+        assert fleetd.patch(f"{API}/devices/d{n % 10}", label).status == 200
+    quick = Stream(fleetd, f"{API}/events?after=0")
+    last = everything(fleetd)[-1]["seq"]
+    assert seqs(quick, last) == list(range(1, last + 1))
+    quick.close()
+    assert seqs(slow, last) == list(range(1, last + 1))
+    slow.close()
+
+
+def test_the_stream_tells_what_was_pruned(fleetd):
+    """A listener that comes back after its next events were pruned is told so, then goes on."""
+    for i in range(3):
+        fleetd.put(f"{API}/modules/m{i}", {"kind": "wasm"})
+    newest = everything(fleetd)[-1]["at"]
+    while (now := datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")) <= newest:
+        pass
+    through = fleetd.post(f"{API}/audit/prune", {"before": now.replace(".000", "")}).json()["checkpoint"]["signed"]["seq"]
+    stream = Stream(fleetd, headers={"Last-Event-ID": "2"})
+    assert stream.next() == (through, "pruned", {"after": 2, "through": through})
+    assert stream.next()[0] == through + 1
+    stream.close()
+
+
+def test_the_stream_has_events_as_pages_have_them(fleetd):
+    """One form of an event, wherever it is read; so a stream can be verified as well."""
+    fleetd.post(f"{API}/devices", data=b'{"id":"d\xc3\xa9\\"x"}\n')
+    pages = everything(fleetd)
+    stream = Stream(fleetd, f"{API}/events?after=0")
+    assert [stream.next()[2] for _ in pages] == pages
     stream.close()

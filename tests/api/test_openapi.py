@@ -169,8 +169,10 @@ def use_server(c):
     c.request("DELETE", "/api/v1/tokens/1")
     c.request("DELETE", f"/api/v1/tokens/{token.json()['id']}")
     for path in ("/healthz", "/readyz", "/metrics", "/api/v1/server", "/api/v1/whoami", "/api/v1/events",
-                 "/api/v1/deltas"):
+                 "/api/v1/deltas", "/api/v1/audit/head"):
         assert c.request("GET", path).status == 200, path
+    assert c.request("POST", "/api/v1/audit/prune", json={"before": "2020-01-01T00:00:00Z"}).status == 200
+    assert c.request("POST", "/api/v1/audit/prune", json={"before": "soon"}).status == 400
 
 
 def planned(c, name):

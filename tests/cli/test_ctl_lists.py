@@ -175,15 +175,15 @@ def test_token_create_prints_the_secret_alone(ctl, mock):
 
 
 def test_events_and_deltas(ctl, mock):
-    """event ls and delta ls are tables; event follow goes on behind the last event when the stream ends."""
+    """audit ls and delta ls are tables; audit watch goes on behind the last event when the stream ends."""
     mock.events = [{"seq": n, "at": NOW, "actor": "tester", "kind": "rollout.started", "subject": "r", "data": {"n": n},
                     "hash": "h"} for n in range(1, 6)]
-    assert len(ctl("event", "ls", "--after", "2").out.splitlines()) == 4
-    result = ctl("event", "follow", "--after", "0", "-n", "5", "--json")
+    assert len(ctl("audit", "ls", "--after", "2").out.splitlines()) == 4
+    result = ctl("audit", "watch", "--after", "0", "-n", "5", "--json")
     assert [json.loads(line)["seq"] for line in result.out.splitlines()] == [1, 2, 3, 4, 5]
     follows = [r for r in mock.requests if r[2].get("Accept") == "text/event-stream"]
     assert [r[1].split("after=")[1] for r in follows] == ["0", "2", "4"]
-    assert "rollout.started  r  tester  n=1" in ctl("event", "follow", "--after", "0", "-n", "1").out
+    assert "rollout.started  r  tester  n=1" in ctl("audit", "watch", "--after", "0", "-n", "1").out
     mock.deltas = [{"from": "a" * 64, "to": "b" * 64, "codec": "zstd-patch", "state": "ready", "size": 1000,
                     "full_size": 10000, "saved": 9000, "uses": 3, "built_ms": 120, "created_at": NOW}]
     out = ctl("delta", "ls").out

@@ -147,14 +147,14 @@ def test_tokens_and_roles(real, ctl_for, tmp_path):
 
 
 def test_the_audit_trail_is_followed(real):
-    """event follow shows what is done while it runs; event ls has it afterwards."""
-    last = real("event", "ls", "--all", "--json").json["items"][-1]["seq"]
-    follower = real.start("event", "follow", "--after", last, "-n", "1", "--json")
+    """audit watch shows what is done while it runs; audit ls has it afterwards."""
+    last = real("audit", "ls", "--all", "--json").json["items"][-1]["seq"]
+    follower = real.start("audit", "watch", "--after", last, "-n", "1", "--json")
     assert real("module", "create", f"seen-{last}", "--kind", "file").code == 0
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 0, err
     assert json.loads(out)["subject"] == f"seen-{last}"
-    assert f"seen-{last}" in real("event", "ls", "--after", last).out
+    assert f"seen-{last}" in real("audit", "ls", "--after", last).out
 
 
 def test_lists_are_paged(real):

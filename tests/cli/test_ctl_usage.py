@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 NOUNS = ["login", "logout", "whoami", "module", "version", "artifact", "release", "device", "plan", "rollout",
-         "token", "event", "delta", "server", "completion", "help"]
+         "token", "audit", "delta", "server", "completion", "help"]
 
 
 def test_help_lists_every_noun(ctl):
@@ -62,7 +62,7 @@ def test_version(ctl):
     (["vversion", "ls"], "did you mean version?"),
     (["rollout", "sttart", "x"], "did you mean start?"),
     (["publish", "app"], "did you mean version publish?"),
-    (["watch", "r"], "did you mean rollout watch?"),
+    (["promote", "r"], "did you mean rollout promote?"),
     (["frobnicate"], "there is no command fleetctl frobnicate\n"),
     (["device", "ls", "--selctor", "x"], "did you mean --selector?"),
     (["whoami", "--token", "flt_x"], "did you mean --token-file?"),

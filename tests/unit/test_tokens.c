@@ -277,7 +277,7 @@ static void test_chain(void **state)
 	forged.seq = 3;
 	assert_int_equal(event_add(s, &forged, NULL), FL_OK);
 	assert_int_equal(events_verify(s, &n, &err), FL_CORRUPT);
-	assert_string_equal(err.msg, "event 3 was changed after it was written");
+	assert_non_null(strstr(err.msg, "event 3 was changed after it was written"));
 	assert_int_equal(n, 2);
 }
 

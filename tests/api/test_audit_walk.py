@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No way to change something goes unnoticed: every write route of server/tbl/routes.h writes events, with
+the right kind, subject and actor; a route without a recipe here fails the test."""
+import hashlib
+from datetime import datetime, timezone
+
+import pytest
+from fleet_device import Device
+from test_routes_walk import ROUTES
+
+API = "/api/v1"
+DATA = b"content"
+SHA = hashlib.sha256(DATA).hexdigest()
+
+# Routes that take bodies and change nothing, or whose facts are rows of their own (design: device reports
+# are not events).
+SILENT = {
+    "POST /api/v1/plans": "a preview keeps nothing",
+    "POST /device/v1/session": "a handshake; nothing is stored",
+    "PUT /device/v1/inventory": "what devices report is not an event",
+    "POST /device/v1/report": "what devices report is not an event",
+}
+
+
+def register(server, count=3):
+    lines = b"".join(b'{"id":"d%d","installed":[{"module":"app","version":"0.9.0"}]}\n' % i for i in range(count))
+    return server.post(f"{API}/devices", data=lines)
+
+
+def publish(server):
+    assert server.put(f"{API}/modules/app", {"kind": "file"}).status == 201
+    assert server.put(f"{API}/artifacts/{SHA}", data=DATA).status == 201
+    assert server.put(f"{API}/modules/app/versions/1.0.0", {"variants": [{"sha256": SHA}]}).status == 201
+
+
+def rollout(server):
+    """A rollout that is ready."""
+    publish(server)
+    register(server)
+    server.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]})
+    assert server.put(f"{API}/rollouts/one", {"release": "r", "strategy": {"waves": [{"percent": 100}]}}).status == 201
+    while server.get(f"{API}/rollouts/one").json()["state"] == "planning":
+        server.get(f"{API}/rollouts/one/stats", headers={"Prefer": "wait=1"})
+
+
+def nothing(_server):
+    """Nothing has to be there before."""
+
+
+# route: (what must be there, the request, kind, subject)
+RECIPES = {
+    "POST /api/v1/tokens": (
+        nothing, lambda s: s.post(f"{API}/tokens", {"name": "ci", "roles": ["viewer"]}), "token.created", "ci"),
+    "DELETE /api/v1/tokens/{token}": (
+        lambda s: s.make_token("ci", ["viewer"]), lambda s: s.delete(f"{API}/tokens/2"), "token.revoked", "ci"),
+    "PUT /api/v1/modules/{module}": (
+        nothing, lambda s: s.put(f"{API}/modules/app", {"kind": "file"}), "module.created", "app"),
+    "DELETE /api/v1/modules/{module}": (
+        lambda s: s.put(f"{API}/modules/app", {"kind": "file"}), lambda s: s.delete(f"{API}/modules/app"),
+        "module.deleted", "app"),
+    "PUT /api/v1/modules/{module}/versions/{version}": (
+        lambda s: s.put(f"{API}/modules/app", {"kind": "file"}),
+        lambda s: s.put(f"{API}/modules/app/versions/1.0.0", {"variants": [{}]}), "version.published", "app@1.0.0"),
+    "POST /api/v1/modules/{module}/versions/{version}/block": (
+        publish, lambda s: s.post(f"{API}/modules/app/versions/1.0.0/block", {"blocked": True}), "version.blocked",
+        "app@1.0.0"),
+    "PUT /api/v1/artifacts/{sha256}": (
+        nothing, lambda s: s.put(f"{API}/artifacts/{SHA}", data=DATA), "artifact.stored", SHA),
+    "PUT /api/v1/releases/{release}": (
+        publish, lambda s: s.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]}),
+        "release.created", "r"),
+    "POST /api/v1/devices": (nothing, register, "devices.registered", "default"),
+    "PATCH /api/v1/devices/{device}": (
+        register, lambda s: s.patch(f"{API}/devices/d0", {"labels": {"a": 1}}), "device.changed", "d0"),
+    "DELETE /api/v1/devices/{device}": (
+        register, lambda s: s.delete(f"{API}/devices/d0"), "device.retired", "d0"),
+    "PUT /api/v1/rollouts/{rollout}": (
+        lambda s: (publish(s), s.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]})),
+        lambda s: s.put(f"{API}/rollouts/one", {"release": "r"}), "rollout.created", "one"),
+    "POST /api/v1/rollouts/{rollout}/{verb}": (
+        rollout, lambda s: s.post(f"{API}/rollouts/one/start", {}), "rollout.verb", "one"),
+    "POST /api/v1/audit/prune": (
+        lambda s: older(s), lambda s: s.post(f"{API}/audit/prune", {"before": now()}), "audit.pruned", "default"),
+    "POST /device/v1/enrol": (nothing, lambda s: enrol(s), "device.enrolled", "dev-1"),
+}
+
+
+def now():
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def older(server):
+    """Wait until the first event is of an earlier second."""
+    first = server.get(f"{API}/events?limit=1").json()["items"][0]["at"]
+    while now().replace("Z", ".000Z") <= first:
+        pass
+
+
+def enrol(server):
+    token = server.make_token("factory", ["enroller"]).token
+    return Device(server.port, "dev-1").send_enrolment(token)
+
+
+def writes(route):
+    return route.method != "GET" and str(route) not in SILENT
+
+
+def test_every_write_route_has_a_recipe():
+    """A new route that changes something needs a line above."""
+    missing = [str(r) for r in ROUTES if writes(r) and str(r) not in RECIPES]
+    assert not missing, "say what events these write: " + ", ".join(missing)
+    assert set(SILENT) <= {str(r) for r in ROUTES}
+
+
+def last_seq(server):
+    return server.get(f"{API}/events?limit=1000").json()["items"][-1]["seq"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_change_is_told_with_its_actor(fleetd, name):
+    """The route writes an event of its kind, about its subject, by who called it."""
+    before, call, kind, subject = RECIPES[name]
+    before(fleetd)
+    seq = last_seq(fleetd)
+    answer = call(fleetd)
+    assert 200 <= answer.status < 300, answer
+    new = [e for e in fleetd.get(f"{API}/events?after={seq}").json()["items"] if e["kind"] == kind]
+    assert [(e["subject"], e["actor"]) for e in new] == [(subject, "factory" if kind == "device.enrolled" else "admin")]
