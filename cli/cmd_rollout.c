@@ -67,6 +67,22 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 }
 
 /* ---- show */
+/* Who agreed, who did not, each with what was said. */
+static void show_approvals(struct table *t, const json_t *rollout)
+{
+	const json_t *list = json_object_get(rollout, "approvals");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *one = json_array_get(list, i);
+		bool agrees = json_is_true(json_object_get(one, "agrees"));
+		const char *by = value_text(one, "by"), *why = value_text(one, "why");
+		FL_AUTOFREE char *text = text_format("%s%s%s", by != NULL ? by : "?",
+			why != NULL && why[0] != '\0' ? ": " : "", why != NULL ? why : "");
+
+		table_field(t, agrees ? "approved by" : "denied by", text);
+	}
+}
+
 static void show_rollout(const struct cli *cli, const json_t *rollout)
 {
 	TABLE_AUTO struct table t = TABLE_FIELDS;
@@ -86,6 +102,7 @@ static void show_rollout(const struct cli *cli, const json_t *rollout)
 		table_field(&t, "targets", text_count(text, value_int(rollout, "targets")));
 	table_field(&t, "plan", value_text(rollout, "plan_digest"));
 	strategy_show(&t, json_object_get(rollout, "strategy"));
+	show_approvals(&t, rollout);
 	table_field(&t, "created", text_age(text, value_text(rollout, "created_at"), now));
 	table_field(&t, "by", value_text(rollout, "created_by"));
 	if (value_text(rollout, "started_at") != NULL)
@@ -170,9 +187,13 @@ static void say_created(const struct cli *cli, const json_t *rollout, bool creat
 			text_plural(devices, value_int(rollout, "targets"), "device"),
 			text_plural(waves, value_int(rollout, "waves"), "wave"),
 			text_plural(layers, value_int(rollout, "layers"), "layer"));
-	if (!has_state(rollout, "ready"))
+	if (!has_state(rollout, "ready") && !has_state(rollout, "waiting_approval"))
 		return;
 	cli_say(cli, "look: fleetctl plan show %s", name);
+	if (has_state(rollout, "waiting_approval")) {
+		cli_say(cli, "then an approver: fleetctl rollout approve %s", name);
+		return;
+	}
 	cli_say(cli, "go:   fleetctl rollout start %s", name);
 }
 
@@ -398,6 +419,7 @@ const struct command cmd_rollout = {
 	.name = "rollout",
 	.help = "bring a release to devices: create, start, watch, roll back",
 	.children = (const struct command *const[]){ &cmd_ls, &cmd_show, &cmd_create,
-		&rollout_start, &cmd_watch, &rollout_pause, &rollout_resume, &rollout_promote,
-		&rollout_stop, &rollout_rollback, &rollout_retry, &cmd_stats, &cmd_steps, NULL },
+		&rollout_approve, &rollout_deny, &rollout_start, &cmd_watch, &rollout_pause,
+		&rollout_resume, &rollout_promote, &rollout_stop, &rollout_rollback, &rollout_retry,
+		&cmd_stats, &cmd_steps, NULL },
 };

@@ -65,6 +65,50 @@ static enum fl_code start(struct cli *cli, const void *options, struct fl_err *e
 	return act(cli, "start", body, err);
 }
 
+/* ---- approve, deny */
+static const struct options_row approve_rows[] = {
+	ROW(plan_digest, "plan", TEXT, .argument = "DIGEST",
+		.help = "only if this is the plan (from 'fleetctl plan show'); without it, the one "
+			"that is there now"),
+	ROW(why, "why", TEXT, .argument = "TEXT", .help = "a remark, for the audit trail"),
+	{ 0 },
+};
+static const struct options_row deny_rows[] = {
+	ROW(plan_digest, "plan", TEXT, .argument = "DIGEST", .help = "only if this is the plan"),
+	ROW(why, "why", TEXT, .argument = "TEXT", .help = "the reason; must be given"),
+	{ 0 },
+};
+
+static enum fl_code approve(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}", cli_operand(cli, 0));
+	FL_AUTO_JSON json_t *rollout = NULL;
+	const char *digest = o->plan_digest;
+
+	if (digest == NULL) {
+		enum fl_code code = cli_get(cli, path, &rollout, err);
+
+		if (code != FL_OK)
+			return code;
+		digest = value_text(rollout, "plan_digest");
+	}
+	if (digest == NULL)
+		return fl_fail(err, FL_CONFLICT, "rollout %s has no plan yet", cli_operand(cli, 0));
+	return act(cli, "approve", json_pack("{s:s, s:s*}", "plan_digest", digest, "why", o->why),
+		err);
+}
+
+static enum fl_code deny(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct verb_options *o = options;
+
+	if (o->why == NULL)
+		return fl_fail(err, FL_INVALID, "say why: --why TEXT");
+	return act(cli, "deny",
+		json_pack("{s:s*, s:s}", "plan_digest", o->plan_digest, "why", o->why), err);
+}
+
 /* ---- pause, resume */
 static const struct options_row pause_rows[] = {
 	ROW(why, "why", TEXT, .argument = "TEXT", .help = "the reason, for the audit trail"),
@@ -166,6 +210,24 @@ const struct command rollout_start = {
 	VERB("start", start, start_rows),
 	.help = "begin to deliver",
 	.examples = "fleetctl rollout start november\n",
+};
+const struct command rollout_approve = {
+	VERB("approve", approve, approve_rows),
+	.help = "agree with the plan of a rollout",
+	.prose = "When as many approvers agree as the strategy or the server demands, the rollout "
+		 "is ready, "
+		 "and starts if it was created with --start. What is approved is the plan's "
+		 "digest, which "
+		 "covers the strategy and the devices too. Who created the rollout cannot approve "
+		 "it unless "
+		 "the server's setting approve_own allows it.\n\n",
+	.examples = "fleetctl plan show november\n"
+		    "fleetctl rollout approve november\n",
+};
+const struct command rollout_deny = {
+	VERB("deny", deny, deny_rows),
+	.help = "disagree with the plan: the rollout never starts",
+	.examples = "fleetctl rollout deny november --why 'not in the week of the fair'\n",
 };
 const struct command rollout_pause = {
 	VERB("pause", pause_, pause_rows),

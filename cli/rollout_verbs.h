@@ -6,7 +6,7 @@
 
 #include "cli/command.h"
 
-extern const struct command rollout_start, rollout_pause, rollout_resume, rollout_promote,
-	rollout_stop, rollout_rollback, rollout_retry;
+extern const struct command rollout_approve, rollout_deny, rollout_start, rollout_pause,
+	rollout_resume, rollout_promote, rollout_stop, rollout_rollback, rollout_retry;
 
 #endif

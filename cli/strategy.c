@@ -148,6 +148,8 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_count(strategy, "probation_s", o->probation_s);
 	add_count(strategy, "max_in_flight", o->max_in_flight);
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
+	add_count(strategy, "approvals", o->approvals);
+	add_list(strategy, "approvers", &o->approvers);
 	add_gate(strategy, o);
 	*out = json_pack("{s:s, s:s, s:O}", "release", o->release, "selector",
 		o->selector != NULL ? o->selector : "", "strategy", strategy);

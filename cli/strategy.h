@@ -8,7 +8,8 @@
 
 struct strategy_options {
 	const char *release, *selector, *file, *order, *on_failure, *conflicts;
-	struct options_list waves, strata, causes;
+	struct options_list waves, strata, causes, approvers;
+	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
 	int64_t max_in_flight;
 	double success_percent, error_percent, max_drift_percent;
@@ -67,6 +68,11 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, conflicts, "conflicts", CHOICE, .argument = "ACT",            \
 			.choices = strategy_conflicts,                                             \
 			.help = "devices whose requirements cannot be met (refuse)"),              \
+		STRATEGY_ROW_(type_, approvals, "approvals", COUNT, .argument = "N",               \
+			.help = "so many approvers must agree before it may start (as the server " \
+				"demands)"),                                                       \
+		STRATEGY_ROW_(type_, approvers, "approver", LIST, .argument = "TOKEN",             \
+			.help = "an approver whose word counts, by the name of the token (all)"),  \
 		STRATEGY_ROW_(type_, file, "strategy", TEXT, .argument = "FILE",                   \
 			.help = "the strategy as JSON; options go before it")
 

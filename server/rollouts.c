@@ -118,7 +118,7 @@ enum fl_code rollouts_planned(struct server *server, struct store *store, struct
 	struct rollouts_lane lane = { server, store, effects };
 	struct engine_fact fact = { .kind = refusal == NULL ? FACT_PLANNED : FACT_REFUSED,
 		.text = refusal };
-	struct rollouts_parsed *parsed;
+	struct rollouts_parsed *parsed = NULL;
 	struct engine_out out;
 	struct rollout row = { 0 };
 	enum fl_code code;
@@ -135,12 +135,45 @@ enum fl_code rollouts_planned(struct server *server, struct store *store, struct
 		code = add_stages(&lane, parsed, err);
 	if (code == FL_OK)
 		code = give(&lane, rollout_id, &fact, &out, err);
-	if (code == FL_OK && refusal == NULL && row.auto_start) {
+	if (code == FL_OK && refusal == NULL && row.auto_start && !parsed->rules.approval) {
 		fact = (struct engine_fact){ .kind = FACT_START };
 		code = give(&lane, rollout_id, &fact, &out, err);
 	}
 	rollout_fini(&row);
 	return code;
+}
+
+/* A fact that the state may refuse. */
+static enum fl_code ask(const struct rollouts_lane *lane, int64_t rollout_id,
+	const struct engine_fact *fact, char *said, struct fl_err *err)
+{
+	struct engine_out out;
+	enum fl_code code = give(lane, rollout_id, fact, &out, err);
+
+	if (code != FL_OK)
+		return code;
+	snprintf(said, ENGINE_REASON_MAX, "%s", out.said);
+	return out.did == ENGINE_REFUSED ? fl_fail(err, FL_CONFLICT, "%s", out.said) : FL_OK;
+}
+
+enum fl_code rollouts_approved(struct server *server, struct store *store, struct effects *effects,
+	int64_t rollout_id, bool start, char *said, struct fl_err *err)
+{
+	struct rollouts_lane lane = { server, store, effects };
+	struct engine_fact fact = { .kind = FACT_APPROVED };
+	enum fl_code code = ask(&lane, rollout_id, &fact, said, err);
+
+	fact.kind = FACT_START;
+	return code == FL_OK && start ? ask(&lane, rollout_id, &fact, said, err) : code;
+}
+
+enum fl_code rollouts_denied(struct server *server, struct store *store, struct effects *effects,
+	int64_t rollout_id, const char *why, char *said, struct fl_err *err)
+{
+	struct rollouts_lane lane = { server, store, effects };
+	struct engine_fact fact = { .kind = FACT_DENIED, .text = why };
+
+	return ask(&lane, rollout_id, &fact, said, err);
 }
 
 /* ---- verbs */

@@ -77,6 +77,15 @@ enum fl_code rollouts_device_retired(struct server *server, struct store *store,
 enum fl_code rollouts_planned(struct server *server, struct store *store, struct effects *effects,
 	int64_t rollout_id, const char *refusal, struct fl_err *err) FL_MUST_CHECK;
 
+/* Enough approvers agree with the plan of a rollout that waits for them: it may start, and does with
+ * `start`. `said` (ENGINE_REASON_MAX bytes) gets what that did. Write lane. FL_CONFLICT with the
+ * reason when the state does not allow it. */
+enum fl_code rollouts_approved(struct server *server, struct store *store, struct effects *effects,
+	int64_t rollout_id, bool start, char *said, struct fl_err *err) FL_MUST_CHECK;
+/* An approver does not agree. The same otherwise. */
+enum fl_code rollouts_denied(struct server *server, struct store *store, struct effects *effects,
+	int64_t rollout_id, const char *why, char *said, struct fl_err *err) FL_MUST_CHECK;
+
 /* An operator's verb and what became of it. */
 struct rollouts_verb {
 	int64_t rollout_id;

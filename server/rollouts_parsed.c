@@ -83,6 +83,7 @@ static void set_rules(const struct server *server, struct rollouts_parsed *p)
 		.max_in_flight = s->max_in_flight,
 		.back_reach_ms = silent < s->reach_ms ? silent : s->reach_ms,
 		.back_first = BACK_FIRST,
+		.approval = s->approvals > 0,
 	};
 }
 

@@ -179,6 +179,17 @@ CREATE TABLE plan (
   created_at INTEGER NOT NULL
 ) STRICT;
 
+-- content: who agreed or disagreed with a plan
+CREATE TABLE approval (
+  rollout_id INTEGER NOT NULL REFERENCES rollout(id),
+  actor TEXT NOT NULL,               -- name of the token
+  agrees INTEGER NOT NULL,           -- 0: denied
+  digest BLOB NOT NULL,              -- of the plan that was looked at
+  why TEXT NOT NULL DEFAULT '',
+  at INTEGER NOT NULL,
+  PRIMARY KEY (rollout_id, actor)
+) STRICT, WITHOUT ROWID;
+
 -- content: one cell (layer, wave) with its sums, which are kept, never counted. Deadlines and soak are
 -- times of the rollout's own clock (wall clock minus the time that it stood still); 0: none
 CREATE TABLE stage (

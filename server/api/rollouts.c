@@ -16,6 +16,9 @@
 #include "server/planning.h"
 #include "server/rollout/strategy.h"
 #include "server/rollouts.h"
+#include "server/server.h"
+#include "server/settings.h"
+#include "server/store/approval.h"
 #include "server/store/job.h"
 #include "server/store/release.h"
 #include "server/store/rollout.h"
@@ -46,6 +49,47 @@ enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *
 	return *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for a rollout") : FL_OK;
 }
 
+static enum fl_code add_approval(void *context, const struct approval *a, struct fl_err *err)
+{
+	json_t *row = json_pack("{s:s, s:b, s:s, s:o, s:o}", "by", a->actor, "agrees", a->agrees,
+		"why", a->why, "plan_digest", list_hex(a->digest, sizeof(a->digest)), "at",
+		list_time(a->at));
+
+	return row != NULL && json_array_append_new(context, row) == 0
+		? FL_OK
+		: fl_fail(err, FL_NOMEM, "no memory for a rollout");
+}
+
+enum fl_code rollout_json_whole(
+	struct store *store, const struct rollout *r, json_t **out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *rollout = NULL, *approvals = json_array();
+	enum fl_code code = rollout_json(r, &rollout, err);
+
+	if (code == FL_OK)
+		code = approval_each(store, r->engine.id, add_approval, approvals, err);
+	if (code == FL_OK && json_object_set(rollout, "approvals", approvals) != 0)
+		code = fl_fail(err, FL_NOMEM, "no memory for a rollout");
+	if (code == FL_OK)
+		*out = fl_steal(&rollout);
+	return code;
+}
+
+enum fl_code rollout_if_match(struct request *rq, const struct rollout *r, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *json = NULL;
+	char etag[ROLLOUT_ETAG];
+	enum fl_code code;
+
+	if (request_header(rq, "If-Match") == NULL)
+		return FL_OK;
+	code = rollout_json_whole(rq->store, r, &json, err);
+	if (code != FL_OK)
+		return code;
+	rollout_etag(json, etag);
+	return list_if_match(rq, etag, err);
+}
+
 static enum fl_code reply_rollout(struct request *rq, unsigned status, struct fl_err *err)
 {
 	struct rollout r = { 0 };
@@ -53,7 +97,7 @@ static enum fl_code reply_rollout(struct request *rq, unsigned status, struct fl
 	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
 
 	if (code == FL_OK)
-		code = rollout_json(&r, &json, err);
+		code = rollout_json_whole(rq->store, &r, &json, err);
 	if (code == FL_OK)
 		rollout_reply(rq, status, json);
 	rollout_fini(&r);
@@ -159,38 +203,56 @@ static enum fl_code join_selector(
 	return fl_buf_check(out, err);
 }
 
-/* The complete strategy, with `seed` where the body has none. */
+/* What a rollout takes over where its strategy says less. */
+struct given {
+	uint64_t seed;
+	int64_t approvals;
+};
+
+/* The complete strategy. */
 static enum fl_code complete(
-	const json_t *strategy, uint64_t seed, struct fl_buf *out, struct fl_err *err)
+	const json_t *strategy, const struct given *given, struct fl_buf *out, struct fl_err *err)
 {
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
-	enum fl_code code = strategy_read(strategy, seed, &s, err);
+	enum fl_code code = strategy_read(strategy, given->seed, &s, err);
 
+	if (code == FL_OK && s.approvals < given->approvals)
+		s.approvals = given->approvals;
+	if (code == FL_OK && s.n_approvers > 0 && s.approvals > (int64_t)s.n_approvers)
+		code = fl_fail(err, FL_REFUSED,
+			"this server demands %lld approvals; the strategy names %zu approvers",
+			(long long)s.approvals, s.n_approvers);
+	json = code == FL_OK ? strategy_json(&s) : NULL;
+	strategy_fini(&s);
 	if (code != FL_OK)
 		return code;
-	json = strategy_json(&s);
-	strategy_fini(&s);
 	if (json == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a strategy");
 	fl_json_write(out, json);
 	return fl_buf_check(out, err);
 }
 
-static uint64_t seed_of(const char *strategy)
+/* The same call again means the same strategy: what was given the first time. */
+static struct given given_before(const char *strategy)
 {
 	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
 
-	return (uint64_t)json_integer_value(json_object_get(json, "seed"));
+	return (struct given){ (uint64_t)json_integer_value(json_object_get(json, "seed")),
+		json_integer_value(json_object_get(json, "approvals")) };
+}
+
+static struct given given_now(const struct server *server)
+{
+	return (struct given){ (uint64_t)randombytes_random() << 20 | randombytes_uniform(1 << 20),
+		server->settings->approvals };
 }
 
 static enum fl_code read_wanted(
 	struct request *rq, const struct rollout *there, struct wanted *w, struct fl_err *err)
 {
 	struct body b = { .selector = "", .start = "manual" };
-	uint64_t seed = there != NULL
-		? seed_of(there->strategy)
-		: (uint64_t)randombytes_random() << 20 | randombytes_uniform(1 << 20);
+	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq->server);
 	struct release release = { 0 };
 	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
 
@@ -202,7 +264,7 @@ static enum fl_code read_wanted(
 	if (code == FL_OK)
 		code = join_selector(rq, b.selector, &w->selector, err);
 	if (code == FL_OK)
-		code = complete(b.strategy, seed, &w->strategy, err);
+		code = complete(b.strategy, &given, &w->strategy, err);
 	if (code == FL_OK)
 		code = release_get(rq->store, b.release, &release, err);
 	if (code == FL_NOT_FOUND)
@@ -366,24 +428,13 @@ static enum fl_code read_verb(
 	return read_causes(b->causes, &fact->causes, err);
 }
 
-/* What runs is what was planned, for devices that are still what they were. */
-static enum fl_code check_start(
-	struct request *rq, const struct rollout *r, const struct verb_body *b, struct fl_err *err)
+enum fl_code rollout_check_drift(struct store *store, const struct rollout *r, struct fl_err *err)
 {
-	char hex[65];
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
 	int64_t drifted = 0, of = 0;
-	enum fl_code code;
+	enum fl_code code = step_drift(store, r->engine.id, &drifted, &of, err);
 
-	if (r->engine.state != ROLLOUT_READY)
-		return FL_OK;
-	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
-	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
-		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
-	if (b->accept_drift)
-		return FL_OK;
-	code = step_drift(rq->store, r->engine.id, &drifted, &of, err);
 	if (code == FL_OK)
 		code = fl_json_parse(
 			(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) },
@@ -400,7 +451,21 @@ static enum fl_code check_start(
 	return code;
 }
 
-static enum fl_code reply_verb(
+/* What runs is what was planned, for devices that are still what they were. */
+static enum fl_code check_start(
+	struct request *rq, const struct rollout *r, const struct verb_body *b, struct fl_err *err)
+{
+	char hex[65];
+
+	if (r->engine.state != ROLLOUT_READY)
+		return FL_OK;
+	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
+	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
+		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
+	return b->accept_drift ? FL_OK : rollout_check_drift(rq->store, r, err);
+}
+
+enum fl_code rollout_reply_act(
 	struct request *rq, const char *name, const struct rollouts_verb *v, struct fl_err *err)
 {
 	struct rollout r = { 0 };
@@ -409,7 +474,7 @@ static enum fl_code reply_verb(
 	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
 
 	if (code == FL_OK)
-		code = rollout_json(&r, &rollout, err);
+		code = rollout_json_whole(rq->store, &r, &rollout, err);
 	rollout_fini(&r);
 	if (code != FL_OK)
 		return code;
@@ -436,13 +501,15 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 		code = read_verb(&b, &v.fact, err);
 	if (code == FL_OK)
 		code = rollout_get(rq->store, rq->param[0], &r, err);
+	if (code == FL_OK)
+		code = rollout_if_match(rq, &r, err);
 	if (code == FL_OK && v.fact.kind == FACT_START)
 		code = check_start(rq, &r, &b, err);
 	v.rollout_id = r.engine.id;
 	if (code == FL_OK)
 		code = rollouts_verb(rq->server, rq->store, rq->effects, &v, err);
 	if (code == FL_OK)
-		code = reply_verb(rq, verbs[verb].name, &v, err);
+		code = rollout_reply_act(rq, verbs[verb].name, &v, err);
 	rollout_fini(&r);
 	return code;
 }

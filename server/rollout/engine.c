@@ -146,7 +146,7 @@ void engine_turn_move(struct engine_turn *t, enum rollout_state to)
 		engine_turn_broken(t, "I1: this edge of the rollout does not exist");
 	r->state = to;
 	if (to == ROLLOUT_STOPPED || to == ROLLOUT_ROLLED_BACK || to == ROLLOUT_COMPLETED ||
-		to == ROLLOUT_FAILED)
+		to == ROLLOUT_FAILED || to == ROLLOUT_DENIED)
 		r->ended_at = t->view->now_ms;
 	else
 		r->ended_at = 0;

@@ -49,20 +49,20 @@ struct engine_rules {
 	int64_t max_in_flight; /* devices between delivery and end, whole rollout; 0: no limit */
 	int64_t back_reach_ms; /* a rollback waits so long for silent devices */
 	int64_t back_first;    /* devices of a stage's first slice of a rollback */
+	bool approval;         /* the plan waits for approval before it may start */
 };
 
 /* Rollout:
  *
- *   draft -> planning -> ready -> starting -> running -> completed
- *               |                     |        |    \______________
- *               v                     +--------+--> paused(reason)  |  (and back to where it was)
- *             failed                  |        |        |           |
- *                                     v        v        v           v
- *                                    stopping -> stopped      rolling_back -> rolled_back | stopped
+ *   draft -> planning ---------------> ready -> starting -> running -> completed
+ *               | \-> waiting_approval -/           |        |    \______________
+ *               v      |                            +--------+--> paused(reason)  |  (and back to
+ *             failed   v                            |        |        |           |   where it was)
+ *                    denied                         v        v        v           v
+ *                                           stopping -> stopped   rolling_back -> rolled_back | stopped
  *
- * waiting_approval, denied and scheduled stand between planning and starting; a later issue fills
- * them. rolling_back of one wave ends in stopped, of all in rolled_back; stopped and completed may
- * still be rolled back. */
+ * scheduled stands between ready and starting. rolling_back of one wave ends in stopped, of all in
+ * rolled_back; stopped and completed may still be rolled back. */
 
 /* Why a rollout is paused: what may end the pause. */
 enum engine_pause {
@@ -178,8 +178,10 @@ struct engine_step {
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
  * stages; STAGE the stage and all stages; STEP the stage and the step. */
 #define ENGINE_FACTS(FACT)                                                                     \
-	FACT(PLANNED, ROLLOUT) /* the plan is stored */                                        \
-	FACT(REFUSED, ROLLOUT) /* there is no plan: text says why */                           \
+	FACT(PLANNED, ROLLOUT)  /* the plan is stored */                                       \
+	FACT(REFUSED, ROLLOUT)  /* there is no plan: text says why */                          \
+	FACT(APPROVED, ROLLOUT) /* as many as must have agreed */                              \
+	FACT(DENIED, ROLLOUT)   /* text: why */                                                \
 	FACT(START, ROLLOUT)                                                                   \
 	FACT(PAUSE, ROLLOUT) /* text: why */                                                   \
 	FACT(RESUME, ROLLOUT)                                                                  \

@@ -13,6 +13,9 @@ struct edge {
 static const struct edge rollout_edges[] = {
 	{ R(PLANNING), R(READY), "the plan is stored" },
 	{ R(PLANNING), R(FAILED), "there is no plan" },
+	{ R(PLANNING), R(WAITING_APPROVAL), "the plan is stored and must be approved" },
+	{ R(WAITING_APPROVAL), R(READY), "enough approvers agree" },
+	{ R(WAITING_APPROVAL), R(DENIED), "an approver does not agree" },
 	{ R(READY), R(STARTING), "an operator starts it" },
 	{ R(STARTING), R(RUNNING), "the rows of its first stage are stored" },
 	{ R(STARTING), R(COMPLETED), "there is nothing to do" },
@@ -20,7 +23,7 @@ static const struct edge rollout_edges[] = {
 	{ R(STARTING) | R(RUNNING) | R(STOPPING) | R(ROLLING_BACK), R(PAUSED),
 		"an operator, a gate or a defect stops the clock" },
 	{ R(PAUSED), R(STARTING) | R(RUNNING) | R(STOPPING) | R(ROLLING_BACK), "it goes on" },
-	{ R(DRAFT) | R(PLANNING) | R(READY), R(STOPPED), "it never started" },
+	{ R(DRAFT) | R(PLANNING) | R(WAITING_APPROVAL) | R(READY), R(STOPPED), "it never started" },
 	{ R(STARTING) | R(RUNNING) | R(PAUSED), R(STOPPING), "an operator or a gate stops it" },
 	{ R(STOPPING), R(STOPPED), "nothing is in flight any more" },
 	{ R(STARTING) | R(RUNNING) | R(PAUSED) | R(STOPPING) | R(STOPPED) | R(COMPLETED),

@@ -41,7 +41,35 @@ static void planned(struct engine_turn *t)
 	}
 	if (t->fact->kind == FACT_REFUSED)
 		snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", t->fact->text);
-	engine_turn_move(t, t->fact->kind == FACT_REFUSED ? ROLLOUT_FAILED : ROLLOUT_READY);
+	engine_turn_move(t,
+		t->fact->kind == FACT_REFUSED ? ROLLOUT_FAILED
+			: t->rules->approval  ? ROLLOUT_WAITING_APPROVAL
+					      : ROLLOUT_READY);
+}
+
+static void approved(struct engine_turn *t)
+{
+	if (t->view->rollout->state != ROLLOUT_WAITING_APPROVAL) {
+		refuse(t, "be approved");
+		return;
+	}
+	engine_turn_move(t, ROLLOUT_READY);
+	engine_turn_say(t, ENGINE_CHANGED, "approved: it may start");
+}
+
+static void denied(struct engine_turn *t)
+{
+	if (t->view->rollout->state == ROLLOUT_DENIED) {
+		same(t);
+		return;
+	}
+	if (t->view->rollout->state != ROLLOUT_WAITING_APPROVAL) {
+		refuse(t, "be denied");
+		return;
+	}
+	engine_turn_move(t, ROLLOUT_DENIED);
+	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", t->fact->text);
+	engine_turn_say(t, ENGINE_CHANGED, "denied: it will never start");
 }
 
 static void start(struct engine_turn *t)
@@ -218,6 +246,7 @@ static void stop(struct engine_turn *t)
 	switch (r->state) {
 	case ROLLOUT_DRAFT:
 	case ROLLOUT_PLANNING:
+	case ROLLOUT_WAITING_APPROVAL:
 	case ROLLOUT_READY:
 		engine_turn_move(t, ROLLOUT_STOPPED);
 		engine_turn_say(t, ENGINE_CHANGED, "stopped before it started");
@@ -408,6 +437,12 @@ void engine_rollout_fact(struct engine_turn *t)
 	case FACT_PLANNED:
 	case FACT_REFUSED:
 		planned(t);
+		break;
+	case FACT_APPROVED:
+		approved(t);
+		break;
+	case FACT_DENIED:
+		denied(t);
 		break;
 	case FACT_START:
 		start(t);

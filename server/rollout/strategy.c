@@ -36,9 +36,9 @@ const char *strategy_conflicts_text(enum strategy_conflicts c)
 
 /* The JSON as it stands; absent members keep the defaults put there before. */
 struct raw {
-	json_t *waves, *strata, *gate;
+	json_t *waves, *strata, *gate, *approvers;
 	const char *order, *on_failure, *conflicts;
-	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight;
+	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals;
 	double max_drift;
 };
 
@@ -56,6 +56,9 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, conflicts, "conflicts", STRING),
 	FL_FIELD(struct raw, max_drift, "max_drift_percent", REAL),
 	FL_FIELD(struct raw, max_in_flight, "max_in_flight", INT, .min = 0, .max = COUNT_MAX),
+	FL_FIELD(struct raw, approvals, "approvals", INT, .min = 0, .max = STRATEGY_APPROVERS_MAX),
+	FL_FIELD(
+		struct raw, approvers, "approvers", ARRAY, .min = 0, .max = STRATEGY_APPROVERS_MAX),
 };
 
 struct raw_gate {
@@ -202,6 +205,46 @@ static enum fl_code read_strata(const json_t *array, struct strategy *s, struct 
 	return FL_OK;
 }
 
+/* Names of tokens. Those that do not exist are no error: they may come before the plan is read. */
+static enum fl_code read_approvers(const struct raw *raw, struct strategy *s, struct fl_err *err)
+{
+	size_t n = json_array_size(raw->approvers);
+
+	s->approvals = raw->approvals;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = json_string_value(json_array_get(raw->approvers, i));
+		enum fl_code code;
+
+		if (name == NULL || name[0] == '\0' || strlen(name) > 128)
+			return fl_fail(
+				err, FL_INVALID, "approvers[%zu] must be the name of a token", i);
+		if (strategy_has_approver(s, name) && s->n_approvers > 0)
+			return fl_fail(err, FL_INVALID, "approvers[%zu]: \"%.128s\" is named twice",
+				i, name);
+		code = copy_text(name, &s->approvers[s->n_approvers], err);
+		if (code != FL_OK)
+			return code;
+		s->n_approvers++;
+	}
+	if (n > 0 && s->approvals > (int64_t)n)
+		return fl_fail(err, FL_INVALID,
+			"approvals: %lld of the %zu approvers named can never agree",
+			(long long)s->approvals, n);
+	if (n > 0 && s->approvals == 0)
+		return fl_fail(
+			err, FL_INVALID, "approvals: say how many of the approvers must agree");
+	return FL_OK;
+}
+
+bool strategy_has_approver(const struct strategy *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_approvers; i++) {
+		if (strcmp(s->approvers[i], name) == 0)
+			return true;
+	}
+	return s->n_approvers == 0;
+}
+
 static enum fl_code read_threshold(
 	const json_t *object, bool zero, int64_t *ppm, int64_t *minimum, struct fl_err *err)
 {
@@ -315,6 +358,8 @@ static enum fl_code read_raw(
 		code = raw->waves != NULL ? read_waves(raw->waves, s, err) : default_waves(s, err);
 	if (code == FL_OK)
 		code = read_strata(raw->strata, s, err);
+	if (code == FL_OK)
+		code = read_approvers(raw, s, err);
 	if (code == FL_OK && raw->gate != NULL) {
 		code = read_gate(raw->gate, &s->gate, err);
 		if (code != FL_OK)
@@ -366,6 +411,8 @@ void strategy_fini(struct strategy *s)
 	free(s->waves);
 	for (size_t i = 0; i < s->n_strata; i++)
 		free(s->strata[i]);
+	for (size_t i = 0; i < s->n_approvers; i++)
+		free(s->approvers[i]);
 	*s = (struct strategy){ 0 };
 }
 
@@ -409,13 +456,13 @@ static json_t *waves_json(const struct strategy *s)
 	return NULL;
 }
 
-static json_t *strata_json(const struct strategy *s)
+static json_t *texts_json(char *const *texts, size_t n)
 {
 	json_t *out = json_array();
 	int failed = 0;
 
-	for (size_t i = 0; i < s->n_strata; i++)
-		failed |= json_array_append_new(out, json_string(s->strata[i]));
+	for (size_t i = 0; i < n; i++)
+		failed |= json_array_append_new(out, json_string(texts[i]));
 	if (failed == 0)
 		return out;
 	json_decref(out);
@@ -440,13 +487,15 @@ static json_t *gate_json(const struct strategy_gate *g)
 
 json_t *strategy_json(const struct strategy *s)
 {
-	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I}", "waves",
-		waves_json(s), "order", strategy_order_text(s->order), "strata", strata_json(s),
-		"seed", (json_int_t)s->seed, "gate", gate_json(&s->gate), "soak_s",
-		(json_int_t)(s->soak_ms / 1000), "reach_s", (json_int_t)(s->reach_ms / 1000),
-		"install_s", (json_int_t)(s->install_ms / 1000), "probation_s",
-		(json_int_t)(s->probation_ms / 1000), "on_failure",
+	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o}", "waves",
+		waves_json(s), "order", strategy_order_text(s->order), "strata",
+		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
+		gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
+		(json_int_t)(s->reach_ms / 1000), "install_s", (json_int_t)(s->install_ms / 1000),
+		"probation_s", (json_int_t)(s->probation_ms / 1000), "on_failure",
 		strategy_on_failure_text(s->on_failure), "conflicts",
 		strategy_conflicts_text(s->conflicts), "max_drift_percent",
-		share_json(s->max_drift_ppm), "max_in_flight", (json_int_t)s->max_in_flight);
+		share_json(s->max_drift_ppm), "max_in_flight", (json_int_t)s->max_in_flight,
+		"approvals", (json_int_t)s->approvals, "approvers",
+		texts_json(s->approvers, s->n_approvers));
 }

@@ -12,9 +12,10 @@
 #include "lib/json.h"
 #include "server/rollout/model.h"
 
-#define STRATEGY_WAVES_MAX  1000
-#define STRATEGY_STRATA_MAX 8
-#define STRATEGY_PPM        1000000 /* shares are kept in parts per million */
+#define STRATEGY_WAVES_MAX     1000
+#define STRATEGY_STRATA_MAX    8
+#define STRATEGY_APPROVERS_MAX 32
+#define STRATEGY_PPM           1000000 /* shares are kept in parts per million */
 
 #define STRATEGY_ORDERS(X) \
 	X(WAVE_FIRST, "wave_first") X(LAYER_FIRST, "layer_first") X(PIPELINED, "pipelined")
@@ -76,6 +77,9 @@ struct strategy {
 	int64_t probation_ms;  /* how long a device runs the new set before it confirms */
 	int64_t max_drift_ppm; /* start refuses when more of the fleet has changed since planning */
 	int64_t max_in_flight; /* devices between delivery and end; 0: no limit */
+	int64_t approvals;     /* how many approvers must agree before it may start; 0: none */
+	char *approvers[STRATEGY_APPROVERS_MAX]; /* whose approval counts, by name; owned */
+	size_t n_approvers;                      /* 0: everybody's who may approve */
 };
 
 /* Read `object` (NULL or an empty object: all defaults) into `out` (zeroed before). `seed` is used when
@@ -83,6 +87,8 @@ struct strategy {
  * be more than 0 and at most 100, not 120"); FL_NOMEM. On failure `out` owns nothing. */
 enum fl_code strategy_read(const json_t *object, uint64_t seed, struct strategy *out,
 	struct fl_err *err) FL_MUST_CHECK;
+/* Whether the approval of `name` counts. */
+bool strategy_has_approver(const struct strategy *s, const char *name);
 /* The complete JSON of `s`, a new reference; NULL without memory. strategy_read of it gives the same. */
 json_t *strategy_json(const struct strategy *s);
 /* Free what `s` owns and zero it. Safe twice and on zeroed memory. */

@@ -24,6 +24,8 @@ EVENT(DEVICE_CHANGED, "device.changed", DEVICE, "A device's labels or gateway we
 EVENT(DEVICE_RETIRED, "device.retired", DEVICE, "A device was retired")
 EVENT(ROLLOUT_CREATED, "rollout.created", ROLLOUT, "A rollout was created")
 EVENT(ROLLOUT_PLANNED, "rollout.planned", ROLLOUT, "A plan was made")
+EVENT(ROLLOUT_APPROVED, "rollout.approved", ROLLOUT, "An approver agreed with a plan")
+EVENT(ROLLOUT_DENIED, "rollout.denied", ROLLOUT, "An approver denied a plan")
 EVENT(ROLLOUT_STATE, "rollout.state", ROLLOUT, "A rollout changed its state")
 EVENT(ROLLOUT_VERB, "rollout.verb", ROLLOUT, "An operator acted on a rollout")
 EVENT(STAGE_STATE, "stage.state", ROLLOUT, "A stage changed its state")

@@ -12,6 +12,7 @@
 #define ROLE_READ   WHO_ANY_ROLE
 #define ROLE_PUBLISH (WHO_PUBLISHER | WHO_ADMIN)
 #define ROLE_OPERATE (WHO_OPERATOR | WHO_ADMIN)
+#define ROLE_APPROVE (WHO_APPROVER | WHO_ADMIN)
 
 /* ---- health and figures */
 ROUTE(GET, "/healthz", WHO_ANYONE, 0, FAST, api_healthz, "The process runs")
@@ -54,6 +55,8 @@ ROUTE(PUT, "/api/v1/rollouts/{rollout}", ROLE_OPERATE, 64 * KIB, WRITE, api_roll
 ROUTE(GET, "/api/v1/rollouts/{rollout}/plan", ROLE_READ, 0, READ, api_rollout_plan, "Its plan: layers, waves, stages, forecast, refusals")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/stats", ROLE_READ, 0, READ, api_rollout_stats, "Figures per stage and per wave; may wait for a change")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/steps", ROLE_READ, 0, READ, api_rollout_steps, "Steps of devices, by stage and state")
+ROUTE(POST, "/api/v1/rollouts/{rollout}/approve", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_approve, "Agree with its plan")
+ROUTE(POST, "/api/v1/rollouts/{rollout}/deny", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_deny, "Disagree with its plan: it never starts")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_verb, "start, pause, resume, promote, stop, rollback, retry")
 
 /* ---- events */

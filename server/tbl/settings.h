@@ -66,6 +66,13 @@ SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
 SETTING(DURATION, session_life, "24h", 60000, 2592000000, true, false,
 	"How long the session of a device may be used before it makes a new one.")
 
+/* ---- approval */
+SETTING(INT, approvals, "0", 0, 32, true, false,
+	"Approvers who must agree with the plan of a rollout before it may start; a rollout's strategy "
+	"can ask for more. Applies to rollouts created from then on.")
+SETTING(BOOL, approve_own, "no", 0, 0, true, false,
+	"Let whoever created a rollout be one of those who approve it.")
+
 /* ---- deltas */
 SETTING(SIZE, delta_size, "256MiB", 0, 2147483647, false, false,
 	"Artifacts above this size, old or new, travel whole. 0 switches deltas off.")

@@ -14,7 +14,8 @@ SIZES = {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 READERS = {"viewer", "publisher", "operator", "approver", "admin"}
 WHO = {
     "WHO_ANYONE": None, "ROLE_READ": READERS, "ROLE_READ | WHO_ENROLLER": READERS | {"enroller"},
-    "ROLE_PUBLISH": {"publisher", "admin"}, "ROLE_OPERATE": {"operator", "admin"}, "WHO_ADMIN": {"admin"},
+    "ROLE_PUBLISH": {"publisher", "admin"}, "ROLE_OPERATE": {"operator", "admin"},
+    "ROLE_APPROVE": {"approver", "admin"}, "WHO_ADMIN": {"admin"},
 }
 ROW = re.compile(r'^ROUTE\((\w+), "([^"]+)", ([^,]+), ([^,]+), \w+, \w+, "([^"]+)"\)', re.M)
 
@@ -205,11 +206,17 @@ def use_rollouts(c):
     assert planned(c, "one")["state"] == "ready"
     assert c.request("GET", "/api/v1/rollouts/one/plan").json()["classes"]
     assert c.request("GET", "/api/v1/rollouts/one/stats").status == 200
+    spec["strategy"]["approvals"] = 1
+    for name in ("agreed", "denied"):
+        assert c.request("PUT", f"/api/v1/rollouts/{name}", json=spec).status == 201
+        assert planned(c, name)["state"] == "waiting_approval"
+    c.request("POST", "/api/v1/rollouts/agreed/approve", json={"plan_digest": "0" * 64})
+    c.request("POST", "/api/v1/rollouts/denied/deny", json={"why": "no"})
     c.request("POST", "/api/v1/rollouts/one/start", json={})
     c.request("POST", "/api/v1/rollouts/one/stop", json={})
     assert c.request("POST", "/api/v1/rollouts/one/fly", json={}).status in (400, 404)
     for path in ("rollouts", "rollouts/one", "rollouts/none", "rollouts/none/plan", "rollouts/one/stats",
-                 "rollouts/one/steps", "rollouts/none/stats", "devices/r1"):
+                 "rollouts/one/steps", "rollouts/none/stats", "rollouts/denied", "devices/r1"):
         c.request("GET", f"/api/v1/{path}")
 
 

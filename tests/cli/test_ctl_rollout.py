@@ -66,13 +66,15 @@ def test_create_sends_the_strategy(ctl, mock):
                  "--wave", "10%", "--wave", "label.canary==yes", "--strata", "attribute.hw", "--seed", "42", "--success",
                  "99%", "--success-minimum", "20", "--error", "1.5", "--error-minimum", "3", "--count-cause", "release",
                  "--soak", "1h30min", "--reach", "2d", "--install", "10min", "--probation", "5", "--max-in-flight", "50",
-                 "--max-drift", "4", "--on-failure", "rollback", "--order", "wave_first", "--conflicts", "leave_out")
+                 "--max-drift", "4", "--on-failure", "rollback", "--order", "wave_first", "--conflicts", "leave_out",
+                 "--approvals", "1", "--approver", "ann", "--approver", "bob")
     assert result.code == 0, result
     body = json.loads(mock.asked("PUT", "rollouts/november")[0][3])
     assert body == {"release": "2026.11", "selector": "label.site==lab", "start": "manual", "strategy": {
         "waves": [{"count": 5}, {"percent": 10}, {"selector": "label.canary==yes"}], "strata": ["attribute.hw"],
         "seed": 42, "order": "wave_first", "on_failure": "rollback", "conflicts": "leave_out", "soak_s": 5400,
         "reach_s": 172800, "install_s": 600, "probation_s": 5, "max_in_flight": 50, "max_drift_percent": 4,
+        "approvals": 1, "approvers": ["ann", "bob"],
         "gate": {"success": {"percent": 99, "minimum": 20}, "error": {"percent": 1.5, "minimum": 3},
                  "causes": ["release"]}}}
     assert "rollout november is created: ready" in result.out
@@ -184,6 +186,9 @@ def test_steps_filter(ctl, rollout):
 @pytest.mark.parametrize("args, body", [
     (["start"], {}),
     (["start", "--plan", "e" * 64, "--accept-drift"], {"plan_digest": "e" * 64, "accept_drift": True}),
+    (["approve"], {"plan_digest": "e" * 64}),
+    (["approve", "--plan", "f" * 64, "--why", "fine"], {"plan_digest": "f" * 64, "why": "fine"}),
+    (["deny", "--why", "no"], {"why": "no"}),
     (["pause", "--why", "coffee"], {"why": "coffee"}),
     (["resume"], {}),
     (["promote"], {}),
@@ -199,6 +204,17 @@ def test_verbs(ctl, rollout, args, body):
     assert result.code == 0, result
     assert rollout.verbs == [(args[0], body)]
     assert result.out == f"rollout r: {args[0]} is done\n3 devices may still switch\n"
+
+
+def test_a_waiting_rollout_says_who_must_act(ctl, rollout):
+    """show lists who approved and denied; deny without a reason is refused before it is sent."""
+    rollout.rollouts["r"].update(state="waiting_approval", approvals=[
+        {"by": "ann", "agrees": True, "why": "", "plan_digest": "e" * 64, "at": "2026-11-23T08:00:00.000Z"},
+        {"by": "bob", "agrees": False, "why": "not now", "plan_digest": "e" * 64, "at": "2026-11-23T08:00:00.000Z"}])
+    shown = ctl("rollout", "show", "r").out
+    assert re.search(r"approved by +ann\n", shown) and re.search(r"denied by +bob: not now\n", shown), shown
+    result = ctl("rollout", "deny", "r")
+    assert result.code == 2 and "--why" in result.err and rollout.verbs == []
 
 
 def test_a_verb_as_json(ctl, rollout):

@@ -51,6 +51,8 @@ static void has_defaults(void **state)
 	assert_int_equal(s.max_drift_ppm, 20000);
 	assert_int_equal(s.max_in_flight, 0);
 	assert_int_equal(s.n_strata, 0);
+	assert_int_equal(s.approvals, 0);
+	assert_true(strategy_has_approver(&s, "anybody"));
 	strategy_fini(&s);
 	strategy_fini(&s);
 }
@@ -64,7 +66,8 @@ static const char everything[] =
 	"\"error\":{\"percent\":1,\"minimum\":3},\"causes\":[\"release\",\"device\"]},\"soak_s\":"
 	"60,"
 	"\"reach_s\":100,\"install_s\":200,\"probation_s\":0,\"on_failure\":\"rollback\","
-	"\"conflicts\":\"leave_out\",\"max_drift_percent\":0,\"max_in_flight\":500}";
+	"\"conflicts\":\"leave_out\",\"max_drift_percent\":0,\"max_in_flight\":500,"
+	"\"approvals\":1,\"approvers\":[\"ann\",\"bob\"]}";
 
 /* Behaviour: every setting is read. */
 static void reads_everything(void **state)
@@ -92,6 +95,10 @@ static void reads_everything(void **state)
 	assert_int_equal(s.conflicts, CONFLICTS_LEAVE_OUT);
 	assert_int_equal(s.max_drift_ppm, 0);
 	assert_int_equal(s.max_in_flight, 500);
+	assert_int_equal(s.approvals, 1);
+	assert_int_equal(s.n_approvers, 2);
+	assert_true(strategy_has_approver(&s, "bob"));
+	assert_false(strategy_has_approver(&s, "eve"));
 	strategy_fini(&s);
 }
 
@@ -111,7 +118,7 @@ static void writes_what_it_reads(void **state)
 		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
 		twice = strategy_json(&b);
 		assert_true(json_equal(once, twice));
-		assert_int_equal(json_object_size(once), 13);
+		assert_int_equal(json_object_size(once), 15);
 		strategy_fini(&a);
 		strategy_fini(&b);
 	}
@@ -149,6 +156,11 @@ static void names_what_is_wrong(void **state)
 		{ "{\"order\":\"pipelined\"}", "wave_first alone" },
 		{ "{\"conflicts\":1}", "\"conflicts\" must be a string" },
 		{ "{\"install_s\":0}", "\"install_s\" must be from 1" },
+		{ "{\"approvals\":33}", "\"approvals\" must be from 0" },
+		{ "{\"approvals\":1,\"approvers\":[7]}", "approvers[0] must be" },
+		{ "{\"approvals\":1,\"approvers\":[\"a\",\"a\"]}", "approvers[1]: \"a\" is named" },
+		{ "{\"approvals\":2,\"approvers\":[\"a\"]}", "can never agree" },
+		{ "{\"approvers\":[\"a\"]}", "how many" },
 		{ "{\"max_drift_percent\":-1}", "max_drift_percent must be at least 0" },
 	};
 
