@@ -26,6 +26,7 @@ DB_SQL(rollout_select_active,
 	"SELECT id FROM rollout WHERE state IN "
 	"('starting', 'running', 'paused', 'stopping', 'rolling_back') "
 	"UNION SELECT rollout_id FROM stage WHERE due_at IS NOT NULL ORDER BY 1 LIMIT $1");
+DB_SQL(rollout_select_numbers, "SELECT id FROM rollout ORDER BY id");
 DB_SQL(rollout_select_plan, "SELECT content FROM plan WHERE rollout_id = $1");
 DB_SQL(rollout_insert,
 	"INSERT INTO rollout (name, release_id, selector, strategy, state, auto_start, created_at, "
@@ -141,6 +142,27 @@ enum fl_code rollout_active(
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
 		ids[(*n)++] = db_int(&rows, 0);
 	return code;
+}
+
+enum fl_code rollout_numbers(struct store *store, int64_t **ids, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	FL_AUTO_BUF struct fl_buf list = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, rollout_select_numbers, DB_NO_ARGS, &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		int64_t id = db_int(&rows, 0);
+
+		fl_buf_add(&list, &id, sizeof(id));
+	}
+	if (code == FL_OK)
+		code = fl_buf_check(&list, err);
+	if (code != FL_OK)
+		return code;
+	*n = list.n / sizeof(**ids);
+	*ids = (int64_t *)(void *)fl_buf_take(&list);
+	return FL_OK;
 }
 
 enum fl_code rollout_plan_text(

@@ -48,6 +48,9 @@ enum fl_code rollout_engine(struct store *store, int64_t id, struct engine_rollo
 /* The numbers of rollouts that are under way or have a deadline, ascending; at most `max` into `ids`. */
 enum fl_code rollout_active(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+/* The numbers of all rollouts; *ids is the caller's, free() it. */
+enum fl_code rollout_numbers(
+	struct store *store, int64_t **ids, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 /* Append the JSON of its plan. FL_NOT_FOUND with a sentence when it has none. */
 enum fl_code rollout_plan_text(
 	struct store *store, int64_t id, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
