@@ -134,14 +134,14 @@ struct engine_stage {
 
 /* Step, forward (back goes the same road and ends rolled_back, rollback_failed or held):
  *
- *   queued -> offered -> [rejected | waiting] -> downloading -> downloaded -> installing
- *     |  ^      \____________________________________________________|
- *     v  |                        -> rebooting -> installed -> confirmed | failed | timed_out
- *   unreached
+ *   queued -> offered -> [waiting] -> downloading -> downloaded -> installing -> rebooting -> installed
+ *     |  ^       |___________|_____________|_____________|
+ *     v  |                   v                             from each: confirmed | failed | timed_out
+ *   unreached             rejected
  *
  * Reports may skip states, never go back, but to waiting before installing. queued also ends noop,
- * ineligible, canceled, superseded, removed. A rollback turns a delivered step round: it is queued
- * again with `back` set. */
+ * ineligible, canceled, superseded, removed. A refused order stays rejected until a retry. A rollback
+ * turns a delivered step round: it is queued again with `back` set. */
 
 /* Forward to the release, back from it, or turned round from the one to the other. */
 enum engine_way { ENGINE_FORWARD, ENGINE_BACKWARD, ENGINE_TURN };
@@ -322,9 +322,11 @@ const char *engine_rollout_edge(enum rollout_state from, enum rollout_state to);
 const char *engine_stage_edge(enum stage_state from, enum stage_state to);
 const char *engine_step_edge(enum engine_way way, enum step_state from, enum step_state to);
 
-/* Check everything that can be checked about a rollout with all its steps: the invariants, and that
- * the sums are those of the steps. Returns the broken one (static text) or NULL. For tests and
- * `fleetd --verify`; `view` as for a ROLLOUT fact. */
+/* Check the invariants that can be seen in the rows. Each returns the broken one (static text) or NULL.
+ * `view` as for a ROLLOUT fact. */
+const char *engine_check_rollout(const struct engine_view *view);
+const char *engine_check_step(const struct engine_stage *stage, const struct engine_step *step);
+/* Both, for a rollout with all its n steps, and that the sums are those of the steps. */
 const char *engine_check(const struct engine_view *view, const struct engine_step *steps, size_t n);
 
 #endif

@@ -6,15 +6,16 @@
 
 #include <string.h>
 
-static const char *check_step(const struct engine_stage *stage, const struct engine_step *s)
+const char *engine_check_step(const struct engine_stage *stage, const struct engine_step *s)
 {
-	bool flying = s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED;
+	bool flying =
+		s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED && s->state != STEP_REJECTED;
 
 	if (!engine_stage_opened(stage))
 		return "I2: a step in a stage that was never opened";
 	if (flying && (s->delivered == 0 || s->manifest == 0 || s->delivered_at == 0))
 		return "I5: a step in flight without a delivery";
-	if (flying && s->state != STEP_REJECTED && s->deadline == 0)
+	if (flying && s->deadline == 0)
 		return "I5: a step in flight without a deadline";
 	if (!flying && s->deadline != 0)
 		return "I5: a deadline runs for a step that is not in flight";
@@ -78,22 +79,28 @@ static const char *check_stage(const struct engine_view *v, const struct engine_
 	return NULL;
 }
 
-const char *engine_check(const struct engine_view *v, const struct engine_step *steps, size_t n)
+const char *engine_check_rollout(const struct engine_view *v)
 {
 	size_t stages = (size_t)v->rules->layers * (size_t)v->rules->waves;
+	const char *what = NULL;
 
 	if ((v->rollout->state == ROLLOUT_PAUSED) != (v->rollout->paused_at != 0))
 		return "I6: the clock of a paused rollout runs, or that of another stands still";
-	for (size_t i = 0; i < stages; i++) {
-		const char *what = check_stage(v, &v->stages[i]);
+	for (size_t i = 0; i < stages && what == NULL; i++)
+		what = check_stage(v, &v->stages[i]);
+	return what;
+}
 
-		if (what == NULL)
-			what = check_sums(&v->stages[i], steps, n);
+const char *engine_check(const struct engine_view *v, const struct engine_step *steps, size_t n)
+{
+	size_t stages = (size_t)v->rules->layers * (size_t)v->rules->waves;
+	const char *what = engine_check_rollout(v);
+
+	for (size_t i = 0; i < stages && what == NULL; i++) {
+		what = check_sums(&v->stages[i], steps, n);
 		for (size_t k = 0; k < n && what == NULL; k++)
 			if (steps[k].stage_id == v->stages[i].id)
-				what = check_step(&v->stages[i], &steps[k]);
-		if (what != NULL)
-			return what;
+				what = engine_check_step(&v->stages[i], &steps[k]);
 	}
-	return NULL;
+	return what;
 }

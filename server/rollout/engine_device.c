@@ -27,7 +27,7 @@ enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n)
 /* Steps whose device holds an order that may still be carried out. */
 static bool in_flight(const struct engine_step *s)
 {
-	return s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED;
+	return s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED && s->state != STEP_REJECTED;
 }
 
 static enum engine_way way_of(const struct engine_step *s)
@@ -184,7 +184,7 @@ static void end_forward(struct engine_turn *t, enum step_state end, unsigned fla
 	s->outcome = end;
 	s->flags |= flags;
 	if (end == STEP_CONFIRMED) {
-		s->took_ms = t->view->step->deadline == 0 ? 0 : t->clock - delivered_clock;
+		s->took_ms = t->clock - delivered_clock;
 		go_on(t);
 		return;
 	}
@@ -210,8 +210,6 @@ static void progress(struct engine_turn *t)
 	if (engine_step_edge(way, t->view->step->state, to) == NULL)
 		return;
 	engine_turn_move_step(t, way, to);
-	if (to != STEP_REJECTED && t->view->step->deadline == 0)
-		engine_turn_edit_step(t)->deadline = t->clock + t->rules->install_ms;
 	if (to == STEP_INSTALLED && way == ENGINE_FORWARD)
 		engine_turn_edit_step(t)->flags |= ENGINE_SWITCHED;
 }

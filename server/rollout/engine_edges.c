@@ -48,21 +48,18 @@ static const struct edge stage_edges[] = {
 };
 
 #define S(s)          (1u << STEP_##s)
-#define BEFORE_SWITCH (S(OFFERED) | S(REJECTED) | S(WAITING) | S(DOWNLOADING) | S(DOWNLOADED))
+#define BEFORE_SWITCH (S(OFFERED) | S(WAITING) | S(DOWNLOADING) | S(DOWNLOADED))
 #define ON_SWITCH     (S(INSTALLING) | S(REBOOTING) | S(INSTALLED))
 #define IN_FLIGHT     (BEFORE_SWITCH | ON_SWITCH)
 /* Both ways: what a device does with an order. */
 #define PROGRESS                                                                               \
-	{ S(OFFERED), S(REJECTED) | S(WAITING) | S(DOWNLOADING) | S(DOWNLOADED) | ON_SWITCH,   \
+	{ S(OFFERED), S(WAITING) | S(DOWNLOADING) | S(DOWNLOADED) | ON_SWITCH,                 \
 		"the device takes it up" },                                                    \
-		{ S(REJECTED), S(WAITING) | S(DOWNLOADING) | S(DOWNLOADED) | ON_SWITCH,        \
-			"the device takes it up after all" },                                  \
-		{ S(WAITING), S(REJECTED) | S(DOWNLOADING) | S(DOWNLOADED) | ON_SWITCH,        \
+		{ S(WAITING), S(DOWNLOADING) | S(DOWNLOADED) | ON_SWITCH,                      \
 			"the device waits no longer" },                                        \
-		{ S(DOWNLOADING), S(REJECTED) | S(WAITING) | S(DOWNLOADED) | ON_SWITCH,        \
+		{ S(DOWNLOADING), S(WAITING) | S(DOWNLOADED) | ON_SWITCH,                      \
 			"the device reports progress" },                                       \
-		{ S(DOWNLOADED), S(REJECTED) | S(WAITING) | ON_SWITCH,                         \
-			"the device reports progress" },                                       \
+		{ S(DOWNLOADED), S(WAITING) | ON_SWITCH, "the device reports progress" },      \
 		{ S(INSTALLING), S(REBOOTING) | S(INSTALLED), "the device reports progress" }, \
 		{ S(REBOOTING), S(INSTALLED), "the device reports progress" },
 
@@ -73,10 +70,12 @@ static const struct edge forward_edges[] = {
 	{ S(QUEUED) | S(UNREACHED), S(INELIGIBLE), "it is not what the plan took it for" },
 	{ S(QUEUED) | S(UNREACHED) | S(REJECTED), S(SUPERSEDED), "a newer rollout takes it over" },
 	PROGRESS{ IN_FLIGHT, S(CONFIRMED), "the new versions run and were reported" },
+	{ BEFORE_SWITCH, S(REJECTED), "the device refuses the order" },
 	{ IN_FLIGHT, S(FAILED), "the device reports a failure" },
-	{ IN_FLIGHT & ~S(REJECTED), S(TIMED_OUT), "no end was reported in time" },
-	{ S(QUEUED) | S(UNREACHED) | BEFORE_SWITCH, S(CANCELED), "the rollout is stopped" },
-	{ S(QUEUED) | S(UNREACHED) | IN_FLIGHT, S(REMOVED), "the device is retired" },
+	{ IN_FLIGHT, S(TIMED_OUT), "no end was reported in time" },
+	{ S(QUEUED) | S(UNREACHED) | S(REJECTED) | BEFORE_SWITCH, S(CANCELED),
+		"the rollout is stopped" },
+	{ S(QUEUED) | S(UNREACHED) | S(REJECTED) | IN_FLIGHT, S(REMOVED), "the device is retired" },
 	{ S(FAILED) | S(TIMED_OUT) | S(REJECTED), S(QUEUED), "it tries again" },
 };
 static const struct edge backward_edges[] = {
@@ -89,9 +88,9 @@ static const struct edge backward_edges[] = {
 	{ S(QUEUED) | S(UNREACHED) | IN_FLIGHT, S(REMOVED), "the device is retired" },
 };
 static const struct edge turn_edges[] = {
-	{ IN_FLIGHT | S(CONFIRMED) | S(FAILED) | S(TIMED_OUT) | S(CANCELED), S(QUEUED),
-		"the rollout is taken back" },
-	{ IN_FLIGHT | S(CONFIRMED) | S(FAILED) | S(TIMED_OUT) | S(CANCELED), S(HELD),
+	{ IN_FLIGHT | S(REJECTED) | S(CONFIRMED) | S(FAILED) | S(TIMED_OUT) | S(CANCELED),
+		S(QUEUED), "the rollout is taken back" },
+	{ IN_FLIGHT | S(REJECTED) | S(CONFIRMED) | S(FAILED) | S(TIMED_OUT) | S(CANCELED), S(HELD),
 		"the rollout is taken back and it has no way back" },
 };
 

@@ -249,6 +249,7 @@ static void stop(struct engine_turn *t)
 	case ROLLOUT_WAITING_APPROVAL:
 	case ROLLOUT_READY:
 		engine_turn_move(t, ROLLOUT_STOPPED);
+		engine_stage_shut(t, false);
 		engine_turn_say(t, ENGINE_CHANGED, "stopped before it started");
 		return;
 	case ROLLOUT_STOPPING:

@@ -15,6 +15,7 @@ static const char *const names[] = {
 	[offsetof(struct figures_sums, rows) / 8] = "rows",
 	[offsetof(struct figures_sums, steps) / 8] = "steps by state",
 	[offsetof(struct figures_sums, back) / 8] = "back",
+	[offsetof(struct figures_sums, excluded) / 8] = "excluded",
 	[offsetof(struct figures_sums, confirmed_last) / 8] = "confirmed_last",
 	[offsetof(struct figures_sums, noop_last) / 8] = "noop_last",
 	[offsetof(struct figures_sums, outcome_confirmed) / 8] = "outcome_confirmed",
@@ -101,6 +102,9 @@ void figures_of(const struct engine_step *s, struct figures_sums *out)
 	out->rows = 1;
 	out->steps[s->state] = 1;
 	out->back = s->back && !step_ended(s->state);
+	out->excluded = !s->back &&
+		(s->state == STEP_INELIGIBLE || s->state == STEP_SUPERSEDED ||
+			s->state == STEP_CANCELED || s->state == STEP_REMOVED);
 	out->confirmed_last = s->state == STEP_CONFIRMED && (s->flags & ENGINE_LAST) != 0;
 	out->noop_last = s->state == STEP_NOOP && (s->flags & ENGINE_LAST) != 0;
 	outcome_of(s, out);
@@ -189,9 +193,7 @@ void figures_derive(const struct figures_sums *s, int64_t devices, enum figures_
 
 	*out = (struct figures){
 		.devices = devices,
-		.targets = devices - (stage ? s->steps[STEP_NOOP] : s->noop_last) -
-			s->steps[STEP_INELIGIBLE] - s->steps[STEP_SUPERSEDED] -
-			s->steps[STEP_CANCELED] - s->steps[STEP_REMOVED],
+		.targets = devices - s->excluded - (stage ? s->steps[STEP_NOOP] : s->noop_last),
 		.confirmed = stage ? s->steps[STEP_CONFIRMED] : s->confirmed_last,
 		.failed = s->outcome_failed,
 		.timed_out = s->outcome_timed_out,

@@ -23,9 +23,10 @@ struct engine_step;
 
 /* Kept per stage. Only int64_t members: added, subtracted and encoded as one vector. */
 struct figures_sums {
-	int64_t rows;                   /* steps in all */
-	int64_t steps[STEP_STATE_MAX];  /* steps by state; they add up to rows */
-	int64_t back;                   /* steps that are to go back and have not ended */
+	int64_t rows;                  /* steps in all */
+	int64_t steps[STEP_STATE_MAX]; /* steps by state; they add up to rows */
+	int64_t back;                  /* steps that are to go back and have not ended */
+	int64_t excluded; /* ineligible, superseded, canceled or removed on the way forward: no target */
 	int64_t confirmed_last;         /* confirmed, and the device has no further layer */
 	int64_t noop_last;              /* nothing to do, and no further layer */
 	int64_t outcome_confirmed;      /* outcomes of the last attempt; a rollback keeps them */

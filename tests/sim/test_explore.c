@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every state that a small rollout can reach, breadth first, with every invariant checked in each; and
+ * engines that are broken on purpose, which must be found out. Prints the number of states. */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct search {
+	const struct world_setup *setup;
+	size_t key_bytes;
+	uint8_t *keys;    /* states in the order of discovery */
+	uint32_t *parent; /* the state that each was reached from */
+	uint32_t *table;  /* open hash: index + 1 */
+	size_t n, max, table_size;
+	size_t transitions;
+	const char *broken;
+};
+
+static uint64_t hash(const uint8_t *p, size_t n)
+{
+	uint64_t h = 1469598103934665603u;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * 1099511628211u;
+	return h ^ h >> 29;
+}
+
+static void *need(void *p)
+{
+	FL_BUG_IF(p == NULL);
+	return p;
+}
+
+/* Add a state unless it is known. */
+static void visit(struct search *s, const uint8_t *key, uint32_t from)
+{
+	size_t at = (size_t)hash(key, s->key_bytes) & (s->table_size - 1);
+
+	while (s->table[at] != 0) {
+		if (memcmp(s->keys + (s->table[at] - 1) * s->key_bytes, key, s->key_bytes) == 0)
+			return;
+		at = (at + 1) & (s->table_size - 1);
+	}
+	if (s->n == s->max) {
+		s->broken = "there are more states than this test has room for";
+		return;
+	}
+	memcpy(s->keys + s->n * s->key_bytes, key, s->key_bytes);
+	s->parent[s->n] = from;
+	s->table[at] = (uint32_t)++s->n;
+}
+
+/* Print how a state was reached: the actions are found again by trying them. */
+static void trace(const struct search *s, uint32_t state)
+{
+	struct world_action *actions = need(calloc(WORLD_ACTIONS, sizeof(*actions)));
+	uint8_t key[WORLD_KEY];
+	uint32_t from = s->parent[state];
+
+	if (state == from) {
+		free(actions);
+		return;
+	}
+	trace(s, from);
+	struct world w;
+	int n;
+
+	world_decode(s->setup, s->keys + from * s->key_bytes, &w);
+	n = world_actions(s->setup, &w, actions);
+	for (int i = 0; i < n; i++) {
+		world_decode(s->setup, s->keys + from * s->key_bytes, &w);
+		if (world_apply(s->setup, &w, &actions[i]) != NULL)
+			continue;
+		world_encode(s->setup, &w, key);
+		if (memcmp(key, s->keys + state * s->key_bytes, s->key_bytes) == 0) {
+			world_print(&actions[i]);
+			break;
+		}
+	}
+	free(actions);
+}
+
+static void expand(struct search *s, uint32_t state, struct world_action *actions, bool tell)
+{
+	uint8_t key[WORLD_KEY];
+	struct world w, start;
+	int n;
+
+	world_decode(s->setup, s->keys + state * s->key_bytes, &start);
+	n = world_actions(s->setup, &start, actions);
+	for (int i = 0; i < n && s->broken == NULL; i++) {
+		const char *broken;
+
+		world_copy(s->setup, &w, &start);
+		broken = world_apply(s->setup, &w, &actions[i]);
+		s->transitions++;
+		if (broken == NULL) {
+			world_encode(s->setup, &w, key);
+			visit(s, key, state);
+			continue;
+		}
+		s->broken = broken;
+		if (!tell)
+			continue;
+		trace(s, state);
+		world_print(&actions[i]);
+	}
+}
+
+/* Explore everything; returns what is broken, NULL if nothing is. */
+static const char *explore(const char *name, const struct world_setup *setup, bool tell)
+{
+	struct world_action *actions = need(calloc(WORLD_ACTIONS, sizeof(*actions)));
+	struct search s = { .setup = setup, .max = 3000000, .table_size = 1 << 23 };
+	struct world w;
+	uint8_t key[WORLD_KEY];
+	clock_t began = clock();
+
+	world_init(setup, &w);
+	s.key_bytes = world_encode(setup, &w, key);
+	s.keys = need(malloc(s.max * s.key_bytes));
+	s.parent = need(malloc(s.max * sizeof(*s.parent)));
+	s.table = need(calloc(s.table_size, sizeof(*s.table)));
+	visit(&s, key, 0);
+	for (uint32_t i = 0; i < s.n && s.broken == NULL; i++)
+		expand(&s, i, actions, tell);
+	printf("%-34s %8zu states %9zu transitions %6.1f s  %s\n", name, s.n, s.transitions,
+		(double)(clock() - began) / CLOCKS_PER_SEC, s.broken == NULL ? "holds" : s.broken);
+	(void)fflush(stdout);
+	free(s.keys);
+	free(s.parent);
+	free(s.table);
+	free(actions);
+	return s.broken;
+}
+
+/* ---- setups */
+
+static struct world_setup setup(int waves, int layers, const char *waves_of)
+{
+	struct world_setup s = {
+		.rules = { .layers = layers,
+			.waves = waves,
+			.gate = { .success_ppm = 600000,
+				.error_ppm = 500000,
+				.error_minimum = 1,
+				.causes = 1u << CAUSE_RELEASE | 1u << CAUSE_UNKNOWN },
+			.reach_ms = 1000,
+			.install_ms = 1000,
+			.back_reach_ms = 1000,
+			.back_first = 1 },
+		.devices = (int)strlen(waves_of),
+		.attempts = 1,
+		.engine = engine_step,
+	};
+
+	for (int i = 0; i < s.devices; i++)
+		s.wave_of[i] = waves_of[i] - '0';
+	return s;
+}
+
+/* ---- broken engines: each does one thing wrong */
+
+static void forgets_canceled(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (o->step_changed && o->step.state == STEP_CANCELED)
+		o->delta = (struct figures_sums){ 0 };
+}
+
+static void opens_early(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (f->kind == FACT_COUNTED && v->stages[1].state == STAGE_PENDING && !o->changed[1] &&
+		v->rollout->state == ROLLOUT_RUNNING && !o->rollout_changed) {
+		o->stages[1] = v->stages[1];
+		o->stages[1].state = STAGE_RUNNING;
+		o->stages[1].jobs = ENGINE_OPEN;
+		o->changed[1] = true;
+	}
+}
+
+static void offers_while_paused(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_rollout r = *v->rollout;
+	struct engine_view view = *v;
+
+	if (f->kind == FACT_POLLED && r.state == ROLLOUT_PAUSED)
+		r.state = r.resume_to;
+	view.rollout = &r;
+	engine_step(&view, f, o);
+}
+
+static void takes_late_reports(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_step s;
+	struct engine_view view = *v;
+
+	if (f->kind == FACT_REPORTED && v->step->state == STEP_TIMED_OUT) {
+		s = *v->step;
+		s.state = STEP_OFFERED;
+		view.step = &s;
+	}
+	engine_step(&view, f, o);
+}
+
+static void takes_void_reports(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_fact fact = *f;
+
+	if (f->kind == FACT_REPORTED)
+		fact.manifest = v->step->manifest;
+	engine_step(v, &fact, o);
+}
+
+static void clock_runs_on(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_rollout r = *v->rollout;
+	struct engine_view view = *v;
+
+	if (f->kind == FACT_INSTALL_DUE)
+		r.paused_at = 0;
+	view.rollout = &r;
+	engine_step(&view, f, o);
+}
+
+static void repeats_places(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (o->offer && o->step.delivered > 1) {
+		o->step.delivered--;
+		o->stages[0].delivered--;
+	}
+}
+
+static void skips_the_silent(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_stage *g;
+
+	engine_step(v, f, o);
+	if (f->kind != FACT_COUNTED || v->stage->state != STAGE_RUNNING || v->stage->jobs != 0 ||
+		o->rollout_changed || v->rollout->state != ROLLOUT_RUNNING ||
+		v->stage->sums.outcome_confirmed == 0)
+		return;
+	g = &o->stages[v->stage - v->stages];
+	*g = *v->stage;
+	g->state = STAGE_SUCCEEDED;
+	o->changed[v->stage - v->stages] = true;
+}
+
+static void goes_back_from_below(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (f->kind == FACT_ROLLBACK && o->did == ENGINE_CHANGED &&
+		o->stages[1].state == STAGE_ROLLING_BACK && o->changed[0]) {
+		o->stages[0].state = STAGE_ROLLING_BACK;
+		o->stages[0].jobs = ENGINE_BACK;
+	}
+}
+
+static void forgets_to_judge(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_fact fact = *f;
+
+	/* only devices' own outcomes are judged, not those that time ends */
+	engine_step(v, &fact, o);
+	if (f->kind == FACT_COUNTED && v->stage->sums.outcome_timed_out > 0 &&
+		v->rollout->state == ROLLOUT_RUNNING) {
+		o->rollout_changed = false;
+		memset(o->changed, 0, (size_t)(v->rules->layers * v->rules->waves));
+	}
+}
+
+static void deadline_stays(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (o->step_changed && o->step.state == STEP_CONFIRMED)
+		o->step.deadline = 1;
+}
+
+static const struct {
+	const char *name;
+	world_engine_fn engine;
+} mutants[] = {
+	{ "forgets to count the canceled", forgets_canceled },
+	{ "opens a layer early", opens_early },
+	{ "offers while paused", offers_while_paused },
+	{ "takes late reports", takes_late_reports },
+	{ "takes reports about void orders", takes_void_reports },
+	{ "lets deadlines fire while paused", clock_runs_on },
+	{ "gives a place twice", repeats_places },
+	{ "passes over the silent", skips_the_silent },
+	{ "takes the lower layer back first", goes_back_from_below },
+	{ "does not judge time-outs", forgets_to_judge },
+	{ "leaves a deadline behind", deadline_stays },
+};
+
+/* Each broken engine is found out by a small exploration. */
+static int try_mutants(void)
+{
+	struct world_setup s = setup(1, 2, "00");
+	int missed = 0;
+
+	s.fewer = true;
+	for (size_t i = 0; i < FL_COUNT(mutants); i++) {
+		s.engine = mutants[i].engine;
+		if (explore(mutants[i].name, &s, false) == NULL)
+			missed++;
+	}
+	return missed;
+}
+
+/* The fleets that are explored; `full`: those that take minutes. */
+static int try_engine(bool full)
+{
+	struct world_setup s = setup(1, 2, "00");
+	int failed = 0;
+
+	s.fewer = true;
+	failed += explore("2 devices, 2 layers, every verb", &s, true) != NULL;
+	s = setup(2, 2, "011");
+	s.fewer = s.hands_off = true;
+	s.rules.on_failure = ENGINE_ROLL_IT_BACK;
+	failed += explore("3 devices, 2 waves, 2 layers", &s, true) != NULL;
+	s = setup(2, 1, "01");
+	s.fewer = s.causes = true;
+	s.rules.on_failure = ENGINE_STOP_IT;
+	s.rules.gate.success_minimum = 1;
+	s.rules.max_in_flight = 1;
+	failed += explore("2 devices, 2 waves, stop", &s, true) != NULL;
+	s = setup(1, 1, "00");
+	s.sliced = s.causes = true;
+	s.attempts = 2;
+	s.rules.soak_ms = 1000;
+	s.rules.gate.success_minimum = 1;
+	s.rules.gate.error_minimum = 2;
+	s.rules.gate.error_ppm = 400000;
+	failed += explore("2 devices, slices, soak, retries", &s, true) != NULL;
+	s = setup(1, 1, "00");
+	s.fewer = true;
+	s.attempts = 2;
+	s.rules.soak_ms = 1000;
+	failed += explore("2 devices, soak, retries", &s, true) != NULL;
+	s = setup(1, 2, "0");
+	s.retire = s.misfit = s.no_way = s.sliced = true;
+	s.rules.order = ENGINE_PIPELINED;
+	failed += explore("1 device, misfits, retirement", &s, true) != NULL;
+	s = setup(1, 1, "0");
+	s.retire = s.misfit = s.no_way = s.every_word = true;
+	s.attempts = 2;
+	failed += explore("1 device, every word", &s, true) != NULL;
+	if (!full)
+		return failed;
+	s = setup(2, 2, "01");
+	s.fewer = true;
+	failed += explore("2 devices, 2 waves, 2 layers, verbs", &s, true) != NULL;
+	s = setup(2, 1, "01");
+	s.misfit = s.retire = s.causes = true;
+	s.attempts = 2;
+	failed += explore("2 devices, 2 waves, everything", &s, true) != NULL;
+	return failed;
+}
+
+/* With --full also the fleets that take minutes. */
+int main(int argc, char **argv)
+{
+	int failed = try_engine(argc > 1 && strcmp(argv[1], "--full") == 0);
+
+	failed += world_untaken();
+	failed += try_mutants();
+	if (failed == 0)
+		printf("all held, all broken engines were found out\n");
+	else
+		printf("%d failed\n", failed);
+	return failed != 0;
+}
