@@ -13,22 +13,25 @@ const char *const strategy_orders[] = { "wave_first", "layer_first", "pipelined"
 const char *const strategy_acts[] = { "pause", "stop", "rollback", NULL };
 const char *const strategy_conflicts[] = { "refuse", "leave_out", NULL };
 
-/* "5" devices, "10%" of all, or a selector. */
+/* "5" devices, "10%" of all, "x2" as many as before each time, or a selector. */
 static enum fl_code parse_wave(const char *text, json_t **out, struct fl_err *err)
 {
 	char *end;
 	double n = strtod(text, &end);
-	bool number = end != text;
+	bool number = end != text, times = text[0] == 'x' && text[1] >= '0' && text[1] <= '9';
 
 	if (number && strcmp(end, "%") == 0 && n > 0 && n <= 100)
 		*out = json_pack("{s:f}", "percent", n);
 	else if (number && *end == '\0' && strspn(text, "0123456789") == strlen(text) && n >= 1)
 		*out = json_pack("{s:I}", "count", (json_int_t)n);
+	else if (times && strspn(text + 1, "0123456789.") == strlen(text + 1))
+		*out = json_pack("{s:f}", "factor", strtod(text + 1, NULL));
 	else if (!number && strpbrk(text, "=<>!") != NULL)
 		*out = json_pack("{s:s}", "selector", text);
 	else
 		return fl_fail(err, FL_INVALID,
-			"--wave takes 5 (devices), 10%% or an expression like label.canary==yes, "
+			"--wave takes 5 (devices), 10%%, x2 or an expression like "
+			"label.canary==yes, "
 			"not "
 			"\"%.60s\"",
 			text);
@@ -138,6 +141,7 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	if (code != FL_OK)
 		return code;
 	add_list(strategy, "strata", &o->strata);
+	add_text(strategy, "early", o->early);
 	add_count(strategy, "seed", o->seed);
 	add_text(strategy, "order", o->order);
 	add_text(strategy, "on_failure", o->on_failure);

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 struct strategy_options {
-	const char *release, *selector, *file, *order, *on_failure, *conflicts;
+	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early;
 	struct options_list waves, strata, causes, approvers;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
@@ -28,9 +28,12 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, selector, "selector", TEXT, .letter = 's',                    \
 			.argument = "RSQL", .help = "only devices that match (all)"),              \
 		STRATEGY_ROW_(type_, waves, "wave", LIST, .argument = "SIZE",                      \
-			.help = "the next wave: 5 (devices), 10% (of all) or an RSQL expression; " \
-				"the last "                                                        \
-				"takes the rest (1%, 10%, rest)"),                                 \
+			.help = "the next wave: 5 (devices), 10% (of all), an RSQL expression, "   \
+				"or "                                                              \
+				"x2: each twice the one before until all are in; the last takes "  \
+				"the rest (1%, 10%, rest)"),                                       \
+		STRATEGY_ROW_(type_, early, "early", TEXT, .argument = "RSQL",                     \
+			.help = "test devices, which come before all others"),                     \
 		STRATEGY_ROW_(type_, strata, "strata", LIST, .argument = "FIELD",                  \
 			.help = "every wave gets its share of each value of it, as attribute.hw"), \
 		STRATEGY_ROW_(type_, seed, "seed", COUNT, .argument = "N",                         \

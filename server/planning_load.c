@@ -315,6 +315,31 @@ static enum fl_code load_waves(struct planning_loader *l, struct fl_err *err)
 	return code;
 }
 
+static enum fl_code on_early(void *context, const struct device *device, struct fl_err *err)
+{
+	struct planning_devices *d = context;
+	uint32_t i = planning_find(d, device->no);
+
+	(void)err;
+	if (i != PLAN_NO_DEVICE)
+		d->flags[i] |= PLAN_EARLY;
+	return FL_OK;
+}
+
+/* Test devices, which come before all others. */
+static enum fl_code load_early(struct planning_loader *l, struct fl_err *err)
+{
+	RSQL_AUTO struct rsql *where = NULL;
+
+	if (l->rq->strategy->early == NULL)
+		return FL_OK;
+	if (rsql_parse(l->rq->strategy->early, &where, err) != FL_OK)
+		return fl_wrap(err, "strategy: early");
+	return device_select_narrow(l->store,
+		&(struct device_filter){ .where = where, .limit = -1 }, on_early, &l->s->devices,
+		err);
+}
+
 /* ---- all together */
 
 static void write_input(struct planning_snapshot *s, const struct planning_request *rq)
@@ -364,6 +389,8 @@ static enum fl_code load(struct planning_loader *l, struct fl_err *err)
 		code = planning_load_traits(l, &f, err);
 	if (code == FL_OK)
 		code = load_waves(l, err);
+	if (code == FL_OK)
+		code = load_early(l, err);
 	if (code == FL_OK)
 		code = planning_load_deltas(l, err);
 	return code;

@@ -35,7 +35,8 @@ static bool find_kinds(struct plan_builder *b)
 
 	b->kind_of = build_get(b, d->n, sizeof(*b->kind_of));
 	for (size_t i = 0; i < d->n && b->failure.code == FL_OK; i++) {
-		struct build_kind k = { d->state[i], d->signature[i], d->held[i], d->flags[i] };
+		struct build_kind k = { d->state[i], d->signature[i], d->held[i],
+			(uint8_t)(d->flags[i] & (PLAN_SELECTED | PLAN_GATEWAY)) };
 
 		b->kind_of[i] = intern_kind(b, &k);
 	}

@@ -34,6 +34,7 @@
 enum plan_flag {
 	PLAN_SELECTED = 1 << 0, /* the rollout's selector matches; others are there as neighbours */
 	PLAN_GATEWAY = 1 << 1,  /* its tier is gateway */
+	PLAN_EARLY = 1 << 2,    /* a test device: as early a wave as there is room in */
 };
 
 /* The devices, as parallel arrays of n elements ordered by `no`: those that the selector matches,

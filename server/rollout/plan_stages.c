@@ -70,6 +70,7 @@ struct groups {
 	uint32_t *of_root, *size, *stratum;
 	uint64_t *identity;
 	uint16_t *wave, *result;
+	bool *early;
 };
 
 static bool allocate_groups(struct plan_builder *b, struct groups *g)
@@ -82,6 +83,7 @@ static bool allocate_groups(struct plan_builder *b, struct groups *g)
 	g->identity = build_get(b, n, sizeof(*g->identity));
 	g->wave = build_get(b, n, sizeof(*g->wave));
 	g->result = build_get(b, n, sizeof(*g->result));
+	g->early = build_get(b, n, sizeof(*g->early));
 	return b->failure.code == FL_OK;
 }
 
@@ -106,6 +108,10 @@ static void find_groups(struct plan_builder *b, struct groups *g)
 		g->size[group]++;
 		if (d->wave != NULL && d->wave[i] < g->wave[group])
 			g->wave[group] = d->wave[i];
+		if ((d->flags[i] & PLAN_EARLY) != 0) {
+			g->early[group] = true;
+			g->in.early = g->early;
+		}
 	}
 	g->in.size = g->size;
 	g->in.stratum = g->stratum;

@@ -11,6 +11,8 @@ struct slicing {
 	const struct slice_input *in;
 	uint16_t *wave_of;
 	uint32_t *order; /* groups, stratum after stratum, each shuffled */
+	uint32_t *early; /* groups that come before all others, shuffled; n_early */
+	uint32_t n_early;
 	uint32_t *first; /* n_strata + 1: where a stratum begins in order */
 	uint32_t *next;  /* per stratum: groups before this are given away */
 	uint64_t *left;  /* per stratum: devices not yet given away */
@@ -37,13 +39,14 @@ static bool allocate(struct slicing *s)
 	size_t strata = (size_t)s->in->n_strata + 1;
 
 	s->order = fl_arena_get(&s->arena, s->in->n, sizeof(*s->order));
+	s->early = fl_arena_get(&s->arena, s->in->early != NULL ? s->in->n : 0, sizeof(*s->early));
 	s->first = fl_arena_get(&s->arena, strata, sizeof(*s->first));
 	s->next = fl_arena_get(&s->arena, strata, sizeof(*s->next));
 	s->left = fl_arena_get(&s->arena, strata, sizeof(*s->left));
 	s->seats = fl_arena_get(&s->arena, strata, sizeof(*s->seats));
 	s->remainders = fl_arena_get(&s->arena, strata, sizeof(*s->remainders));
-	return s->order != NULL && s->first != NULL && s->next != NULL && s->left != NULL &&
-		s->seats != NULL && s->remainders != NULL;
+	return s->order != NULL && s->early != NULL && s->first != NULL && s->next != NULL &&
+		s->left != NULL && s->seats != NULL && s->remainders != NULL;
 }
 
 /* ---- the shuffle: order by a keyed hash, by radix sort */
@@ -92,6 +95,10 @@ static bool shuffle(struct slicing *s)
 	for (size_t i = 0; i < in->n; i++)
 		s->order[s->next[in->stratum[a[i].group]]++] = a[i].group;
 	memcpy(s->next, s->first, in->n_strata * sizeof(*s->next));
+	for (size_t i = 0; i < in->n && in->early != NULL; i++) {
+		if (in->early[a[i].group])
+			s->early[s->n_early++] = a[i].group;
+	}
 	free(a);
 	return true;
 }
@@ -172,14 +179,29 @@ static uint32_t smallest(const struct slicing *s)
 	return best;
 }
 
+/* Give early groups to the wave while they fit into `room`; returns what is left of it. */
+static uint64_t fill_early(struct slicing *s, uint64_t room, uint16_t wave)
+{
+	for (uint32_t i = 0; i < s->n_early && room > 0; i++) {
+		uint32_t group = s->early[i];
+
+		if (s->wave_of[group] == SLICE_NO_WAVE && s->in->size[group] <= room) {
+			room -= s->in->size[group];
+			give(s, group, wave);
+		}
+	}
+	return room;
+}
+
 static void fill_wave(struct slicing *s, uint64_t n, uint16_t wave)
 {
-	uint64_t room = 0;
+	uint64_t room = 0, seats;
 
 	n = n < s->left_all ? n : s->left_all;
 	if (n == 0)
 		return;
-	split_seats(s, n, wave);
+	seats = fill_early(s, n, wave);
+	split_seats(s, seats, wave);
 	for (uint32_t k = 0; k < s->in->n_strata; k++)
 		room += fill(s, k, s->seats[k], wave);
 	/* Groups are not divided: what did not fit in its own stratum's share goes to the others. */

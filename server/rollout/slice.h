@@ -16,6 +16,7 @@ struct slice_input {
 	const uint32_t *stratum;  /* below n_strata */
 	const uint64_t *identity; /* what the shuffle is keyed by besides the seed; distinct */
 	const uint16_t *wave; /* the selector wave it belongs to, SLICE_NO_WAVE; NULL: none does */
+	const bool *early; /* come before all others of count and percent waves; NULL: none does */
 	uint32_t n_strata;
 	uint64_t seed;
 	const struct strategy_wave *waves;
@@ -26,7 +27,7 @@ struct slice_input {
  * wave is a selector). A wave by count or share is never larger than asked unless a single group is;
  * it is smaller only if no remaining group fits. The last wave of those takes the rest.
  *
- * Per wave the strata are served in proportion to what is left of them, by largest remainder, so that
+ * Early ones are given away first, whatever their stratum. Per wave the strata are served in proportion to what is left of them, by largest remainder, so that
  * each stratum gets its share rounded up or down. FL_NOMEM. */
 enum fl_code slice_waves(
 	const struct slice_input *in, uint16_t *wave_of, struct fl_err *err) FL_MUST_CHECK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/strategy.h"
 
+#include <math.h> /* ceil */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@ static const char *const conflicts_texts[] = { STRATEGY_CONFLICTS(TEXT_) };
 #define SEED_MAX    9007199254740991LL /* 2^53 - 1 */
 #define SECONDS_MAX (10LL * 366 * 24 * 3600)
 #define COUNT_MAX   1000000000LL
+#define FLEET_MAX   100000000LL /* waves by count are generated until they hold so many devices */
+#define FACTOR_MIN  1.1         /* of generated waves: they must grow */
+#define FACTOR_MAX  100.0
 
 const char *strategy_order_text(enum strategy_order o)
 {
@@ -37,7 +41,7 @@ const char *strategy_conflicts_text(enum strategy_conflicts c)
 /* The JSON as it stands; absent members keep the defaults put there before. */
 struct raw {
 	json_t *waves, *strata, *gate, *approvers;
-	const char *order, *on_failure, *conflicts;
+	const char *order, *on_failure, *conflicts, *early;
 	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals;
 	double max_drift;
 };
@@ -45,6 +49,7 @@ struct raw {
 static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, waves, "waves", ARRAY, .min = 1, .max = STRATEGY_WAVES_MAX),
 	FL_FIELD(struct raw, order, "order", STRING),
+	FL_FIELD(struct raw, early, "early", STRING, .min = 1, .max = 4096),
 	FL_FIELD(struct raw, strata, "strata", ARRAY, .min = 0, .max = STRATEGY_STRATA_MAX),
 	FL_FIELD(struct raw, seed, "seed", INT, .min = 0, .max = SEED_MAX),
 	FL_FIELD(struct raw, gate, "gate", OBJECT),
@@ -157,18 +162,64 @@ static enum fl_code read_wave(const json_t *object, struct strategy_wave *w, str
 	return code;
 }
 
+/* Devices or parts per million, whichever the wave counts. */
+static int64_t *wave_amount(struct strategy_wave *w)
+{
+	return w->kind == WAVE_COUNT ? &w->count : &w->ppm;
+}
+
+/* Each wave `factor` times the one before, until everything is in. */
+static enum fl_code generate_waves(struct strategy *s, double factor, struct fl_err *err)
+{
+	enum strategy_wave_kind kind =
+		s->n_waves == 0 ? WAVE_SELECTOR : s->waves[s->n_waves - 1].kind;
+	int64_t all = kind == WAVE_COUNT ? FLEET_MAX : STRATEGY_PPM, given = 0, last;
+
+	if (kind == WAVE_SELECTOR)
+		return fl_fail(err, FL_INVALID,
+			"a factor needs a wave by count or percent before it, which it multiplies");
+	if (!(factor >= FACTOR_MIN && factor <= FACTOR_MAX))
+		return fl_fail(err, FL_INVALID, "factor must be from %g to %g, not %g", FACTOR_MIN,
+			FACTOR_MAX, factor);
+	for (size_t i = 0; i < s->n_waves; i++)
+		given += s->waves[i].kind == kind ? *wave_amount(&s->waves[i]) : 0;
+	last = *wave_amount(&s->waves[s->n_waves - 1]);
+	while (given < all) {
+		struct strategy_wave w = { .kind = kind };
+		/* Rounded up: 2 devices times 1.1 are 3. */
+		double next = ceil((double)last * factor);
+
+		last = next < (double)(all - given) ? (int64_t)next : all - given;
+		*wave_amount(&w) = last;
+		given += last;
+		if (s->n_waves == STRATEGY_WAVES_MAX)
+			return fl_fail(err, FL_INVALID, "factor %g makes more than %d waves",
+				factor, STRATEGY_WAVES_MAX);
+		s->waves[s->n_waves++] = w;
+	}
+	return FL_OK;
+}
+
 static enum fl_code read_waves(const json_t *array, struct strategy *s, struct fl_err *err)
 {
 	size_t n = json_array_size(array);
+	const json_t *factor = json_object_get(json_array_get(array, n - 1), "factor");
 
-	s->waves = calloc(n, sizeof(*s->waves));
+	s->waves = calloc(factor != NULL ? STRATEGY_WAVES_MAX : n, sizeof(*s->waves));
 	if (s->waves == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for %zu waves", n);
-	s->n_waves = n;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n - (factor != NULL); i++) {
+		s->n_waves = i + 1;
 		if (read_wave(json_array_get(array, i), &s->waves[i], err) != FL_OK)
 			return fl_wrap(err, "waves[%zu]", i);
 	}
+	if (factor == NULL)
+		return FL_OK;
+	if (json_object_size(json_array_get(array, n - 1)) != 1 || !json_is_number(factor))
+		return fl_fail(
+			err, FL_INVALID, "waves[%zu]: factor must be a number, and alone", n - 1);
+	if (generate_waves(s, json_number_value(factor), err) != FL_OK)
+		return fl_wrap(err, "waves[%zu]", n - 1);
 	return FL_OK;
 }
 
@@ -331,9 +382,6 @@ static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct
 
 	if (read_word(raw->order, order_texts, STRATEGY_ORDER_MAX, &order, err) != FL_OK)
 		return fl_wrap(err, "order");
-	if (order != ORDER_WAVE_FIRST)
-		return fl_fail(err, FL_REFUSED,
-			"order: this version of fleetd carries out wave_first alone");
 	if (read_word(raw->on_failure, on_failure_texts, STRATEGY_ON_FAILURE_MAX, &on_failure,
 		    err) != FL_OK)
 		return fl_wrap(err, "on_failure");
@@ -356,6 +404,8 @@ static enum fl_code read_raw(
 			FL_JSON_REJECT, raw, err);
 	if (code == FL_OK)
 		code = raw->waves != NULL ? read_waves(raw->waves, s, err) : default_waves(s, err);
+	if (code == FL_OK)
+		code = copy_text(raw->early, &s->early, err);
 	if (code == FL_OK)
 		code = read_strata(raw->strata, s, err);
 	if (code == FL_OK)
@@ -409,6 +459,7 @@ void strategy_fini(struct strategy *s)
 		free(s->waves[i].name);
 	}
 	free(s->waves);
+	free(s->early);
 	for (size_t i = 0; i < s->n_strata; i++)
 		free(s->strata[i]);
 	for (size_t i = 0; i < s->n_approvers; i++)
@@ -487,8 +538,8 @@ static json_t *gate_json(const struct strategy_gate *g)
 
 json_t *strategy_json(const struct strategy *s)
 {
-	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o}", "waves",
-		waves_json(s), "order", strategy_order_text(s->order), "strata",
+	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o,s:s*}",
+		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
 		gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
 		(json_int_t)(s->reach_ms / 1000), "install_s", (json_int_t)(s->install_ms / 1000),
@@ -497,5 +548,5 @@ json_t *strategy_json(const struct strategy *s)
 		strategy_conflicts_text(s->conflicts), "max_drift_percent",
 		share_json(s->max_drift_ppm), "max_in_flight", (json_int_t)s->max_in_flight,
 		"approvals", (json_int_t)s->approvals, "approvers",
-		texts_json(s->approvers, s->n_approvers));
+		texts_json(s->approvers, s->n_approvers), "early", s->early);
 }

@@ -3,7 +3,7 @@
  * How a rollout shall go: what the operator writes as `strategy`, with the defaults filled in.
  *
  * DESIGN. strategy_read takes the JSON of the API, strategy_json gives the complete one back (every
- * default written out, the seed too); that is what is stored and what the plan's digest covers, so a
+ * default written out, the seed too, and the waves that {"factor": 2} stands for); that is what is stored and what the plan's digest covers, so a
  * later default never changes a stored rollout. To add a setting: a member here, a row in the table
  * of strategy.c, a line in strategy_json. */
 #ifndef ROLLOUT_STRATEGY_H
@@ -64,6 +64,7 @@ struct strategy_gate {
 struct strategy {
 	struct strategy_wave *waves; /* owned; at least one */
 	size_t n_waves;
+	char *early; /* RSQL: test devices, which come before all others; NULL: none. Owned */
 	char *strata[STRATEGY_STRATA_MAX]; /* "attribute.hw", "label.region"; owned */
 	size_t n_strata;
 	uint64_t seed; /* of the shuffle; at most 2^53 - 1, so that JSON tools keep it */

@@ -275,6 +275,28 @@ def test_waves_serve_the_strata(fleetd):
     assert sorted(s["device"][0] for s in steps) == list("aaaaaabbbc")
 
 
+def test_generated_waves_and_test_devices(fleetd):
+    """Doubling waves take everybody in; test devices are in the first ones, a gateway with its devices too."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, [{"id": f"d{i}", "installed": installed(app="1.0.0"), "labels": {"test": "yes"} if i % 50 == 7 else {}}
+                     for i in range(200)])
+    strategy = {"waves": [{"percent": 2}, {"factor": 2}], "early": "label.test==yes"}
+    plan = fleetd.post(f"{API}/plans", {"release": "r2", "strategy": strategy}).json()
+    assert [w["devices"] for w in plan["waves"]] == [4, 8, 16, 32, 64, 76]
+    rollout(fleetd, "doubling", "r2", strategy, start="auto")
+    got = wait_state(fleetd, "doubling", "running")
+    assert [w["percent"] for w in got["strategy"]["waves"]] == [2, 4, 8, 16, 32, 38]
+    end = time.monotonic() + LIMIT
+    while len(steps := fleetd.get(f"{API}/rollouts/doubling/steps?wave=0").json()["items"]) < 4:
+        assert time.monotonic() < end
+    assert sorted(s["device"] for s in steps) == ["d107", "d157", "d57", "d7"]
+    bad = fleetd.post(f"{API}/plans", {"release": "r2", "strategy": {"early": "label.test=="}})
+    assert bad.status == 400 and "early" in bad.json()["detail"]
+
+
 def test_running_rollout_holds_its_devices(fleetd):
     """Devices on which a started rollout changes the same module are held in the next plan."""
     module(fleetd, "app")

@@ -15,6 +15,7 @@ struct fleet {
 	uint32_t size[N_MAX], stratum[N_MAX];
 	uint64_t identity[N_MAX];
 	uint16_t wave[N_MAX], out[N_MAX];
+	bool early[N_MAX];
 	struct slice_input in;
 };
 
@@ -64,6 +65,33 @@ static uint32_t devices_in(uint16_t wave, uint32_t stratum)
 static const struct strategy_wave usual[] = { { .kind = WAVE_COUNT, .count = 5 },
 	{ .kind = WAVE_PERCENT, .ppm = 10000 }, { .kind = WAVE_PERCENT, .ppm = 125000 },
 	{ .kind = WAVE_PERCENT, .ppm = 1000000 } };
+
+/* Behaviour: test devices come before all others, in the first waves that have room; the sizes stay
+ * exact, and the others are served by their strata. */
+static void early_ones_come_first(void **state)
+{
+	uint32_t early = 0, others = 0;
+
+	(void)state;
+	singles(1000, 4);
+	for (size_t i = 0; i < 1000; i++)
+		f.early[i] = f.stratum[i] == 2 && i % 5 == 0;
+	f.in.early = f.early;
+	cut(usual, 4);
+	for (size_t i = 0; i < 1000; i++) {
+		early += f.early[i];
+		assert_true(!f.early[i] || f.out[i] <= 2);
+		others += !f.early[i] && f.out[i] <= 1;
+	}
+	assert_int_equal(early, 50);
+	assert_int_equal(others, 0); /* 5 + 10 places, all taken by the 50 */
+	assert_int_equal(devices_of(0), 5);
+	assert_int_equal(devices_of(1), 10);
+	assert_int_equal(devices_of(2), 125);
+	/* 35 of them are in wave 2; the 90 places left go to 250, 250, 200 and 250 devices. */
+	assert_in_range(devices_in(2, 0), 23, 24);
+	assert_in_range(devices_in(2, 2), 35 + 18, 35 + 19);
+}
 
 /* Behaviour: waves have exactly the sizes that were asked for; the last takes the rest. */
 static void sizes_are_exact(void **state)
@@ -288,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes_are_exact),
+		cmocka_unit_test(early_ones_come_first),
 		cmocka_unit_test(small_fleets),
 		cmocka_unit_test(strata_have_their_share),
 		cmocka_unit_test(seed_decides),

@@ -60,7 +60,8 @@ static void has_defaults(void **state)
 static const char everything[] =
 	"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":12.5},{\"selector\":\"label."
 	"ring==b\"},"
-	"{\"percent\":100}],\"order\":\"wave_first\",\"strata\":[\"attribute.hw\",\"label.region\"]"
+	"{\"percent\":100}],\"order\":\"pipelined\",\"early\":\"label.test==yes\",\"strata\":["
+	"\"attribute.hw\",\"label.region\"]"
 	","
 	"\"seed\":9007199254740991,\"gate\":{\"success\":{\"percent\":99.5,\"minimum\":55},"
 	"\"error\":{\"percent\":1,\"minimum\":3},\"causes\":[\"release\",\"device\"]},\"soak_s\":"
@@ -84,6 +85,8 @@ static void reads_everything(void **state)
 	assert_int_equal(s.waves[2].kind, WAVE_SELECTOR);
 	assert_string_equal(s.waves[2].selector, "label.ring==b");
 	assert_int_equal(s.n_strata, 2);
+	assert_int_equal(s.order, ORDER_PIPELINED);
+	assert_string_equal(s.early, "label.test==yes");
 	assert_string_equal(s.strata[1], "label.region");
 	assert_int_equal(s.seed, 9007199254740991);
 	assert_int_equal(s.gate.success_ppm, 995000);
@@ -118,7 +121,7 @@ static void writes_what_it_reads(void **state)
 		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
 		twice = strategy_json(&b);
 		assert_true(json_equal(once, twice));
-		assert_int_equal(json_object_size(once), 15);
+		assert_int_equal(json_object_size(once), i == 0 ? 15 : 16);
 		strategy_fini(&a);
 		strategy_fini(&b);
 	}
@@ -153,7 +156,13 @@ static void names_what_is_wrong(void **state)
 			"on_failure: must be one of \"pause\", \"stop\", \"rollback\", not "
 			"\"retry\"" },
 		{ "{\"order\":\"sideways\"}", "order: must be one of" },
-		{ "{\"order\":\"pipelined\"}", "wave_first alone" },
+		{ "{\"waves\":[{\"factor\":2}]}", "waves[0]: a factor needs a wave" },
+		{ "{\"waves\":[{\"selector\":\"id==a\"},{\"factor\":2}]}",
+			"waves[1]: a factor needs" },
+		{ "{\"waves\":[{\"count\":1},{\"factor\":1}]}", "factor must be from 1.1 to 100" },
+		{ "{\"waves\":[{\"count\":1},{\"factor\":2,\"name\":\"x\"}]}", "and alone" },
+		{ "{\"waves\":[{\"count\":1},{\"factor\":2},{\"count\":1}]}", "waves[1]: unknown" },
+		{ "{\"early\":\"\"}", "\"early\"" },
 		{ "{\"conflicts\":1}", "\"conflicts\" must be a string" },
 		{ "{\"install_s\":0}", "\"install_s\" must be from 1" },
 		{ "{\"approvals\":33}", "\"approvals\" must be from 0" },
@@ -174,6 +183,42 @@ static void names_what_is_wrong(void **state)
 		if (strstr(err.msg, cases[i][1]) == NULL || strncmp(err.msg, "strategy: ", 10) != 0)
 			fail_msg("%s gave: %s", cases[i][0], err.msg);
 		assert_null(s.waves);
+	}
+}
+
+/* Behaviour: "canary 1 %, then doubling" becomes the waves that it stands for, whole and in full. */
+static void generates_waves(void **state)
+{
+	static const int64_t doubling[] = { 10000, 20000, 40000, 80000, 160000, 320000, 370000 };
+	static const double factors[] = { 1.1, 1.5, 2, 10, 100 };
+	struct strategy s;
+
+	(void)state;
+	must_read("{\"waves\":[{\"percent\":1,\"name\":\"canary\"},{\"factor\":2}]}", &s);
+	assert_int_equal(s.n_waves, FL_COUNT(doubling));
+	for (size_t i = 0; i < s.n_waves; i++) {
+		assert_int_equal(s.waves[i].kind, WAVE_PERCENT);
+		assert_int_equal(s.waves[i].ppm, doubling[i]);
+	}
+	assert_string_equal(s.waves[0].name, "canary");
+	assert_null(s.waves[1].name);
+	strategy_fini(&s);
+	for (size_t f = 0; f < FL_COUNT(factors); f++) {
+		char text[128];
+		int64_t all = 0;
+
+		(void)snprintf(text, sizeof(text),
+			"{\"waves\":[{\"selector\":\"id==x\"},{\"count\":1},{\"factor\":%g}]}",
+			factors[f]);
+		must_read(text, &s);
+		for (size_t i = 1; i < s.n_waves; i++) {
+			assert_int_equal(s.waves[i].kind, WAVE_COUNT);
+			all += s.waves[i].count;
+			if (i > 1 && i + 1 < s.n_waves)
+				assert_true(s.waves[i].count > s.waves[i - 1].count);
+		}
+		assert_int_equal(all, 100000000);
+		strategy_fini(&s);
 	}
 }
 
@@ -202,6 +247,7 @@ int main(void)
 		cmocka_unit_test(writes_what_it_reads),
 		cmocka_unit_test(names_what_is_wrong),
 		cmocka_unit_test(thresholds_follow_each_other),
+		cmocka_unit_test(generates_waves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
