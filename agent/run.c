@@ -36,23 +36,43 @@ static void child(const struct run *r, int out)
 	if (null >= 0)
 		(void)dup2(null, STDIN_FILENO);
 	(void)dup2(out >= 0 ? out : STDERR_FILENO, STDOUT_FILENO);
+	if (r->reasons)
+		(void)dup2(STDOUT_FILENO, STDERR_FILENO);
 	for (const char *const *e = r->environ; e != NULL && *e != NULL; e++)
 		(void)putenv((char *)*e);
 	(void)execl("/bin/sh", "sh", "-c", r->command, (char *)NULL);
 	_exit(127);
 }
 
-/* Take what the command prints; false at its end of file. */
-static bool take_output(int fd, struct fl_buf *output)
+/* Pass it on to the log, and keep the end of it. */
+static void keep_end(struct fl_buf *output, const uint8_t *chunk, size_t n)
 {
-	uint8_t chunk[4096];
+	ssize_t passed = write(STDERR_FILENO, chunk, n);
+
+	(void)passed; /* without a log there is nowhere to say so */
+	if (output->n + n > output->max) {
+		size_t drop = output->n + n - output->max;
+
+		drop = drop < output->n ? drop : output->n;
+		memmove(output->p, output->p + drop, output->n - drop);
+		output->n -= drop;
+	}
+	fl_buf_add(output, chunk, n);
+}
+
+/* Take what the command prints; false at its end of file. */
+static bool take_output(const struct run *r, int fd, struct fl_buf *output)
+{
+	uint8_t chunk[512];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
 	if (n <= 0)
 		return false;
-	if (output->max == 0 || output->n + (size_t)n <= output->max)
+	if (r->reasons)
+		keep_end(output, chunk, (size_t)n);
+	else if (output->max == 0 || output->n + (size_t)n <= output->max)
 		fl_buf_add(output, chunk, (size_t)n);
 	return true;
 }
@@ -75,24 +95,47 @@ static enum fl_code wait_for(
 				(long long)r->timeout_ms);
 		if (poll(fds, 2, left < SLICE_MS ? (int)left : SLICE_MS) < 0 && errno != EINTR)
 			return fl_fail_errno(err, errno, "cannot wait for the command");
-		if (fds[1].revents != 0 && !take_output(out, output))
+		if (fds[1].revents != 0 && !take_output(r, out, output))
 			fds[1].fd = -1;
 		if (fds[0].revents != 0)
 			break;
 	}
-	while (fds[1].fd >= 0 && poll(&fds[1], 1, 0) > 0 && take_output(out, output))
+	while (fds[1].fd >= 0 && poll(&fds[1], 1, 0) > 0 && take_output(r, out, output))
 		;
 	return FL_OK;
 }
 
-static enum fl_code judge(int status, struct fl_err *err)
+/* The last line that it printed, as plain text; empty if none. */
+static void last_line(const struct fl_buf *output, char *out, size_t room)
 {
+	size_t end = output->n, begin;
+
+	while (end > 0 && output->p[end - 1] <= ' ')
+		end--;
+	for (begin = end; begin > 0 && output->p[begin - 1] != '\n'; begin--)
+		;
+	if (end - begin >= room)
+		end = begin + room - 1;
+	for (; begin < end; begin++)
+		*out++ = output->p[begin] < ' ' || output->p[begin] > '~' ? '?'
+									  : (char)output->p[begin];
+	*out = '\0';
+}
+
+static enum fl_code judge(
+	const struct run *r, int status, const struct fl_buf *output, struct fl_err *err)
+{
+	char said[160] = "";
+
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return FL_OK;
+	if (r->reasons)
+		last_line(output, said, sizeof(said));
 	if (WIFEXITED(status))
-		return fl_fail(
-			err, FL_REFUSED, "the command ended with status %d", WEXITSTATUS(status));
-	return fl_fail(err, FL_REFUSED, "the command was ended by signal %d", WTERMSIG(status));
+		return fl_fail(err, FL_REFUSED, "the command ended with status %d%s%s",
+			WEXITSTATUS(status), said[0] != '\0' ? ": " : "", said);
+	return fl_fail(err, FL_REFUSED, "the command was ended by signal %d%s%s", WTERMSIG(status),
+		said[0] != '\0' ? ": " : "", said);
 }
 
 static enum fl_code supervise(
@@ -114,7 +157,7 @@ static enum fl_code supervise(
 		;
 	if (pid_fd >= 0)
 		(void)close(pid_fd);
-	return code == FL_OK ? judge(status, err) : code;
+	return code == FL_OK ? judge(r, status, output, err) : code;
 }
 
 enum fl_code run_command(const struct run *r, struct fl_buf *output, struct fl_err *err)

@@ -312,26 +312,29 @@ static void surround(const struct agent *a, int64_t generation, struct surroundi
 	s->list[3] = NULL;
 }
 
-static enum fl_code command(
-	struct agent *a, const char *text, int64_t generation, struct fl_err *err)
+/* `output`: of a command that says why it fails; NULL: of one that may leave a process behind. */
+static enum fl_code command(struct agent *a, const char *text, int64_t generation,
+	struct fl_buf *output, struct fl_err *err)
 {
 	struct surroundings s;
 	struct run run = { .command = text,
 		.environ = s.list,
 		.stop = a->stop,
-		.timeout_ms = a->settings->command_timeout };
+		.timeout_ms = a->settings->command_timeout,
+		.reasons = output != NULL };
 
 	if (text[0] == '\0')
 		return FL_OK;
 	surround(a, generation, &s);
-	return run_command(&run, NULL, err);
+	return run_command(&run, output, err);
 }
 
 static enum fl_code switch_to(struct agent *a, int64_t generation, struct fl_err *err)
 {
 	enum fl_code code = install_switch(a->settings->install_dir, generation, err);
 
-	return code == FL_OK ? command(a, a->settings->switch_command, generation, err) : code;
+	return code == FL_OK ? command(a, a->settings->switch_command, generation, NULL, err)
+			     : code;
 }
 
 static enum fsm_state switching(struct agent *a)
@@ -354,6 +357,7 @@ static enum fsm_state switching(struct agent *a)
 /* FL_OK, FL_STOPPED, or the verdict is spoken. */
 static enum fl_code check_health(struct agent *a)
 {
+	FL_AUTO_BUF struct fl_buf said = { .max = 512 };
 	struct fl_err err = { 0 };
 	char detail[sizeof(a->s.verdict.detail)];
 	enum fl_code code;
@@ -364,7 +368,7 @@ static enum fl_code check_health(struct agent *a)
 		agent_verdict(a, "rolled_back", "release", detail);
 		return FL_REFUSED;
 	}
-	code = command(a, a->settings->health_command, a->s.trial, &err);
+	code = command(a, a->settings->health_command, a->s.trial, &said, &err);
 	if (code != FL_OK && code != FL_STOPPED)
 		agent_verdict(a, "rolled_back", "release", err.msg);
 	return code;
@@ -436,7 +440,7 @@ static enum fsm_state rolling_back(struct agent *a)
 		agent_verdict(a, "rollback_failed", "device", err.msg);
 		return FSM_REPORTING;
 	}
-	code = command(a, a->settings->switch_command, a->s.good, &err);
+	code = command(a, a->settings->switch_command, a->s.good, NULL, &err);
 	if (code == FL_STOPPED)
 		return FSM_ROLLING_BACK;
 	if (code != FL_OK)

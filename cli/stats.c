@@ -170,6 +170,8 @@ static void show_stages(const struct cli *cli, const json_t *stats)
 		{ .title = "COMPLETION", .right = true },
 		{ .title = "FAILURE", .right = true },
 		{ .title = "ROLLBACK", .right = true },
+		{ .title = "SENT", .right = true },
+		{ .title = "SAVED", .right = true },
 		{ .title = "STEPS", .cut = true },
 		{ .title = "GATE", .cut = true },
 	};
@@ -189,6 +191,8 @@ static void show_stages(const struct cli *cli, const json_t *stats)
 		table_add(&t, text_share(text, value_real(stage, "completion")));
 		table_add(&t, text_share(text, value_real(stage, "failure")));
 		table_add(&t, text_share(text, value_real(stage, "rollback")));
+		table_add(&t, text_bytes(text, value_int(stage, "bytes_sent")));
+		table_add(&t, text_bytes(text, value_int(stage, "bytes_saved")));
 		table_add(&t, (char *)steps.p);
 		table_add(&t, value_text(json_object_get(stage, "gate"), "text"));
 	}

@@ -174,24 +174,35 @@ static int64_t landmark(int64_t n)
 	return n < 1 ? 0 : n >= mark * 5 ? mark * 5 : n >= mark * 2 ? mark * 2 : mark;
 }
 
+/* What there is to say of a stage in this state beside its name; NULL if nothing. */
+static char *figures_of_stage(const json_t *stage, const char *state)
+{
+	const char *says = value_text(json_object_get(stage, "gate"), "text");
+	int64_t targets = value_int(stage, "targets");
+	bool decided = strcmp(state, "running") != 0 && says != NULL && says[0] != '\0';
+
+	if (strcmp(state, "skipped") == 0 || strncmp(state, "roll", 4) == 0)
+		return NULL;
+	return text_format("%lld of %lld confirmed, %lld failed%s%s",
+		(long long)stats_steps(stage, "confirmed"), (long long)(targets < 0 ? 0 : targets),
+		(long long)(stats_steps(stage, "failed") + stats_steps(stage, "timed_out")),
+		decided ? "; " : "", decided ? says : "");
+}
+
 static void tell_stage(const struct watch *w, const json_t *stage, const json_t *before)
 {
 	const char *state = value_text(stage, "state");
 	int64_t bad = stats_steps(stage, "failed") + stats_steps(stage, "timed_out");
 	int64_t bad_before = stats_steps(before, "failed") + stats_steps(before, "timed_out");
-	const char *says = value_text(json_object_get(stage, "gate"), "text");
-	bool quiet_start = before == NULL && state != NULL && strcmp(state, "pending") == 0;
+	FL_AUTOFREE char *figures = NULL;
 	char name[32];
 
-	if ((same_text(stage, before, "state") && landmark(bad) <= landmark(bad_before)) ||
-		quiet_start)
+	if (state == NULL || (before == NULL && strcmp(state, "pending") == 0) ||
+		(same_text(stage, before, "state") && landmark(bad) <= landmark(bad_before)))
 		return;
-	tell(w, "stage %s %s: %lld of %lld confirmed, %lld failed%s%s",
-		stats_stage_name(name, stage), state != NULL ? state : "?",
-		(long long)stats_steps(stage, "confirmed"),
-		(long long)(value_int(stage, "targets") < 0 ? 0 : value_int(stage, "targets")),
-		(long long)bad, says != NULL && says[0] != '\0' ? "; " : "",
-		says != NULL ? says : "");
+	figures = figures_of_stage(stage, state);
+	tell(w, "stage %s %s%s%s", stats_stage_name(name, stage), state,
+		figures != NULL ? ": " : "", figures != NULL ? figures : "");
 }
 
 static void tell_progress(struct watch *w)
@@ -255,8 +266,11 @@ static void fetch_plan(struct watch *w)
 	if (w->plan != NULL || !w->live || value_count(w->stats, "stages") == 0)
 		return;
 	if (cli_call(w->cli, &(struct api_request){ .method = "GET", .path = path, .tries = 1 },
-		    &reply, &err) == FL_OK)
-		w->plan = fl_steal(&reply.json);
+		    &reply, &err) != FL_OK)
+		return;
+	w->plan = fl_steal(&reply.json);
+	w->planned_ms = now_ms();
+	w->began_done = progress_of(w);
 }
 
 static void show(struct watch *w, bool changed)

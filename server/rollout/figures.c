@@ -28,6 +28,8 @@ static const char *const names[] = {
 	[offsetof(struct figures_sums, back_by_server) / 8] = "back_by_server",
 	[offsetof(struct figures_sums, back_failed) / 8] = "back_failed",
 	[offsetof(struct figures_sums, back_ended) / 8] = "back_ended",
+	[offsetof(struct figures_sums, steps_switched) / 8] = "steps_switched",
+	[offsetof(struct figures_sums, steps_back) / 8] = "steps_back",
 	[offsetof(struct figures_sums, bytes_sent) / 8] = "bytes_sent",
 	[offsetof(struct figures_sums, bytes_saved) / 8] = "bytes_saved",
 	[offsetof(struct figures_sums, times) / 8] = "times",
@@ -91,12 +93,13 @@ static void outcome_of(const struct engine_step *s, struct figures_sums *out)
 
 void figures_of(const struct engine_step *s, struct figures_sums *out)
 {
-	bool first, by_device, broken;
+	bool switched, first, by_device, broken;
 
 	memset(out, 0, sizeof(*out));
 	if (s == NULL)
 		return;
-	first = (s->flags & ENGINE_SWITCHED) != 0 && (s->flags & ENGINE_SWITCHED_BEFORE) == 0;
+	switched = (s->flags & ENGINE_SWITCHED) != 0;
+	first = switched && (s->flags & ENGINE_SWITCHED_BEFORE) == 0;
 	by_device = (s->flags & ENGINE_BACK_BY_DEVICE) != 0;
 	broken = (s->flags & ENGINE_BACK_BROKEN) != 0;
 	out->rows = 1;
@@ -115,6 +118,8 @@ void figures_of(const struct engine_step *s, struct figures_sums *out)
 	out->back_failed = (s->state == STEP_ROLLBACK_FAILED) + broken;
 	out->back_ended = (s->state == STEP_ROLLED_BACK) + (s->state == STEP_ROLLBACK_FAILED) +
 		by_device + broken;
+	out->steps_switched = switched;
+	out->steps_back = switched && (by_device || s->state == STEP_ROLLED_BACK);
 	out->bytes_sent = s->sent;
 	out->bytes_saved = s->saved;
 }
@@ -200,7 +205,8 @@ void figures_derive(const struct figures_sums *s, int64_t devices, enum figures_
 		.back_by_device = s->back_by_device,
 		.back_by_server = s->back_by_server,
 		.failure = ratio(bad, good + bad),
-		.rollback = ratio(s->back_by_device + s->back_by_server, s->switched),
+		.rollback = stage ? ratio(s->steps_back, s->steps_switched)
+				  : ratio(s->back_by_device + s->back_by_server, s->switched),
 		.rollback_failure = ratio(s->back_failed, s->back_ended),
 		.time_median_s = figures_time(s, 0.5),
 		.time_p95_s = figures_time(s, 0.95),

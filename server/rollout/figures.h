@@ -39,6 +39,8 @@ struct figures_sums {
 	int64_t back_by_server;          /* devices taken back by the server that did not do so */
 	int64_t back_failed;             /* steps whose way back failed */
 	int64_t back_ended;              /* steps whose way back ended, well or not */
+	int64_t steps_switched;          /* steps that switched, */
+	int64_t steps_back;              /* and those of them that were taken back, by whomever */
 	int64_t bytes_sent, bytes_saved; /* as devices reported them */
 	int64_t times[FIGURES_BUCKETS];  /* delivery to confirmed */
 };

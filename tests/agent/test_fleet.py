@@ -175,6 +175,8 @@ def test_a_release_that_fails_is_taken_back_everywhere(fleet, tmp_path):
     until("all are back", lambda: fleet.versions() == {both("1.0.0", "1.0.0"): 31})
     until("the agent is back", lambda: agent.runs() == {"app": "1.0.0", "lib": "1.0.0"})
     assert fleet.stats("bad")["failed"] > 0
+    first = [g for g in ok(fleet.api.get("/api/v1/rollouts/bad/stats"))["stages"] if g["wave"] == 0]
+    assert [g["rollback"] for g in first] == [1.0] * len(first), "of each stage all that switched went back"
     assert s.end()["versions"] == {"app": {"1.0.0": 30}, "lib": {"1.0.0": 30}}
     end(process)
 

@@ -13,7 +13,7 @@ REDRAW = re.compile(r"\033\[\d+A\r\033\[J")
 
 def a_stage(layer, wave, state="pending", targets=10, gate="", **steps):
     return {"layer": layer, "wave": wave, "state": state, "steps": steps, "targets": targets, "completion": None,
-            "failure": None, "rollback": None,
+            "failure": None, "rollback": None, "bytes_sent": 0, "bytes_saved": 0,
             "gate": {"decision": "open", "text": gate, "counted": 0, "successes": 0, "failures": 0},
             "opened_at": None, "soak_until": None, "ended_at": None}
 
@@ -250,7 +250,7 @@ def test_watch_tells_changes_line_by_line(ctl, rollout):
         "rollout r running",
         "stage L0.W0 running: 1 of 10 confirmed, 0 failed",
         "stage L0.W0 succeeded: 10 of 10 confirmed, 0 failed",
-        "stage L0.W1 running: 4 of 10 confirmed, 1 failed; needs 10 of 10 counted",
+        "stage L0.W1 running: 4 of 10 confirmed, 1 failed",
         "completion 70 %, failure -",
         "rollout r completed",
         "stage L0.W1 succeeded: 10 of 10 confirmed, 0 failed",

@@ -51,6 +51,26 @@ static void its_output_is_taken_up_to_the_limit(void **unused)
 	assert_true(some.n <= 5000 && !some.failed);
 }
 
+static void a_health_command_says_why_it_fails(void **unused)
+{
+	FL_AUTO_BUF struct fl_buf said = { .max = 64 };
+	struct run r = { .timeout_ms = 10000, .stop = &stop, .reasons = true };
+	struct fl_err err = { 0 };
+
+	(void)unused;
+	r.command = "echo fine; echo 'no\\tvoltage' >&2; echo; exit 3";
+	assert_int_equal(run_command(&r, &said, &err), FL_REFUSED);
+	assert_string_equal(err.msg, "the command ended with status 3: no?voltage");
+	fl_buf_reset(&said);
+	r.command = "seq 1000; exit 1";
+	assert_int_equal(run_command(&r, &said, &err), FL_REFUSED);
+	assert_string_equal(err.msg, "the command ended with status 1: 1000");
+	fl_buf_reset(&said);
+	r.command = "exit 1";
+	assert_int_equal(run_command(&r, &said, &err), FL_REFUSED);
+	assert_string_equal(err.msg, "the command ended with status 1");
+}
+
 static void one_that_hangs_is_killed_with_its_children(void **unused)
 {
 	FL_AUTO_BUF struct fl_buf pid = { 0 };
@@ -89,6 +109,7 @@ int main(void)
 		cmocka_unit_test(the_exit_status_is_the_verdict),
 		cmocka_unit_test(it_gets_the_environment_and_no_input),
 		cmocka_unit_test(its_output_is_taken_up_to_the_limit),
+		cmocka_unit_test(a_health_command_says_why_it_fails),
 		cmocka_unit_test(one_that_hangs_is_killed_with_its_children),
 		cmocka_unit_test(a_child_left_behind_does_not_hold_it_up),
 		cmocka_unit_test(a_stop_ends_it),
