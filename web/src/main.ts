@@ -1,51 +1,109 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page is shown, and the bar above it.
 
-import { api, token, type Server, type WhoAmI } from './api'
-import { devicesPage } from './devices'
-import { byId, h, show } from './dom'
-import { loginPage } from './login'
-import { rolloutPage } from './rollout'
-import { rolloutsPage } from './rollouts'
+import { api, Problem, token } from './base/api'
+import { byId, h, show } from './base/dom'
+import { icon } from './base/icon'
+import { link } from './base/live'
+import { notice, sentence } from './base/notice'
+import type { Server, WhoAmI } from './base/types'
+import { deltasPage } from './pages/deltas'
+import { devicePage } from './pages/device'
+import { devicesPage } from './pages/devices'
+import { loginPage } from './pages/login'
+import { rolloutPage } from './pages/rollout'
+import { rolloutsPage } from './pages/rollouts'
+import { stagePage } from './pages/stage'
+import { empty } from './parts/table'
+
+interface Known {
+  server: Server
+  who: WhoAmI
+}
+type Show = (page: Element, parts: string[], query: URLSearchParams, known: Known, signal: AbortSignal) => void
+
+const mayAct = (known: Known): boolean => known.who.roles.some((r) => r === 'operator' || r === 'admin')
+
+/** Addresses behind the #; the first that matches is shown. */
+const PAGES: [RegExp, Show][] = [
+  [/^\/$/, (page, _, __, ___, signal) => rolloutsPage(page, signal)],
+  [/^\/rollouts\/([^/]+)\/L(\d+)\.W(\d+)$/, (page, [name = '', l, w], _, __, signal) => stagePage(page, name, Number(l), Number(w), signal)],
+  [/^\/rollouts\/([^/]+)(?:\/(plan))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, view === 'plan' ? 'plan' : 'progress', mayAct(known), signal)],
+  [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
+  [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
+  [/^\/deltas$/, (page, _, __, ___, signal) => deltasPage(page, signal)],
+]
+const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/deltas', 'Deltas']]
 
 let leave = new AbortController()
-let known: { server: Server; who: WhoAmI } | null = null
+let known: Known | null = null
 
-function bar(hash: string): void {
-  const link = (to: string, text: string) => h('a', { href: to, 'aria-current': hash === to ? 'page' : null }, text)
-  const out = () => {
-    token.forget()
-    known = null
-    location.hash = '#/login'
+/** What somebody typed into the address may not be decodable. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
-  show(byId('top'), h('a', { href: '#/', class: 'brand' }, 'fleetd'),
-    known && h('nav', {}, link('#/', 'Rollouts'), link('#/devices', 'Devices')),
-    known && h('div', { class: 'who' },
-      known.server.quick_start_root && h('span', { class: 'badge wait', title: 'The root key was made at the first start. Replace it before production.' }, 'quick-start root'),
-      h('span', { class: 'quiet' }, `${known.who.name} · ${known.server.tenant} · ${known.server.version}`),
-      h('button', { onclick: out }, 'Sign out')))
+}
+
+function signOut(): void {
+  token.forget()
+  location.hash = '#/login'
+}
+
+function bar(path: string): void {
+  const here = (to: string) => (to === '/' ? path === '/' || path.startsWith('/rollouts') : path.startsWith(to))
+  show(byId('top'), h('a', { href: '#/', class: 'brand' }, h('i', { class: 'mark', 'aria-hidden': 'true' }, h('i'), h('i'), h('i'), h('i')), 'fleetd'),
+    known && [
+      h('nav', { 'aria-label': 'Pages' }, MENU.map(([to, text]) => h('a', { href: `#${to}`, 'aria-current': here(to) ? 'page' : null }, text))),
+      h('div', { class: 'who' },
+        !link.up && h('span', { class: 'badge wait', role: 'status', key: 'link' }, icon('half'), 'no answer, trying again'),
+        known.server.quick_start_root && h('span', { class: 'badge wait', key: 'root', title: 'The root key was made at the first start. Replace it before production.' }, icon('warning'), 'quick-start root'),
+        h('span', { class: 'quiet' }, `${known.who.name} · ${known.server.tenant} · ${known.server.version}`),
+        h('button', { class: 'plain', onclick: signOut }, 'Sign out')),
+    ])
+}
+
+/** Who we are, once per token; null when there is none, or it is refused. */
+async function identify(): Promise<Known | null> {
+  if (!token.get()) return null
+  try {
+    const [server, who] = await Promise.all([api.server(), api.whoami()])
+    return { server, who }
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) token.forget()
+    else notice(error instanceof Problem ? sentence(error) : 'fleetd does not answer; load this page again in a moment', 'bad')
+    return null
+  }
+}
+
+function open(path: string, query: URLSearchParams, signal: AbortSignal): void {
+  const page = byId('page')
+  for (const [pattern, shown] of PAGES) {
+    const match = pattern.exec(path)
+    if (match && known) return shown(page, match.slice(1).map((part) => decoded(part ?? '')), query, known, signal)
+  }
+  show(page, empty('There is no such page.', h('a', { href: '#/' }, 'Rollouts')))
 }
 
 async function route(): Promise<void> {
   leave.abort()
   leave = new AbortController()
-  const hash = location.hash || '#/'
-  const page = byId('page')
-  if (!known && token.get() && hash !== '#/login') {
-    const [server, who] = await Promise.all([api.server(), api.whoami()]).catch(() => [null, null])
-    known = server && who && { server, who }
-  }
-  bar(hash)
-  if (!known) {
-    loginPage(page, () => (location.hash === '#/' ? void route() : (location.hash = '#/')))
-    return
-  }
-  const rollout = /^#\/rollouts\/([^/]+)$/.exec(hash)
-  const mayAct = known.who.roles.some((r) => r === 'operator' || r === 'admin')
-  if (rollout) rolloutPage(page, decodeURIComponent(rollout[1] ?? ''), mayAct, leave.signal)
-  else if (hash === '#/devices') devicesPage(page, leave.signal)
-  else rolloutsPage(page, leave.signal)
+  const { signal } = leave
+  const [path = '/', search = ''] = (location.hash.slice(1) || '/').split('?')
+  if (path === '/login') known = null
+  else known ??= await identify()
+  if (signal.aborted) return
+  bar(path)
+  link.changed = () => bar(path)
+  document.title = path === '/' || !known ? 'fleetd' : `${decoded(path.split('/').filter(Boolean).slice(0, 3).reverse().join(' · '))} · fleetd`
+  if (known) open(path, new URLSearchParams(search), signal)
+  else loginPage(byId('page'), () => (path === '/login' ? (location.hash = '#/') : void route()))
 }
 
-window.addEventListener('hashchange', () => void route())
+window.addEventListener('hashchange', () => {
+  window.scrollTo(0, 0)
+  void route()
+})
 void route()

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls of the management API; the shapes are in types.ts.
+
+import type { Deltas, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
+
+/** A refusal of the server, as RFC 9457 says it. */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+  ) {
+    super(detail || title)
+  }
+}
+
+const TOKEN = 'fleetd-token'
+
+/** The token lives as long as the browser's tab. */
+export const token = {
+  get: (): string => sessionStorage.getItem(TOKEN) ?? '',
+  set: (value: string): void => sessionStorage.setItem(TOKEN, value),
+  forget: (): void => sessionStorage.removeItem(TOKEN),
+}
+
+async function refuse(answer: Response): Promise<never> {
+  const body = (await answer.json().catch(() => ({}))) as { title?: string; detail?: string }
+  throw new Problem(answer.status, body.title ?? answer.statusText, body.detail ?? '')
+}
+
+/** A request with the token; throws Problem where the server refuses. */
+export async function call(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers)
+  headers.set('Authorization', `Bearer ${token.get()}`)
+  const answer = await fetch(path, { ...init, method, headers, cache: 'no-store' })
+  if (!answer.ok && answer.status !== 304) await refuse(answer)
+  return answer
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  const answer = await call('GET', path, { signal })
+  return (await answer.json()) as T
+}
+
+/** A key that no other request has; crypto.randomUUID exists on secure origins only. */
+function requestKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+async function post<T>(path: string, body: object): Promise<T> {
+  const answer = await call('POST', path, {
+    headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${requestKey()}"` },
+    body: JSON.stringify(body),
+  })
+  return (await answer.json()) as T
+}
+
+/** "?a=1&b=2" of what has a value. */
+function query(values: Record<string, string | number | null | undefined>): string {
+  const set = Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined)
+  return set.length === 0 ? '' : '?' + set.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&')
+}
+
+const name = encodeURIComponent
+const rollout = (r: string): string => `/api/v1/rollouts/${name(r)}`
+const device = (d: string): string => `/api/v1/devices/${name(d)}`
+
+export interface StepFilter {
+  layer?: number
+  wave?: number
+  state?: string
+  limit?: number
+  cursor?: string
+}
+
+export const api = {
+  whoami: () => get<WhoAmI>('/api/v1/whoami'),
+  server: (signal?: AbortSignal) => get<Server>('/api/v1/server', signal),
+  rollouts: (cursor: string, signal: AbortSignal) => get<Page<Rollout>>('/api/v1/rollouts' + query({ limit: 50, cursor }), signal),
+  rollout: (r: string, signal: AbortSignal) => get<Rollout>(rollout(r), signal),
+  plan: (r: string, signal: AbortSignal) => get<Plan>(`${rollout(r)}/plan`, signal),
+  steps: (r: string, filter: StepFilter, signal: AbortSignal) => get<Page<Step>>(`${rollout(r)}/steps` + query({ ...filter }), signal),
+  devices: (q: string, cursor: string, signal: AbortSignal) => get<Page<Device>>('/api/v1/devices' + query({ limit: 50, q, cursor }), signal),
+  device: (d: string, signal: AbortSignal) => get<Device>(device(d), signal),
+  reports: (d: string, signal: AbortSignal) => get<Page<Report>>(`${device(d)}/reports` + query({ limit: 50 }), signal),
+  events: (after: number, limit: number, signal: AbortSignal) => get<Page<Event>>('/api/v1/events' + query({ after, limit }), signal),
+  deltas: (cursor: string, signal: AbortSignal) => get<Deltas>('/api/v1/deltas' + query({ limit: 100, cursor }), signal),
+
+  /** The figures of a rollout, and their tag; waits on the server until the tag has changed. */
+  async stats(r: string, tag: string, signal: AbortSignal): Promise<{ stats: Stats | null; tag: string }> {
+    const headers: Record<string, string> = tag ? { 'If-None-Match': tag, Prefer: 'wait=20' } : {}
+    const answer = await call('GET', `${rollout(r)}/stats`, { headers, signal })
+    if (answer.status === 304) return { stats: null, tag }
+    return { stats: (await answer.json()) as Stats, tag: answer.headers.get('ETag') ?? '' }
+  },
+
+  verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),
+}

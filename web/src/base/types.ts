@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the management API answers, as schema/openapi.yaml has it; only what the pages use.
+
+export interface Page<T> {
+  items: T[]
+  next: string | null
+}
+
+export interface Server {
+  version: string
+  tenant: string
+  poll_interval_s: number
+  quick_start_root: boolean
+}
+
+export interface WhoAmI {
+  name: string
+  roles: string[]
+  selector: string | null
+}
+
+export interface Rollout {
+  name: string
+  release: string
+  selector: string
+  strategy: Strategy
+  state: string
+  reason: string
+  plan_digest: string | null
+  waves: number
+  layers: number
+  targets: number
+  created_at: string
+  created_by: string
+  started_at: string | null
+  ended_at: string | null
+}
+
+export interface Threshold {
+  percent?: number
+  minimum?: number
+}
+
+export interface Strategy {
+  order?: string
+  gate?: { success?: Threshold; error?: Threshold }
+  soak_s?: number
+  reach_s?: number
+  install_s?: number
+  probation_s?: number
+  on_failure?: string
+  max_in_flight?: number
+}
+
+export interface Gate {
+  decision: string
+  text: string
+  counted: number
+  successes: number
+  failures: number
+}
+
+export interface Stage {
+  layer: number
+  wave: number
+  state: string
+  steps: Record<string, number>
+  targets: number
+  completion: number | null
+  failure: number | null
+  rollback: number | null
+  gate: Gate
+  opened_at: string | null
+  soak_until: string | null
+  ended_at: string | null
+}
+
+export interface Figures {
+  wave?: number
+  devices: number
+  targets: number
+  confirmed: number
+  failed: number
+  timed_out: number
+  completion: number | null
+  failure: number | null
+  rollback: number | null
+  rolled_back_by_device: number
+  rolled_back_by_server: number
+  rollback_failure: number | null
+  time_median_s: number | null
+  time_p95_s: number | null
+  bytes_sent: number
+  bytes_saved: number
+}
+
+export interface Stats {
+  rollout: string
+  state: string
+  reason: string
+  stages: Stage[]
+  waves: Figures[]
+  total: Figures
+}
+
+export interface ModuleVersion {
+  module: string
+  version: string | null
+}
+
+export interface PlanStage {
+  layer: number
+  wave: number
+  devices: number
+  bytes_full: number
+  bytes_delta: number | null
+  deltas_to_build: number
+  no_way_back: number
+}
+
+export interface PlanClass {
+  class: number
+  devices: number
+  from: ModuleVersion[]
+  to: ModuleVersion[][]
+  kind: string
+  reason: string
+}
+
+export interface Plan {
+  digest: string
+  order: string
+  seed: number
+  layers: { layer: number; units: string[][] }[]
+  waves: { wave: number; devices: number; name: string }[]
+  stages: PlanStage[]
+  classes: PlanClass[]
+  totals: Record<string, number>
+  refusals: { reason: string; chain: string[]; devices: number }[]
+  notes: string[]
+}
+
+export interface Step {
+  device: string
+  layer: number
+  wave: number
+  state: string
+  cause: string
+  back: boolean
+  attempt: number
+  changed_at: string
+  detail: string
+}
+
+export interface VerbDone {
+  did: string
+  changed: boolean
+  may_still_switch: number
+}
+
+export interface Device {
+  id: string
+  tier: string
+  gateway: string | null
+  attributes: Record<string, string | number | boolean>
+  labels: Record<string, string | number | boolean>
+  installed: { module: string; version: string }[]
+  manifest: number
+  enrolled: boolean
+  last_seen: string | null
+  retired_at: string | null
+  created_at: string
+  steps?: { rollout: string; layer: number; wave: number; state: string; cause: string; changed_at: string }[]
+}
+
+export interface Report {
+  at: string
+  state: string
+  cause: string
+  detail: string
+  step: string | null
+}
+
+export interface Event {
+  seq: number
+  at: string
+  actor: string
+  kind: string
+  subject: string
+  data: Record<string, unknown>
+}
+
+export interface Delta {
+  from: string | null
+  to: string
+  codec: string
+  state: string
+  size: number
+  full_size: number
+  saved: number
+  uses: number
+  built_ms: number
+  created_at: string
+}
+
+export interface Deltas extends Page<Delta> {
+  summary: Record<string, number>
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// One rollout: how far it is, its plan, its devices. Each view has an address of its own.
+
+import { api } from '../base/api'
+import { h, show, type Child, type Described } from '../base/dom'
+import { ago, clock } from '../base/format'
+import { everyWhile, listen } from '../base/live'
+import type { Event, Plan, Rollout, Stats, Step } from '../base/types'
+import { figuresTable, headline } from '../parts/figures'
+import { grid } from '../parts/grid'
+import { planView } from '../parts/plan'
+import { rolloutSentence } from '../parts/sentence'
+import { badge } from '../parts/state'
+import { stepsTable } from '../parts/steps'
+import { loading } from '../parts/table'
+import { timeline } from '../parts/timeline'
+import { verbButtons } from '../parts/verbs'
+
+const FAILED = ['failed', 'timed_out', 'rollback_failed']
+const SHOWN = 12
+
+export type View = 'progress' | 'plan'
+
+interface Known {
+  rollout: Rollout
+  stats: Stats
+  plan: Plan | null
+  failed: Step[]
+  events: Event[]
+}
+
+export const rolloutAddress = (name: string, view = ''): string => `#/rollouts/${encodeURIComponent(name)}${view ? `/${view}` : ''}`
+
+/** Name, state, what it waits for, and what can be done. */
+export function rolloutHead(r: Rollout, stats: Stats | null, mayAct: boolean): Described {
+  return h('header', { class: 'title' },
+    h('div', {},
+      h('h1', {}, r.name, ' ', badge(r.state)),
+      h('p', { class: 'quiet' }, `Release ${r.release} to `, r.selector ? h('code', {}, r.selector) : 'every device',
+        ` · made by ${r.created_by} `, h('time', { datetime: r.created_at, title: clock(r.created_at) }, ago(r.created_at))),
+      r.reason && h('p', { class: 'reason' }, `Why: ${r.reason}`),
+      h('p', { class: 'now' }, rolloutSentence(r, stats))),
+    mayAct && verbButtons(r, stats))
+}
+
+export function tabs(name: string, current: View): Described {
+  const tab = (view: View, text: string) =>
+    h('a', { href: rolloutAddress(name, view === 'progress' ? '' : view), 'aria-current': view === current ? 'page' : null }, text)
+  return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, tab('progress', 'Progress'), tab('plan', 'Plan'))
+}
+
+function progress(k: Known): Child {
+  return [
+    headline(k.stats.total),
+    grid(k.rollout, k.stats, k.plan),
+    h('section', {}, h('h2', {}, 'Figures by wave'), figuresTable(k.stats, k.plan)),
+    h('div', { class: 'columns' },
+      k.events.length > 0 && h('section', { key: 'events' }, h('h2', {}, 'What happened'), h('div', { class: 'card' }, timeline(k.events.slice(0, SHOWN)))),
+      k.failed.length > 0 && h('section', { key: 'failed' }, h('h2', {}, 'Failures'), stepsTable(k.rollout.name, k.failed, 'Failures'))),
+  ]
+}
+
+/** Failed steps are worth a request only when there are some. */
+async function failedSteps(name: string, stats: Stats, signal: AbortSignal): Promise<Step[]> {
+  const states = FAILED.filter((state) => stats.stages.some((s) => (s.steps[state] ?? 0) > 0))
+  const pages = await Promise.all(states.map((state) => api.steps(name, { state, limit: SHOWN }, signal)))
+  return pages.flatMap((p) => p.items).sort((a, b) => b.changed_at.localeCompare(a.changed_at)).slice(0, SHOWN)
+}
+
+export function rolloutPage(page: Element, name: string, view: View, mayAct: boolean, signal: AbortSignal): void {
+  let known: Known | null = null
+  let tag = ''
+
+  function draw(): void {
+    if (!known) return
+    show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
+      rolloutHead(known.rollout, known.stats, mayAct), tabs(name, view),
+      view === 'plan' ? planView(known.plan, known.rollout) : progress(known))
+  }
+  async function turn(): Promise<void> {
+    const fresh = await api.stats(name, tag, signal)
+    tag = fresh.tag
+    if (fresh.stats) {
+      const rollout = await api.rollout(name, signal)
+      const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
+      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal), events: known?.events ?? [] }
+    }
+    draw()
+  }
+  show(page, loading())
+  everyWhile(signal, 150, turn)
+  listen(signal, (e) => {
+    if (e.subject !== name || !/^(rollout|stage|gate)\./.test(e.kind) || !known) return
+    known.events = [e, ...known.events].slice(0, 100)
+    draw()
+  })
+  // what is left of a soak changes by itself
+  const ticking = window.setInterval(draw, 1000)
+  signal.addEventListener('abort', () => window.clearInterval(ticking), { once: true })
+}

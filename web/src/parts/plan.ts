@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plan as one reads it before the start: what it will do to whom, in which order, at which cost.
+
+import { h, type Child, type Described } from '../base/dom'
+import { bytes, count, percent, roughly, some, words } from '../base/format'
+import type { ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
+import { empty, table } from './table'
+import { icon } from '../base/icon'
+
+const ORDERS: Record<string, string> = {
+  wave_first: 'A wave finishes all layers, then the next wave begins.',
+  layer_first: 'The whole fleet finishes a layer, then the next layer begins.',
+  pipelined: 'A layer opens in a wave as soon as the layer before and the wave before have passed it.',
+}
+
+/** "app 1.0.0 → 1.1.0" */
+function change(from: ModuleVersion[], to: ModuleVersion): string {
+  const before = from.find((f) => f.module === to.module)?.version
+  if (to.version === null) return `${to.module} ${before ?? ''} is removed`
+  return before ? `${to.module} ${before} → ${to.version}` : `${to.module} ${to.version} is new`
+}
+
+function classRow(c: PlanClass): Described {
+  const changes = c.to.flatMap((layer, i) => layer.map((to) => h('li', { key: to.module }, h('small', {}, `L${i} `), change(c.from, to))))
+  return h('tr', { key: `${c.class}` }, h('td', { class: 'number' }, count(c.devices)), h('td', {}, words(c.kind)),
+    h('td', {}, changes.length > 0 ? h('ul', { class: 'bare' }, changes) : c.reason || 'nothing to do'))
+}
+
+function stageCell(s: PlanStage | undefined): Child {
+  if (!s) return h('span', { class: 'quiet' }, 'nothing to do')
+  return [
+    h('b', {}, some(s.devices, 'device')),
+    h('span', {}, s.bytes_delta === null ? `${bytes(s.bytes_full)} in full` : `${bytes(s.bytes_delta)} as deltas, ${bytes(s.bytes_full)} in full`),
+    s.deltas_to_build > 0 && h('span', {}, `${some(s.deltas_to_build, 'delta')} to build`),
+    s.no_way_back > 0 && h('span', { class: 'bad' }, icon('warning'), `no way back for ${count(s.no_way_back)}`),
+  ]
+}
+
+function stages(plan: Plan): Described {
+  const find = (layer: number, wave: number) => plan.stages.find((s) => s.layer === layer && s.wave === wave)
+  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Planned stages' }, h('table', { class: 'grid planned', role: 'table' },
+    h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, h('td', { role: 'cell' }), plan.waves.map((w) => h('th', { scope: 'col', role: 'columnheader' }, `Wave ${w.wave} `, h('small', {}, [w.name, some(w.devices, 'device')].filter(Boolean).join(' · ')))))),
+    h('tbody', { role: 'rowgroup' }, plan.layers.map((l) => h('tr', { role: 'row' },
+      h('th', { scope: 'row', role: 'rowheader' }, `Layer ${l.layer}`, h('small', {}, l.units.map((u) => u.join(' + ')).join(', '))),
+      plan.waves.map((w) => h('td', { role: 'cell' }, h('div', { class: 'cell idle' }, h('span', { class: 'wave-name' }, `Wave ${w.wave}`), stageCell(find(l.layer, w.wave))))))))))
+}
+
+function threshold(t: Threshold | undefined, verb: string, all: string): string {
+  return `${percent((t?.percent ?? 0) / 100)} ${verb}${t?.minimum ? ` of at least ${some(t.minimum, 'outcome')}` : all}`
+}
+
+/** The strategy in sentences. */
+function rules(s: Strategy): [string, string][] {
+  return [
+    ['Order', ORDERS[s.order ?? 'wave_first'] ?? s.order ?? ''],
+    ['A stage succeeds', `when ${threshold(s.gate?.success, 'confirm', ', and all have ended')}${s.soak_s ? `, for ${roughly(s.soak_s)}` : ''}`],
+    ['A stage fails', `when more than ${threshold(s.gate?.error, 'fail', '')}`],
+    ['Then', { pause: 'it pauses and waits for a person', stop: 'it stops', rollback: 'it rolls back' }[s.on_failure ?? 'pause'] ?? ''],
+    ['A device has', `${roughly(s.reach_s ?? 0)} to be reached, ${roughly(s.install_s ?? 0)} to install, and ${roughly(s.probation_s ?? 0)} of probation`],
+    ['At once', s.max_in_flight ? `at most ${some(s.max_in_flight, 'device')}` : 'as many as ask'],
+  ]
+}
+
+function refusals(plan: Plan): Described | false {
+  return plan.refusals.length > 0 && h('section', { class: 'refusals' }, h('h2', {}, 'What stands against it'),
+    h('ul', { class: 'card' }, plan.refusals.map((r) => h('li', {}, h('b', {}, icon('failed'), r.reason), r.devices > 0 && ` (${some(r.devices, 'device')})`,
+      h('ol', {}, r.chain.map((line) => h('li', {}, line)))))))
+}
+
+function totals(plan: Plan): Described {
+  const shown = Object.entries(plan.totals).filter(([key, n]) => n > 0 || key === 'update')
+  return h('dl', { class: 'tiles' }, shown.map(([key, n]) => h('div', { class: 'tile', key }, h('dt', {}, key === 'noop' ? 'Up to date' : key === 'update' ? 'To update' : words(key)), h('dd', {}, h('b', {}, count(n))))),
+    h('div', { class: 'tile' }, h('dt', {}, 'In full'), h('dd', {}, h('b', {}, bytes(plan.stages.reduce((n, s) => n + s.bytes_full, 0))))))
+}
+
+export function planView(plan: Plan | null, rollout: Rollout): Child {
+  if (!plan) return empty('There is no plan.', rollout.reason || 'It is being made.')
+  return [
+    refusals(plan), totals(plan),
+    plan.notes.length > 0 && h('ul', { class: 'card notes' }, plan.notes.map((n) => h('li', {}, n))),
+    h('section', {}, h('h2', {}, 'Stages'), stages(plan)),
+    h('div', { class: 'columns' },
+      h('section', {}, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
+        h('dt', {}, 'Digest'), h('dd', {}, h('code', { class: 'long' }, plan.digest)), h('dt', {}, 'Seed'), h('dd', {}, String(plan.seed)))),
+      h('section', {}, h('h2', {}, 'What changes on devices'), table('Classes of devices', ['#Devices', 'Class', 'Changes'], plan.classes.map(classRow)))),
+  ]
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a stage or a rollout waits for, in a sentence.
+
+import { count, roughly, some, stageName } from '../base/format'
+import type { Rollout, Stage, Stats } from '../base/types'
+
+/** States of steps that may still become an outcome. */
+const UNDECIDED = new Set(['queued', 'offered', 'waiting', 'downloading', 'downloaded', 'installing', 'rebooting', 'installed'])
+
+/** The stages that must succeed before this one opens. */
+function needs(rollout: Rollout, layer: number, wave: number): string[] {
+  const order = rollout.strategy.order ?? 'wave_first'
+  const before: [number, number][] = []
+  if (order === 'pipelined') before.push([layer - 1, wave], [layer, wave - 1])
+  else if (order === 'layer_first') before.push(wave > 0 ? [layer, wave - 1] : [layer - 1, rollout.waves - 1])
+  else before.push(layer > 0 ? [layer - 1, wave] : [rollout.layers - 1, wave - 1])
+  return before.filter(([l, w]) => l >= 0 && w >= 0).map(([l, w]) => stageName(l, w))
+}
+
+/** How many outcomes the gate still waits for, by its thresholds. */
+function waitsFor(rollout: Rollout, stage: Stage): string {
+  const minimum = rollout.strategy.gate?.success?.minimum ?? 0
+  const open = Object.entries(stage.steps).reduce((n, [state, m]) => (UNDECIDED.has(state) ? n + m : n), 0)
+  const missing = minimum > 0 ? Math.min(minimum - stage.gate.counted, open) : open
+  return missing > 0 ? `waits for ${count(missing)} more of ${some(open, 'open device')}` : stage.gate.text
+}
+
+export function stageSentence(rollout: Rollout, stage: Stage): string {
+  if (stage.state === 'pending') {
+    const before = needs(rollout, stage.layer, stage.wave)
+    return before.length > 0 ? `opens after ${before.join(' and ')}` : 'opens at the start'
+  }
+  if (stage.state === 'soaking') {
+    if (stage.soak_until === null) return `${stage.gate.text}; its soak stands still`
+    const left = (Date.parse(stage.soak_until) - Date.now()) / 1000
+    return left > 0 ? `${stage.gate.text}; ${roughly(left)} of soak left` : stage.gate.text
+  }
+  if (stage.state === 'running' && stage.gate.decision === 'open') return waitsFor(rollout, stage)
+  return stage.state.startsWith('roll') ? '' : stage.gate.text
+}
+
+const NOW: Record<string, string> = {
+  draft: 'Not planned yet.',
+  planning: 'The plan is being made.',
+  waiting_approval: 'Planned; waits for approval.',
+  denied: 'Denied: it will not run.',
+  ready: 'Planned. Nothing is delivered before it is started: read the plan, then start it.',
+  scheduled: 'Starts at its time.',
+  starting: 'The steps of the devices are being written.',
+  stopping: 'Nobody else is offered it; devices that install may finish.',
+  stopped: 'Stopped for good. Confirmed devices keep what they have.',
+  rolling_back: 'Devices go back to what they ran before, the last layer first.',
+  rolled_back: 'Every device that could go back runs what it ran before.',
+  completed: 'Every stage has succeeded.',
+  failed: 'It cannot go on.',
+}
+
+/** What happens now, in one line. */
+export function rolloutSentence(rollout: Rollout, stats: Stats | null): string {
+  const open = stats?.stages.filter((s) => s.state === 'running' || s.state === 'soaking') ?? []
+  if (rollout.state === 'paused') return 'Nothing more is offered; its clocks stand still.'
+  if (rollout.state === 'running' && open.length > 0)
+    return open.slice(0, 3).map((s) => `Layer ${s.layer} of wave ${s.wave}: ${stageSentence(rollout, s)}`).join('. ') + '.'
+  return NOW[rollout.state] ?? ''
+}

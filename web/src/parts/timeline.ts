@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events in words.
+
+import { h, type Described } from '../base/dom'
+import { clock, words } from '../base/format'
+import { icon } from '../base/icon'
+import type { Event } from '../base/types'
+import { stateIcon, toneOf } from './state'
+
+const text = (value: unknown): string => (value === null || value === undefined ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value))
+
+/** What happened, without who and where. */
+export function eventSentence(e: Event): string {
+  const d = e.data
+  switch (e.kind) {
+    case 'rollout.created': return `created for release ${text(d['release'])}`
+    case 'rollout.planned': return `planned: ${text(d['devices'])} devices, ${text(d['layers'])} layers, ${text(d['waves'])} waves`
+    case 'rollout.state': return `${words(text(d['state']))}${d['reason'] ? `: ${text(d['reason'])}` : ''}`
+    case 'rollout.verb': return `${text(d['verb'])}: ${text(d['did'])}`
+    case 'stage.state': return `${text(d['stage'])} ${words(text(d['state']))}`
+    case 'gate.decided': return `gate of ${text(d['stage'])} ${words(text(d['state']))}: ${text(d['text'])}`
+  }
+  const facts = Object.entries(d).map(([key, value]) => `${words(key)} ${text(value)}`)
+  return `${e.kind.replace('.', ' ')}${facts.length > 0 ? `: ${facts.join(', ')}` : ''}`
+}
+
+export function eventIcon(e: Event): Described {
+  const state = text(e.data['state'])
+  return e.kind === 'rollout.verb' ? h('span', { class: 'sign' }, icon('person')) : h('span', { class: `sign ${state ? toneOf(state) : ''}` }, state ? stateIcon(state) : icon('dot'))
+}
+
+export function timeline(events: Event[]): Described {
+  return h('ol', { class: 'timeline' }, events.map((e) => h('li', { key: `${e.seq}` },
+    h('time', { datetime: e.at, title: e.at }, clock(e.at)), eventIcon(e),
+    h('span', {}, eventSentence(e), e.actor !== 'fleetd' && h('small', {}, ` by ${e.actor}`)))))
+}
