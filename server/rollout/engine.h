@@ -22,6 +22,12 @@
  *  I8  A lower layer is taken back only when the layers above it, in the same wave, have been.
  *  I9  A rollout that has ended has no stage that runs, soaks or rolls back.
  *  I10 After `stop`, `rollback` or a failed gate no further device is offered the release.
+ *  I11 A rollout becomes `completed` when every stage has succeeded and nobody is under way: in no
+ *      stage does a step wait within the deadline or hold an order. A gate that passes early does not
+ *      end it. `unreached` and `rejected` steps do not keep it open: they are neutral. An unreached one
+ *      is a standing order: it is offered when the device comes back, also after `completed`, until a
+ *      newer rollout takes the device over or this one is taken back. A waiting step always has a
+ *      term: rows that are made after the stage's deadline begin as `unreached`.
  *
  * To add an order: a branch in engine_needs. To add a fact: a row in ENGINE_FACTS and its function in
  * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes belong into

@@ -56,10 +56,13 @@ static void made(struct engine_turn *t)
 		engine_turn_broken(t, "I10: a new step in a rollout that has ended");
 	s->attempt = 1;
 	s->changed_at = t->view->now_ms;
-	s->state = t->fact->fit == ENGINE_GONE ? STEP_REMOVED
-		: t->fact->fit == ENGINE_UNFIT ? STEP_INELIGIBLE
-					       : STEP_QUEUED;
-	t->out->attend = s->state == STEP_QUEUED && (t->view->stage->jobs & ENGINE_OPEN) == 0;
+	/* who comes after the stage's deadline waits without a term: nothing else would end it */
+	s->state = t->fact->fit == ENGINE_GONE  ? STEP_REMOVED
+		: t->fact->fit == ENGINE_UNFIT  ? STEP_INELIGIBLE
+		: t->view->stage->reach_at == 0 ? STEP_UNREACHED
+						: STEP_QUEUED;
+	t->out->attend = (s->state == STEP_QUEUED || s->state == STEP_UNREACHED) &&
+		(t->view->stage->jobs & ENGINE_OPEN) == 0;
 }
 
 /* ---- offers */

@@ -362,11 +362,8 @@ static void retry_stage(struct engine_turn *t, size_t i)
 {
 	struct engine_stage *s = engine_turn_edit_stage(t, i);
 
-	if (s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE) {
+	if (s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE)
 		engine_turn_move_stage(t, i, STAGE_RUNNING);
-		s->reach_at =
-			engine_clock(engine_turn_rollout(t), t->view->now_ms) + t->rules->reach_ms;
-	}
 	if (s->state != STAGE_SUCCEEDED) {
 		/* the gate takes outcomes anew: a failure that is tried again is none */
 		s->tally = (struct gate_tally){ 0 };
@@ -395,6 +392,8 @@ static void retry(struct engine_turn *t)
 	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE) {
 		engine_turn_unpause(t, ROLLOUT_RUNNING);
 		attend_all(t);
+	} else if (r->state == ROLLOUT_COMPLETED) {
+		engine_turn_move(t, ROLLOUT_RUNNING);
 	}
 	for (size_t i = 0; i < engine_turn_stages(t); i++)
 		if (failed_steps(engine_turn_stage(t, i)) > 0)

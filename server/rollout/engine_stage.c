@@ -53,18 +53,30 @@ static void open_stage(struct engine_turn *t, size_t i)
 	}
 }
 
+/* I11. Whether no device can still take its part: nobody waits within its deadline, holds an order or
+ * is about to get a row. Unreached and refused steps are no part of it: they stand without a term. */
+static bool quiet(const struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (s->state != STAGE_SUCCEEDED || s->sums.steps[STEP_QUEUED] > 0 ||
+			engine_stage_in_flight(s) > 0 ||
+			(s->jobs & (ENGINE_OPEN | ENGINE_RETRY)) != 0)
+			return false;
+	}
+	return true;
+}
+
 void engine_stage_advance(struct engine_turn *t)
 {
-	bool all = true;
-
 	for (size_t i = 0; i < engine_turn_stages(t); i++) {
 		const struct engine_stage *s = engine_turn_stage(t, i);
 
 		if (s->state == STAGE_PENDING && may_open(t, s))
 			open_stage(t, i);
-		all = all && engine_turn_stage(t, i)->state == STAGE_SUCCEEDED;
 	}
-	if (all)
+	if (quiet(t))
 		engine_turn_move(t, ROLLOUT_COMPLETED);
 }
 
@@ -287,6 +299,9 @@ static void counted(struct engine_turn *t)
 	switch (engine_turn_rollout(t)->state) {
 	case ROLLOUT_RUNNING:
 		judge(t, i);
+		/* the last devices may end long after the last gate */
+		if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING && quiet(t))
+			engine_turn_move(t, ROLLOUT_COMPLETED);
 		break;
 	case ROLLOUT_STOPPING:
 		settle_stop(t);
@@ -327,6 +342,8 @@ static void job_done(struct engine_turn *t)
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
 		break;
 	case ENGINE_RETRY:
+		/* the deadline may have come meanwhile: who tries again has a whole term */
+		engine_turn_edit_stage(t, i)->reach_at = t->clock + t->rules->reach_ms;
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
 		break;
 	default:

@@ -47,7 +47,8 @@ void engine_turn_begin_job(struct engine_turn *t, size_t i, enum engine_job job)
 
 /* ---- engine_stage.c: what stages do, also as part of a verb */
 
-/* Open every pending stage whose needs have succeeded; complete the rollout if all have. */
+/* Open every pending stage whose needs have succeeded; complete the rollout if all have and nobody is
+ * under way any more. */
 void engine_stage_advance(struct engine_turn *t);
 /* Begin to take back the uppermost opened stage of each wave in scope; end the rollback if none is
  * left. */

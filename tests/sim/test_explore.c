@@ -293,6 +293,29 @@ static void deadline_stays(
 		o->step.deadline = 1;
 }
 
+static void completes_early(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (f->kind == FACT_PROMOTE && o->changed[1] && o->stages[1].state == STAGE_SUCCEEDED &&
+		v->rollout->state == ROLLOUT_RUNNING) {
+		o->rollout = *v->rollout;
+		o->rollout.state = ROLLOUT_COMPLETED;
+		o->rollout_changed = true;
+	}
+}
+
+static void waits_without_a_term(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (f->kind == FACT_MADE && o->step.state == STEP_UNREACHED) {
+		o->step.state = STEP_QUEUED;
+		o->delta.steps[STEP_UNREACHED]--;
+		o->delta.steps[STEP_QUEUED]++;
+	}
+}
+
 static const struct {
 	const char *name;
 	world_engine_fn engine;
@@ -308,6 +331,8 @@ static const struct {
 	{ "takes the lower layer back first", goes_back_from_below },
 	{ "does not judge time-outs", forgets_to_judge },
 	{ "leaves a deadline behind", deadline_stays },
+	{ "completes with devices under way", completes_early },
+	{ "lets late devices wait for ever", waits_without_a_term },
 };
 
 /* Each broken engine is found out by a small exploration. */

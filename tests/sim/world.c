@@ -57,6 +57,7 @@ static void note_step(const struct engine_step *before, const struct engine_step
 static bool foreign(enum rollout_state from, enum rollout_state to)
 {
 	return from == ROLLOUT_DRAFT || from == ROLLOUT_PLANNING ||
+		from == ROLLOUT_WAITING_APPROVAL ||
 		(from == ROLLOUT_STARTING && to == ROLLOUT_COMPLETED) ||
 		(from == ROLLOUT_STOPPING && to == ROLLOUT_PAUSED) ||
 		(from == ROLLOUT_PAUSED && to == ROLLOUT_STARTING);
@@ -116,6 +117,7 @@ static void broken(struct turn *t, const char *what)
 }
 
 static void check_gate(struct turn *t, int i);
+static void check_completed(struct turn *t);
 
 /* A fact about the rollout (stage -1) or a stage. */
 static void give(struct turn *t, int stage, const struct engine_fact *fact)
@@ -136,8 +138,12 @@ static void give(struct turn *t, int stage, const struct engine_fact *fact)
 		return;
 	}
 	if (out.rollout_changed) {
-		rollout_taken[t->w->rollout.state][out.rollout.state] = true;
+		enum rollout_state before = t->w->rollout.state;
+
+		rollout_taken[before][out.rollout.state] = true;
 		t->w->rollout = out.rollout;
+		if (before != ROLLOUT_COMPLETED && out.rollout.state == ROLLOUT_COMPLETED)
+			check_completed(t);
 	}
 	for (int i = 0; i < world_stages(t->setup); i++) {
 		enum stage_state before = t->w->stages[i].state;
@@ -503,6 +509,18 @@ static void check_gate(struct turn *t, int i)
 		broken(t, "a gate has passed although its outcomes do not allow it");
 }
 
+/* I11, said anew. */
+static void check_completed(struct turn *t)
+{
+	for (int i = 0; i < world_stages(t->setup); i++)
+		for (int d = 0; d < t->setup->devices; d++) {
+			enum step_state s = t->w->steps[i][d].state;
+
+			if (t->w->present[i][d] && !step_ended(s) && s != STEP_REJECTED)
+				broken(t, "I11: completed while a device is under way");
+		}
+}
+
 static bool share(double v)
 {
 	return v < 0 || (v <= 1.0);
@@ -549,10 +567,9 @@ static void check_alive(struct turn *t)
 			alive = alive || (g->state == STAGE_ROLLING_BACK && f->back > 0);
 		else if (g->state == STAGE_SOAKING)
 			alive = alive || g->soak_until != 0;
-		else if (g->state == STAGE_RUNNING)
+		else
 			alive = alive || flying_here > 0 ||
-				(f->steps[STEP_QUEUED] > 0 && g->reach_at != 0) ||
-				f->steps[STEP_QUEUED] > 0;
+				(f->steps[STEP_QUEUED] > 0 && g->reach_at != 0);
 	}
 	if (!alive)
 		broken(t, "the rollout hangs: nothing can come any more");
