@@ -21,47 +21,45 @@ struct work {
 	struct delta_context *c;
 	const struct delta_options *options;
 	struct artifact from, to; /* from.id 0: none */
-	int64_t full_size;        /* the smallest form of the whole artifact that is ready */
-	bool due[FL_COUNT(delta_tiers)];
+	delta_mask due;
+	int64_t most; /* a delta must be smaller than this: the artifact, or a form of it or of the
+			  * pair that every device can take which takes the new one */
+	bool background; /* nobody waits */
 };
-
-static bool is_kind(const struct delta_tier *tier, bool with_old)
-{
-	const struct fl_codec *codec = fl_codec_find(tier->codec);
-
-	FL_BUG_IF(codec == NULL);
-	return codec->needs_old == with_old;
-}
 
 /* ---- look */
 
-static bool is_due(const struct work *w, const struct delta *known, int64_t now_ms)
+/* Forms with which a delta that needs more of a device must compete. */
+static bool is_plain(const struct delta *d)
+{
+	return strcmp(d->codec, "zstd") == 0 || strcmp(d->codec, "zstd-patch") == 0;
+}
+
+static bool is_there(const struct work *w, const struct delta *d)
 {
 	int64_t size;
 
-	if (known->state == DELTA_FAILED)
-		return now_ms - known->created_at > DELTA_RETRY_MS;
-	return known->state == DELTA_READY &&
-		blobs_size(w->c->server->blobs, known->sha256, &size, NULL) == FL_NOT_FOUND;
+	return blobs_size(w->c->server->blobs, d->sha256, &size, NULL) != FL_NOT_FOUND;
 }
 
-static enum fl_code look_at_tier(
-	struct work *w, struct store *view, size_t tier, struct fl_err *err)
+/* What the store has of (from, to): whatever is settled is not due, what is ready sets the mark. */
+static enum fl_code look_at(struct work *w, struct store *view, int64_t from, struct fl_err *err)
 {
-	bool with_old = is_kind(&delta_tiers[tier], true);
-	struct delta known;
-	enum fl_code code;
+	struct delta rows[DELTA_PAIR_MAX];
+	size_t n = 0;
+	enum fl_code code = delta_of_pair(view, from, w->to.id, rows, &n, err);
 
-	if (with_old && w->from.id == 0)
-		return FL_OK;
-	code = delta_find(
-		view, with_old ? w->from.id : 0, w->to.id, delta_tiers[tier].codec, &known, err);
-	if (code == FL_OK && !with_old && known.state == DELTA_READY && known.size < w->full_size)
-		w->full_size = known.size;
-	if (with_old == (w->from.id != 0))
-		w->due[tier] =
-			code == FL_NOT_FOUND || (code == FL_OK && is_due(w, &known, view->now_ms));
-	return code == FL_NOT_FOUND ? FL_OK : code;
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		bool ready = rows[i].state == DELTA_READY;
+
+		if (ready && !is_there(w, &rows[i]))
+			continue;
+		if (delta_is_settled(&rows[i], view->now_ms) && from == w->from.id)
+			w->due &= ~delta_wish_tier(&rows[i]);
+		if (ready && is_plain(&rows[i]) && rows[i].size < w->most)
+			w->most = rows[i].size;
+	}
+	return code;
 }
 
 static enum fl_code look(struct work *w, struct delta_pair pair, struct fl_err *err)
@@ -76,10 +74,28 @@ static enum fl_code look(struct work *w, struct delta_pair pair, struct fl_err *
 	if (code == FL_OK &&
 		(w->to.size > w->options->size_max || w->from.size > w->options->size_max))
 		code = fl_fail(err, FL_TOO_LARGE, "an artifact is above delta_size");
-	w->full_size = w->to.size;
-	for (size_t i = 0; i < FL_COUNT(delta_tiers) && code == FL_OK; i++)
-		code = look_at_tier(w, &view, i, err);
+	w->most = w->to.size;
+	if (code == FL_OK)
+		code = look_at(w, &view, 0, err);
+	if (code == FL_OK && pair.from != 0)
+		code = look_at(w, &view, pair.from, err);
 	delta_context_seen(&view);
+	return code;
+}
+
+/* While a slow build ran a quick one may have become ready. */
+static enum fl_code look_again(struct work *w, struct fl_err *err)
+{
+	struct store view;
+	delta_mask due = w->due;
+	enum fl_code code = delta_context_look(w->c, &view, err);
+
+	if (code == FL_OK)
+		code = look_at(w, &view, 0, err);
+	if (code == FL_OK && w->from.id != 0)
+		code = look_at(w, &view, w->from.id, err);
+	delta_context_seen(&view);
+	w->due = due;
 	return code;
 }
 
@@ -108,6 +124,8 @@ static enum fl_code run_worker(
 		.cpu_ms = w->options->worker_cpu_ms,
 		.wall_ms = w->options->worker_ms,
 		.stop_fd = w->c->stop_fd,
+		.share = w->background ? w->options->share : 100,
+		.background = w->background,
 	};
 	int64_t size;
 	enum fl_code code = blobs_get(blobs, w->to.sha256, &b.new_fd, &size, err);
@@ -162,9 +180,14 @@ static enum fl_code build(
 	if (code == FL_OK)
 		code = blob_draft_digest(&draft, d->sha256, &d->size, err);
 	d->built_ms = monotonic_ms() - began;
-	d->state = code != FL_OK         ? DELTA_FAILED
-		: d->size < w->full_size ? DELTA_READY
-					 : DELTA_USELESS;
+	if (code == FL_OK && w->background)
+		code = look_again(w, err);
+	if (code == FL_REFUSED) { /* not for this codec */
+		d->state = DELTA_USELESS;
+		blob_draft_drop(&draft);
+		return FL_OK;
+	}
+	d->state = code != FL_OK ? DELTA_FAILED : d->size < w->most ? DELTA_READY : DELTA_USELESS;
 	if (d->state == DELTA_READY)
 		code = keep(w, &draft, d, err);
 	blob_draft_drop(&draft);
@@ -190,12 +213,14 @@ static void log_failure(const struct work *w, const struct delta_tier *tier, con
 
 static void build_tier(struct work *w, const struct delta_tier *tier, struct delta_outcome *outcome)
 {
-	struct delta d = { .from = w->from.id, .to = w->to.id };
+	const struct fl_codec *codec = fl_codec_find(tier->codec);
+	struct delta d = { .from = w->from.id, .to = w->to.id, .level = tier->level };
 	struct metrics *m = w->c->server->metrics;
 	struct fl_err err = { 0 };
 	enum fl_code code;
 
 	(void)strncpy(d.codec, tier->codec, sizeof(d.codec) - 1);
+	d.memory = (int64_t)codec->decode_memory((uint64_t)w->from.size, (uint64_t)w->to.size);
 	code = build(w, tier, &d, &err);
 	if (code == FL_STOPPED || code == FL_UNAVAILABLE)
 		return;
@@ -207,15 +232,23 @@ static void build_tier(struct work *w, const struct delta_tier *tier, struct del
 	}
 	if (d.state != DELTA_READY && write_wait(w->c->server, put_row, &d, &err) != FL_OK)
 		log_failure(w, tier, err.msg);
+	if (d.state == DELTA_READY && is_plain(&d))
+		w->most = d.size;
 	outcome->built += d.state == DELTA_READY;
 	outcome->useless += d.state == DELTA_USELESS;
 	outcome->failed += d.state == DELTA_FAILED;
 }
 
 void delta_build_pair(struct delta_context *c, const struct delta_options *o,
-	struct delta_pair pair, struct delta_outcome *outcome)
+	const struct delta_want *want, struct delta_outcome *outcome)
 {
-	struct work w = { .c = c, .options = o };
+	struct work w = {
+		.c = c,
+		.options = o,
+		.due = want->tiers,
+		.background = (want->tiers & delta_wish_quick()) == 0,
+	};
+	const struct delta_pair pair = want->pair;
 	struct fl_err err = { 0 };
 	enum fl_code code = look(&w, pair, &err);
 
@@ -224,7 +257,7 @@ void delta_build_pair(struct delta_context *c, const struct delta_options *o,
 			FL_S("detail", err.msg));
 		return;
 	}
-	for (size_t i = 0; i < FL_COUNT(delta_tiers); i++)
-		if (w.due[i])
+	for (size_t i = 0; i < DELTA_TIERS; i++)
+		if ((w.due >> i & 1) != 0)
 			build_tier(&w, &delta_tiers[i], outcome);
 }

@@ -12,10 +12,10 @@ struct delta_outcome {
 	int64_t built, useless, failed;
 };
 
-/* Build what is missing of the pair, each tier of its kind, and write how it ended. Whatever is known
- * already costs a read. Failures are logged and remembered, never returned: who waits gets the full
+/* Build what is missing of the wanted tiers, and write how it ended. Whatever is known already costs a
+ * read. Failures are logged and remembered, never returned: who waits gets the full
  * artifact. Builder threads. */
 void delta_build_pair(struct delta_context *c, const struct delta_options *o,
-	struct delta_pair pair, struct delta_outcome *outcome);
+	const struct delta_want *want, struct delta_outcome *outcome);
 
 #endif

@@ -9,34 +9,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/list.h"
 #include "lib/log.h"
 #include "server/delta_build.h"
 #include "server/delta_cache.h"
+#include "server/delta_warm.h"
 #include "server/http/request.h"
 #include "server/metrics.h"
 #include "server/parts.h"
 #include "server/server.h"
 
-#define BUCKETS      1024
 #define BUILDERS_MAX 64
-#define WARM_TIMES   16 /* warmed pairs that may wait, as a multiple of the asked ones */
+#define OTHERS_TIMES 16 /* jobs of a kind that may wait, as a multiple of the asked ones */
 #define FLUSH_S      2
-
-/* Where a pair is. */
-enum place { ASKED, WARMED, RUNNING };
-
-struct job {
-	struct fl_link link; /* of its place's list */
-	struct job *next;    /* of its bucket */
-	struct delta_pair pair;
-	enum place place;
-};
+#define TURNS_MAX    32
 
 struct builder {
 	struct delta_service *service;
 	pthread_t thread;
 	struct delta_context context;
+	bool background;
 };
 
 struct delta_service {
@@ -46,120 +37,122 @@ struct delta_service {
 	struct delta_uses uses;
 	pthread_mutex_t trim; /* one builder at a time makes space */
 	size_t n_builders;
-	struct builder builders[BUILDERS_MAX];
+	struct builder builders[2 * BUILDERS_MAX];
 
-	pthread_mutex_t lock; /* guards the rest */
-	pthread_cond_t filled;
+	pthread_mutex_t lock;   /* guards the rest */
+	pthread_cond_t filled;  /* something quick */
+	pthread_cond_t improve; /* something for the background */
 	bool stopping;
-	time_t flushed;          /* monotonic seconds */
-	struct fl_list lists[3]; /* by place */
-	struct job *buckets[BUCKETS];
+	time_t flushed; /* monotonic seconds */
+	struct delta_queue queue;
+	delta_mask seen;            /* best tiers that devices can use */
+	int64_t turns[TURNS_MAX];   /* the last rollouts that went back: a ring */
+	size_t turned, turned_done; /* how many did; for how many a builder has looked */
 	struct delta_figures figures;
 };
 
-/* ---- pairs, once each; all under the lock */
-
-static struct job **bucket_of(struct delta_service *d, struct delta_pair pair)
-{
-	uint64_t h = (uint64_t)pair.from * 0x9e3779b97f4a7c15ULL ^ (uint64_t)pair.to;
-
-	return &d->buckets[(h * 0x9e3779b97f4a7c15ULL) >> 54];
-}
-
-static struct job *find_job(struct delta_service *d, struct delta_pair pair)
-{
-	struct job *j = *bucket_of(d, pair);
-
-	while (j != NULL && (j->pair.from != pair.from || j->pair.to != pair.to))
-		j = j->next;
-	return j;
-}
-
-static void move_job(struct delta_service *d, struct job *j, enum place place)
-{
-	fl_list_remove(&d->lists[j->place], &j->link);
-	fl_list_push(&d->lists[place], &j->link);
-	j->place = place;
-}
-
-static struct job *add_job(struct delta_service *d, struct delta_pair pair, enum place place)
-{
-	struct job *j = calloc(1, sizeof(*j));
-	struct job **bucket = bucket_of(d, pair);
-
-	if (j == NULL)
-		return NULL;
-	j->pair = pair;
-	j->place = place;
-	j->next = *bucket;
-	*bucket = j;
-	fl_list_push(&d->lists[place], &j->link);
-	return j;
-}
-
-static void drop_job(struct delta_service *d, struct job *j)
-{
-	struct job **at = bucket_of(d, j->pair);
-
-	while (*at != j)
-		at = &(*at)->next;
-	*at = j->next;
-	fl_list_remove(&d->lists[j->place], &j->link);
-	free(j);
-}
-
-static bool has_room(const struct delta_service *d, enum place place)
-{
-	int64_t max = place == ASKED ? d->options.queue_max : d->options.queue_max * WARM_TIMES;
-
-	return (int64_t)d->lists[place].n < max;
-}
+/* ---- what others call; the queue is used under the lock */
 
 static void show_queue(struct delta_service *d)
 {
+	const struct fl_list *l = d->queue.lists;
+
 	metrics_set(d->server->metrics, METRIC_DELTA_QUEUE,
-		(int64_t)(d->lists[ASKED].n + d->lists[WARMED].n));
+		(int64_t)(l[DELTA_ASKED].n + l[DELTA_WARMED].n));
+	metrics_set(d->server->metrics, METRIC_DELTA_BACKGROUND, (int64_t)l[DELTA_IMPROVED].n);
 }
 
-/* ---- what others call */
-
-bool delta_service_ask(struct delta_service *d, struct delta_pair pair)
+static struct delta_job *put(struct delta_service *d, const struct delta_want *want)
 {
-	struct job *j;
+	struct delta_job *j =
+		d->stopping || want->tiers == 0 ? NULL : delta_queue_put(&d->queue, want);
+
+	if (j != NULL)
+		(void)pthread_cond_signal(j->background ? &d->improve : &d->filled);
+	return j;
+}
+
+bool delta_service_ask(
+	struct delta_service *d, struct delta_pair pair, delta_mask tiers, int64_t gain)
+{
+	struct delta_want want = { .pair = pair, .devices = 1, .gain = gain };
 	bool taken;
 
+	want.tiers = tiers & delta_wish_quick();
+	want.place = DELTA_ASKED;
 	(void)pthread_mutex_lock(&d->lock);
-	j = find_job(d, pair);
-	if (j != NULL && j->place == WARMED && has_room(d, ASKED))
-		move_job(d, j, ASKED);
-	if (j == NULL && !d->stopping && has_room(d, ASKED))
-		j = add_job(d, pair, ASKED);
-	taken = j != NULL && !d->stopping;
-	if (!taken) {
+	taken = put(d, &want) != NULL;
+	if (!taken && want.tiers != 0) {
 		d->figures.refused++;
 		metrics_add(d->server->metrics, METRIC_DELTAS_REFUSED, 1);
 	}
+	want.tiers = tiers & ~delta_wish_quick();
+	want.place = DELTA_IMPROVED;
+	d->seen |= want.tiers;
+	if (d->options.background > 0)
+		(void)put(d, &want);
 	show_queue(d);
-	(void)pthread_cond_signal(&d->filled);
 	(void)pthread_mutex_unlock(&d->lock);
 	return taken;
 }
 
-size_t delta_service_warm(struct delta_service *d, const struct delta_pair *pairs, size_t n)
+/* One pair of a plan, quick and best. */
+static bool warm(struct delta_service *d, const struct delta_need *need)
+{
+	delta_mask side = need->pair.from == 0 ? ~delta_wish_with_old() : delta_wish_with_old();
+	struct delta_want want = {
+		.pair = need->pair,
+		.tiers = delta_wish_quick() & side,
+		.place = DELTA_WARMED,
+		.rank = need->rank,
+		.devices = need->devices,
+		.gain = need->gain,
+	};
+
+	if (need->pair.from == need->pair.to)
+		return true;
+	if (put(d, &want) == NULL)
+		return false;
+	want.tiers = d->seen & side;
+	want.place = DELTA_IMPROVED;
+	if (d->options.background > 0)
+		(void)put(d, &want);
+	return true;
+}
+
+size_t delta_service_warm(struct delta_service *d, const struct delta_need *needs, size_t n)
 {
 	size_t taken = 0;
 
 	(void)pthread_mutex_lock(&d->lock);
-	while (taken < n && !d->stopping) {
-		if (pairs[taken].from != pairs[taken].to && find_job(d, pairs[taken]) == NULL &&
-			(!has_room(d, WARMED) || add_job(d, pairs[taken], WARMED) == NULL))
-			break;
+	while (taken < n && warm(d, &needs[taken]))
 		taken++;
-	}
 	show_queue(d);
-	(void)pthread_cond_broadcast(&d->filled);
 	(void)pthread_mutex_unlock(&d->lock);
 	return taken;
+}
+
+void delta_service_turn(struct delta_service *d, int64_t rollout)
+{
+	bool known = false;
+
+	(void)pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; i < TURNS_MAX; i++)
+		known = known || d->turns[i] == rollout;
+	if (!known)
+		d->turns[d->turned++ % TURNS_MAX] = rollout;
+	(void)pthread_cond_broadcast(&d->filled);
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+size_t delta_service_list(struct delta_service *d, struct delta_want *out, size_t max)
+{
+	size_t n;
+
+	(void)pthread_mutex_lock(&d->lock);
+	n = delta_queue_list(&d->queue, out, max);
+	(void)pthread_mutex_unlock(&d->lock);
+	return n;
 }
 
 void delta_service_used(struct delta_service *d, int64_t id)
@@ -173,9 +166,10 @@ struct delta_figures delta_service_figures(struct delta_service *d)
 
 	(void)pthread_mutex_lock(&d->lock);
 	f = d->figures;
-	f.waiting = (int64_t)d->lists[ASKED].n;
-	f.warming = (int64_t)d->lists[WARMED].n;
-	f.building = (int64_t)d->lists[RUNNING].n;
+	f.waiting = (int64_t)d->queue.lists[DELTA_ASKED].n;
+	f.warming = (int64_t)d->queue.lists[DELTA_WARMED].n;
+	f.improving = (int64_t)d->queue.lists[DELTA_IMPROVED].n;
+	f.building = (int64_t)d->queue.lists[DELTA_RUNNING].n;
 	(void)pthread_mutex_unlock(&d->lock);
 	return f;
 }
@@ -201,33 +195,37 @@ static bool flush_due(struct delta_service *d)
 	return true;
 }
 
-/* The next pair, NULL when the service stops or uses are to be written. Under the lock. */
-static struct job *next_job(struct delta_service *d)
+/* The next job, NULL when the service stops or uses are to be written. Under the lock. */
+static struct delta_job *next_job(struct delta_service *d, bool background)
 {
 	struct timespec until = { .tv_sec = monotonic_s() + FLUSH_S };
-	struct fl_link *link;
+	pthread_cond_t *come = background ? &d->improve : &d->filled;
 
-	while (!d->stopping && d->lists[ASKED].n + d->lists[WARMED].n == 0)
-		if (pthread_cond_timedwait(&d->filled, &d->lock, &until) == ETIMEDOUT)
+	while (!d->stopping && !delta_queue_has(&d->queue, background) &&
+		(background || d->turned == d->turned_done))
+		if (pthread_cond_timedwait(come, &d->lock, &until) == ETIMEDOUT)
 			return NULL;
-	if (d->stopping)
-		return NULL;
-	link = fl_list_first(&d->lists[d->lists[ASKED].n > 0 ? ASKED : WARMED]);
-	return fl_container(link, struct job, link);
+	return d->stopping ? NULL : delta_queue_take(&d->queue, background);
 }
 
 /* Before a pair its target alone: whether the pair pays is judged by it. NULL if another builder is
  * at it. Under the lock. */
-static struct job *full_of(struct delta_service *d, const struct job *j)
+static struct delta_job *full_of(struct delta_service *d, const struct delta_job *j)
 {
-	const struct delta_pair pair = { 0, j->pair.to };
-	struct job *full = find_job(d, pair);
+	const struct delta_want want = {
+		.pair = { 0, j->want.pair.to },
+		.tiers = delta_wish_quick() & ~delta_wish_with_old(),
+		.place = DELTA_RUNNING,
+		.rank = j->want.rank,
+	};
+	struct delta_job *full = delta_queue_find(&d->queue, want.pair, false);
 
-	if (j->pair.from == 0 || (full != NULL && full->place == RUNNING))
+	if (j->want.pair.from == 0 || j->background ||
+		(full != NULL && full->want.place == DELTA_RUNNING))
 		return NULL;
 	if (full == NULL)
-		return add_job(d, pair, RUNNING);
-	move_job(d, full, RUNNING);
+		return delta_queue_put(&d->queue, &want);
+	delta_queue_run(&d->queue, full);
 	return full;
 }
 
@@ -243,42 +241,82 @@ static void count(struct delta_service *d, const struct delta_outcome *o)
 	metrics_add(m, METRIC_DELTAS_FAILED, o->failed);
 }
 
-/* Build a running job; gives up the lock meanwhile and drops the job. */
-static void run_job(struct builder *b, struct job *j)
+/* Keep the cache below its limit. */
+static void trim(struct builder *b)
+{
+	struct delta_service *d = b->service;
+	int64_t evicted;
+
+	(void)pthread_mutex_lock(&d->trim);
+	delta_cache_flush(&b->context, &d->uses);
+	evicted = delta_cache_trim(&b->context, d->options.cache_max);
+	(void)pthread_mutex_unlock(&d->trim);
+	metrics_add(d->server->metrics, METRIC_DELTAS_EVICTED, evicted);
+	(void)pthread_mutex_lock(&d->lock);
+	d->figures.evicted += evicted;
+	(void)pthread_mutex_unlock(&d->lock);
+}
+
+/* Build a running job; gives up the lock meanwhile and ends the job. */
+static void run_job(struct builder *b, struct delta_job *j)
 {
 	struct delta_service *d = b->service;
 	struct delta_outcome outcome = { 0 };
-	struct delta_pair pair = j->pair;
+	const struct delta_want want = j->want;
 
 	(void)pthread_mutex_unlock(&d->lock);
-	delta_build_pair(&b->context, &d->options, pair, &outcome);
+	delta_build_pair(&b->context, &d->options, &want, &outcome);
 	(void)pthread_mutex_lock(&d->lock);
 	count(d, &outcome);
-	drop_job(d, j);
+	delta_queue_done(&d->queue, j);
+	show_queue(d);
 	(void)pthread_mutex_unlock(&d->lock);
-	request_wake(d->server, TOPIC(TOPIC_DELTA, pair.to));
-	if (outcome.built > 0) {
-		int64_t evicted;
-
-		(void)pthread_mutex_lock(&d->trim);
-		delta_cache_flush(&b->context, &d->uses);
-		evicted = delta_cache_trim(&b->context, d->options.cache_max);
-		(void)pthread_mutex_unlock(&d->trim);
-		metrics_add(d->server->metrics, METRIC_DELTAS_EVICTED, evicted);
-		(void)pthread_mutex_lock(&d->lock);
-		d->figures.evicted += evicted;
-		(void)pthread_mutex_unlock(&d->lock);
-	}
+	request_wake(d->server, TOPIC(TOPIC_DELTA, want.pair.to));
+	if (outcome.built > 0)
+		trim(b);
 	(void)pthread_mutex_lock(&d->lock);
+}
+
+/* Warm what plans need that are under way: rollout 0 after a start, or one that goes back. */
+static void warm_from_store(struct builder *b, int64_t rollout)
+{
+	struct delta_service *d = b->service;
+	struct fl_err err = { 0 };
+	struct store view;
+	size_t n;
+	enum fl_code code = delta_context_look(&b->context, &view, &err);
+
+	if (code == FL_OK && rollout == 0)
+		code = delta_warm_active(d, &view, &err);
+	else if (code == FL_OK)
+		code = delta_warm_rollout(d, &view, rollout, DELTA_BACK, &n, &err);
+	delta_context_seen(&view);
+	if (code != FL_OK)
+		fl_log_warning("the deltas of a plan are built when devices ask",
+			FL_N("rollout", rollout), FL_S("detail", err.msg));
+}
+
+/* Under the lock, which is given up meanwhile. */
+static void turn(struct builder *b)
+{
+	struct delta_service *d = b->service;
+	int64_t rollout;
+
+	while (d->turned_done < d->turned && !b->background) {
+		rollout = d->turns[d->turned_done++ % TURNS_MAX];
+		(void)pthread_mutex_unlock(&d->lock);
+		warm_from_store(b, rollout);
+		(void)pthread_mutex_lock(&d->lock);
+	}
 }
 
 static void work(struct builder *b)
 {
 	struct delta_service *d = b->service;
-	struct job *j = next_job(d), *full;
+	struct delta_job *j = next_job(d, b->background), *full;
 
+	turn(b);
 	if (j != NULL) {
-		move_job(d, j, RUNNING);
 		full = full_of(d, j);
 		show_queue(d);
 		if (full != NULL)
@@ -297,8 +335,10 @@ static void *builder_main(void *arg)
 	struct builder *b = arg;
 	struct delta_service *d = b->service;
 
-	if (b == &d->builders[0])
+	if (b == &d->builders[0]) {
 		delta_cache_sweep(&b->context);
+		warm_from_store(b, 0);
+	}
 	(void)pthread_mutex_lock(&d->lock);
 	while (!d->stopping)
 		work(b);
@@ -318,23 +358,27 @@ static void init(struct delta_service *d, struct server *s, const struct delta_o
 	d->server = s;
 	d->options = *o;
 	d->flushed = monotonic_s();
-	for (size_t i = 0; i < FL_COUNT(d->lists); i++)
-		fl_list_init(&d->lists[i]);
+	delta_queue_init(&d->queue, (size_t)o->queue_max, (size_t)o->queue_max * OTHERS_TIMES);
+	d->seen = delta_wish_usual();
 	(void)pthread_mutex_init(&d->lock, NULL);
 	(void)pthread_mutex_init(&d->trim, NULL);
 	(void)pthread_mutex_init(&d->uses.lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&d->filled, &attr);
+	(void)pthread_cond_init(&d->improve, &attr);
 	(void)pthread_condattr_destroy(&attr);
 }
 
 static enum fl_code start_builders(struct delta_service *d, struct fl_err *err)
 {
-	for (size_t i = 0; i < (size_t)d->options.builders && i < BUILDERS_MAX; i++) {
+	size_t quick = (size_t)d->options.builders, all = quick + (size_t)d->options.background;
+
+	for (size_t i = 0; i < all && i < FL_COUNT(d->builders); i++) {
 		struct builder *b = &d->builders[i];
 
 		b->service = d;
+		b->background = i >= quick;
 		b->context = (struct delta_context){ .server = d->server, .stop_fd = d->stop_fd };
 		if (pthread_create(&b->thread, NULL, builder_main, b) != 0)
 			return fl_fail(
@@ -373,14 +417,14 @@ void delta_service_stop(struct delta_service *d)
 	(void)pthread_mutex_lock(&d->lock);
 	d->stopping = true;
 	(void)pthread_cond_broadcast(&d->filled);
+	(void)pthread_cond_broadcast(&d->improve);
 	(void)pthread_mutex_unlock(&d->lock);
 	if (d->stop_fd >= 0 && write(d->stop_fd, &one, sizeof(one)) != (ssize_t)sizeof(one))
 		fl_log_warning("a running build is waited for", FL_N("builders", d->n_builders));
 	for (size_t i = 0; i < d->n_builders; i++)
 		(void)pthread_join(d->builders[i].thread, NULL);
-	for (size_t i = 0; i < FL_COUNT(d->lists); i++)
-		while (d->lists[i].n > 0)
-			drop_job(d, fl_container(fl_list_first(&d->lists[i]), struct job, link));
+	delta_queue_fini(&d->queue);
+	(void)pthread_cond_destroy(&d->improve);
 	(void)pthread_cond_destroy(&d->filled);
 	(void)pthread_mutex_destroy(&d->uses.lock);
 	(void)pthread_mutex_destroy(&d->trim);
@@ -397,10 +441,12 @@ enum fl_code deltas_up(struct server *s, struct fl_err *err)
 		.size_max = set->delta_size,
 		.cache_max = set->delta_cache,
 		.builders = set->delta_builders,
+		.background = set->delta_background,
 		.queue_max = set->delta_queue,
 		.worker_memory = set->delta_memory,
 		.worker_cpu_ms = set->delta_cpu,
 		.worker_ms = set->delta_time,
+		.share = set->delta_share,
 	};
 
 	return delta_service_start(s, &o, &s->deltas, err);

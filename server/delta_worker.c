@@ -22,14 +22,16 @@
 /* The worker's descriptors. It says what went wrong on its standard output. */
 enum { WORKER_OLD = 3, WORKER_NEW, WORKER_OUT, WORKER_FDS };
 
-#define NICENESS 10
+#define NICE_QUICK      10
+#define NICE_BACKGROUND 19
+#define SHARE_MS        50 /* how often the worker's share of a core is looked at */
 
 /* ---- in the worker */
 
 /* Its arguments, in this order behind the flag. */
 struct arguments {
 	const char *codec;
-	long level, memory, cpu_s, parent;
+	long level, memory, cpu_s, parent, nice;
 	bool has_old;
 };
 
@@ -41,7 +43,7 @@ bool delta_worker_asked(int argc, char *const *argv)
 static enum fl_code parse_arguments(
 	int argc, char *const *argv, struct arguments *a, struct fl_err *err)
 {
-	if (argc != 8)
+	if (argc != 9)
 		return fl_fail(err, FL_INVALID, "%s is for fleetd itself", DELTA_WORKER_FLAG);
 	*a = (struct arguments){
 		.codec = argv[2],
@@ -50,6 +52,7 @@ static enum fl_code parse_arguments(
 		.cpu_s = strtol(argv[5], NULL, 10),
 		.parent = strtol(argv[6], NULL, 10),
 		.has_old = strcmp(argv[7], "old") == 0,
+		.nice = strtol(argv[8], NULL, 10),
 	};
 	return FL_OK;
 }
@@ -85,7 +88,7 @@ static enum fl_code limit_all(const struct arguments *a, struct fl_err *err)
 		code = limit(RLIMIT_CORE, 0, 0, err);
 	if (code != FL_OK)
 		return code;
-	(void)setpriority(PRIO_PROCESS, 0, NICENESS);
+	(void)setpriority(PRIO_PROCESS, 0, (int)a->nice);
 	/* nobody shall build for a server that has died; it may have died before this call */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)a->parent)
 		return fl_fail(err, FL_STOPPED, "the server is gone");
@@ -172,10 +175,21 @@ int delta_worker_main(int argc, char *const *argv)
 
 /* ---- in the server */
 
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* One running worker. */
 struct worker {
 	pid_t pid;
 	int said; /* reading end of its standard output */
+	int64_t began_ms;
+	clockid_t cpu; /* its processor time */
+	bool held;     /* stopped: it was over its share */
 };
 
 /* Copies above everything that the worker's own numbers could collide with. */
@@ -186,10 +200,10 @@ static int move_up(int fd)
 
 static int spawn(const struct delta_build *b, const int fds[WORKER_FDS], pid_t *pid)
 {
-	char level[16], memory[24], cpu[24], parent[24];
+	char level[16], memory[24], cpu[24], parent[24], nice[8];
 	const char *program = b->program == NULL ? "/proc/self/exe" : b->program;
 	const char *const arguments[] = { "fleetd", DELTA_WORKER_FLAG, b->codec, level, memory, cpu,
-		parent, b->old_fd < 0 ? "none" : "old", NULL };
+		parent, b->old_fd < 0 ? "none" : "old", nice, NULL };
 	char *const environment[] = { NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -200,6 +214,7 @@ static int spawn(const struct delta_build *b, const int fds[WORKER_FDS], pid_t *
 	(void)snprintf(memory, sizeof(memory), "%lld", (long long)b->memory);
 	(void)snprintf(cpu, sizeof(cpu), "%lld", (long long)(b->cpu_ms + 999) / 1000);
 	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
+	(void)snprintf(nice, sizeof(nice), "%d", b->background ? NICE_BACKGROUND : NICE_QUICK);
 	(void)posix_spawn_file_actions_init(&actions);
 	(void)posix_spawnattr_init(&attributes);
 	failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -245,34 +260,53 @@ static enum fl_code start(const struct delta_build *b, struct worker *w, struct 
 		return fl_fail_errno(err, failed, "cannot start a worker for deltas");
 	}
 	w->said = ends[0];
+	w->began_ms = clock_ms(CLOCK_MONOTONIC);
+	if (clock_getcpuclockid(w->pid, &w->cpu) != 0)
+		w->cpu = CLOCK_MONOTONIC; /* it has ended already: nothing to hold */
 	return FL_OK;
 }
 
-static int64_t monotonic_ms(void)
+/* Hold a worker that has had more than its share so far; let it go on when that is made up for. */
+static void keep_share(const struct delta_build *b, struct worker *w)
 {
-	struct timespec t;
+	int64_t used = clock_ms(w->cpu), since = clock_ms(CLOCK_MONOTONIC) - w->began_ms;
+	bool over = w->cpu != CLOCK_MONOTONIC && used * 100 > since * b->share;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (over == w->held)
+		return;
+	(void)kill(w->pid, over ? SIGSTOP : SIGCONT);
+	w->held = over;
+}
+
+/* How long to wait for the worker's next word. */
+static int wait_ms(const struct delta_build *b, struct worker *w, int64_t left)
+{
+	bool limited = b->share > 0 && b->share < 100;
+
+	if (limited)
+		keep_share(b, w);
+	if (limited && left > SHARE_MS)
+		return SHARE_MS;
+	return (int)(left < 1000000 ? left : 1000000);
 }
 
 /* Read what the worker says until it ends. FL_TIMEOUT, FL_STOPPED: it must be killed. */
-static enum fl_code listen_to(const struct delta_build *b, const struct worker *w, char *text,
-	size_t room, struct fl_err *err)
+static enum fl_code listen_to(
+	const struct delta_build *b, struct worker *w, char *text, size_t room, struct fl_err *err)
 {
-	int64_t deadline = monotonic_ms() + b->wall_ms;
+	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + b->wall_ms;
 	size_t used = 0;
 
 	for (;;) {
 		struct pollfd fds[2] = { { w->said, POLLIN, 0 }, { b->stop_fd, POLLIN, 0 } };
-		int64_t left = deadline - monotonic_ms();
+		int64_t left = deadline - clock_ms(CLOCK_MONOTONIC);
 		char rest[64];
 		ssize_t n;
 
 		if (left <= 0)
 			return fl_fail(err, FL_TIMEOUT, "the build took longer than %lld s",
 				(long long)b->wall_ms / 1000);
-		if (poll(fds, 2, (int)(left < 1000000 ? left : 1000000)) < 0 && errno != EINTR)
+		if (poll(fds, 2, wait_ms(b, w, left)) < 0 && errno != EINTR)
 			return fl_fail_errno(err, errno, "cannot wait for a worker");
 		if (fds[1].revents != 0)
 			return fl_fail(err, FL_STOPPED, "the server stops");
@@ -306,7 +340,7 @@ static enum fl_code judge(int status, const char *said, struct fl_err *err)
 
 enum fl_code delta_worker_run(const struct delta_build *b, struct fl_err *err)
 {
-	struct worker w;
+	struct worker w = { 0 };
 	char said[FL_ERR_MSG_MAX] = "";
 	enum fl_code code = start(b, &w, err);
 	int status = 0;

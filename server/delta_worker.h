@@ -24,7 +24,10 @@ struct delta_build {
 	int64_t memory;     /* bytes of heap */
 	int64_t cpu_ms;
 	int64_t wall_ms;
-	int stop_fd; /* an eventfd or pipe: readable means kill the build; -1: none */
+	int64_t share; /* percent of a core; 100 or 0: no limit. Above it the worker is stopped and
+			  * continued by signals, again and again */
+	bool background; /* the lowest priority */
+	int stop_fd;     /* an eventfd or pipe: readable means kill the build; -1: none */
 };
 
 /* main() calls this first: true if this process is a worker. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/planning.h"
 
-#include "server/delta_service.h"
+#include "server/delta_warm.h"
 #include "server/events.h"
 #include "server/http/lanes.h"
 #include "server/parts.h"
@@ -297,19 +297,12 @@ static enum fl_code run_write(
 /* Have the deltas built that the rollout and its way back will need. */
 static void warm(const struct task *t)
 {
-	size_t n = t->plan.n_pairs;
-	struct delta_pair *pairs = calloc(2 * n + 1, sizeof(*pairs));
+	struct fl_err err = { 0 };
+	size_t n;
 
-	for (size_t i = 0; pairs != NULL && i < n; i++) {
-		const struct plan_pair *p = &t->plan.pairs[i];
-
-		pairs[i] = (struct delta_pair){ p->from->id, p->to->id };
-		pairs[n + i] = (struct delta_pair){ p->to->id, p->from->id };
-	}
-	/* What does not fit into the queue is built when devices ask. */
-	if (pairs != NULL)
-		(void)delta_service_warm(t->server->deltas, pairs, 2 * n);
-	free(pairs);
+	if (delta_warm_plan(t->server->deltas, NULL, &t->plan, DELTA_BOTH, &n, &err) != FL_OK)
+		fl_log_warning("the deltas of a plan are built when devices ask",
+			FL_N("rollout", t->rollout_id), FL_S("detail", err.msg));
 }
 
 static void done_write(

@@ -5,6 +5,7 @@
 #include "server/rollouts_in.h"
 
 #include "server/events.h"
+#include "server/delta_service.h"
 #include "server/http/request.h"
 #include "server/server.h"
 #include "server/store/job.h"
@@ -175,6 +176,13 @@ static void wake(struct server *server, const void *payload)
 	request_wake(server, TOPIC(TOPIC_ROLLOUT, *(const int64_t *)payload));
 }
 
+/* The way back needs deltas in the other direction. */
+static void turn_deltas(struct server *server, const void *payload)
+{
+	if (server->deltas != NULL)
+		delta_service_turn(server->deltas, *(const int64_t *)payload);
+}
+
 /* When the stage itself has something due, wall clock; 0: nothing. */
 static int64_t due_at(const struct rollouts_scene *s, const struct engine_stage *g)
 {
@@ -196,6 +204,9 @@ enum fl_code rollouts_scene_store(struct rollouts_scene *s, struct fl_err *err)
 	}
 	if (s->rollout_dirty)
 		code = rollout_put(s->lane->store, &s->rollout, err);
+	if (s->rollout_dirty && s->rollout.state == ROLLOUT_ROLLING_BACK)
+		effects_after_commit(
+			s->lane->effects, turn_deltas, &s->rollout.id, sizeof(s->rollout.id));
 	for (size_t i = 0; i < s->list.n && code == FL_OK; i++)
 		if (s->dirty[i])
 			code = stage_put(s->lane->store, &s->list.stages[i],

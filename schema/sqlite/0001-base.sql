@@ -303,12 +303,14 @@ CREATE TABLE delta (
   from_artifact INTEGER NOT NULL,    -- artifact.id; 0: to_artifact compressed by itself
   to_artifact INTEGER NOT NULL REFERENCES artifact(id),
   codec TEXT NOT NULL,
+  level INTEGER NOT NULL DEFAULT 0,  -- on the codec's scale
   state TEXT NOT NULL,               -- ready, useless, failed
   sha256 BLOB, size INTEGER NOT NULL DEFAULT 0,
+  memory INTEGER NOT NULL DEFAULT 0, -- bytes of heap that decoding takes
   built_ms INTEGER NOT NULL DEFAULT 0,
   used_at INTEGER NOT NULL, uses INTEGER NOT NULL DEFAULT 0,
   created_at INTEGER NOT NULL,
-  UNIQUE (to_artifact, from_artifact, codec)
+  UNIQUE (to_artifact, from_artifact, codec, level)
 ) STRICT;
 CREATE INDEX delta_by_sha256 ON delta(sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX delta_by_use ON delta(used_at) WHERE state = 'ready';

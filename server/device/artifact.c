@@ -2,10 +2,11 @@
  *
  * The artifact offer: the cheapest way for this device to get an artifact.
  *
- * DESIGN. Among what is ready the smallest form is taken that the device can decode in its memory:
- * a delta from something that it has, the artifact compressed, the artifact itself. What is missing
- * is asked of the delta service; the request waits for it without a thread, in all at most delta_wait,
- * looks again whenever something towards this artifact is ready, and then takes the best there is. */
+ * DESIGN. Among what is ready that form is taken which costs this device least and which it can
+ * decode in its memory: a delta from something that it has, a chain of two where there is no direct
+ * one, the artifact compressed, the artifact itself. What is missing is asked of the delta service;
+ * for a quick form the request waits without a thread, in all at most delta_wait, looks again
+ * whenever something towards this artifact is ready, and then takes the best there is. */
 #include "server/http/handlers.h"
 
 #include <inttypes.h>
@@ -15,7 +16,8 @@
 #include "lib/delta/codec.h"
 #include "server/blobs.h"
 #include "server/delta_service.h"
-#include "server/delta_tiers.h"
+#include "server/delta_wish.h"
+#include "server/metrics.h"
 #include "server/server.h"
 #include "server/store/artifact.h"
 #include "server/store/delta.h"
@@ -23,6 +25,18 @@
 #define HAVE_MAX 8 /* artifacts that a device may name; more are not looked at */
 /* below this a delta saves less than the HTTP headers cost */
 #define WORTH_BYTES 512
+#define CHAINS_MAX  8          /* second halves that are looked at */
+#define GAIN_PART   2          /* a best tier saves about this part of a quick one */
+#define RATE_MAX    1000000000 /* bytes a second */
+
+/* One download of the way to the artifact. */
+struct leg {
+	int64_t delta_id; /* 0: the artifact itself */
+	char codec[FL_CODEC_NAME_MAX];
+	int64_t size, to_size;
+	uint8_t sha256[BLOB_DIGEST], from[BLOB_DIGEST], to[BLOB_DIGEST];
+	bool has_from;
+};
 
 /* What the device asked, and the best answer so far. */
 struct offer {
@@ -30,29 +44,17 @@ struct offer {
 	struct artifact to;
 	struct artifact have[HAVE_MAX];
 	size_t n_have;
-	const char *codecs; /* comma-separated names; NULL: identity alone */
-	uint64_t memory;    /* bytes for decoding; 0: enough */
+	struct delta_wish wish;
+	bool chains; /* it can decode twice */
 
-	const char *codec;
-	int64_t delta_id; /* 0: the artifact itself */
-	int64_t size;
-	uint8_t sha256[BLOB_DIGEST];
-	const struct artifact *from; /* NULL: none */
-	bool waiting;                /* something better is being built */
+	struct leg last, first; /* the first of a chain */
+	bool is_chain;
+	int64_t cost;
+	bool direct;  /* there is a delta from something that it has */
+	bool waiting; /* something better is being built */
 };
 
 /* ---- the question */
-
-/* Whether a comma-separated list has the name. */
-static bool list_has(const char *list, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = list; p != NULL; p = strchr(p, ','), p = p == NULL ? NULL : p + 1)
-		if (strncmp(p, name, n) == 0 && (p[n] == ',' || p[n] == '\0'))
-			return true;
-	return false;
-}
 
 static enum fl_code add_have(struct offer *o, const char *hex, size_t n, struct fl_err *err)
 {
@@ -90,21 +92,34 @@ static enum fl_code parse_have(struct offer *o, struct fl_err *err)
 	return code;
 }
 
+static enum fl_code parse_wish(struct offer *o, struct fl_err *err)
+{
+	int64_t chain = 0;
+	enum fl_code code =
+		request_query_int(o->rq, "memory", 0, INT64_MAX, 0, &o->wish.memory, err);
+
+	o->wish.codecs = request_query(o->rq, "codecs");
+	if (code == FL_OK)
+		code = request_query_int(o->rq, "rate", 0, RATE_MAX, 0, &o->wish.rate, err);
+	if (code == FL_OK)
+		code = request_query_int(o->rq, "speed", 1, 1000, 100, &o->wish.speed, err);
+	if (code == FL_OK)
+		code = request_query_int(o->rq, "chain", 0, 1, 0, &chain, err);
+	o->chains = chain == 1;
+	return code;
+}
+
 static enum fl_code parse(struct request *rq, struct offer *o, struct fl_err *err)
 {
 	uint8_t sha256[BLOB_DIGEST];
-	int64_t memory = 0;
 	enum fl_code code = blobs_parse(rq->param[0], sha256, err);
 
-	*o = (struct offer){ .rq = rq, .codecs = request_query(rq, "codecs") };
+	*o = (struct offer){ .rq = rq };
 	if (code == FL_OK)
-		code = request_query_int(rq, "memory", 0, INT64_MAX, 0, &memory, err);
+		code = parse_wish(o, err);
 	if (code == FL_OK)
 		code = artifact_find(rq->store, sha256, &o->to, err);
-	if (code == FL_OK)
-		code = parse_have(o, err);
-	o->memory = (uint64_t)memory;
-	return code;
+	return code == FL_OK ? parse_have(o, err) : code;
 }
 
 /* ---- the choice */
@@ -125,99 +140,186 @@ static bool can_be_built(const struct offer *o, const struct artifact *from)
 		(from == NULL || from->size <= limit);
 }
 
-static void take(struct offer *o, const struct delta *d, const struct artifact *from)
+static struct leg leg_of(const struct delta *d)
 {
-	o->codec = fl_codec_find(d->codec)->name;
-	o->delta_id = d->id;
-	o->size = d->size;
-	memcpy(o->sha256, d->sha256, sizeof(o->sha256));
-	o->from = from;
+	struct leg l = {
+		.delta_id = d->id,
+		.size = d->size,
+		.to_size = d->to_size,
+		.has_from = d->from != 0,
+	};
+
+	memcpy(l.codec, d->codec, sizeof(l.codec));
+	memcpy(l.sha256, d->sha256, sizeof(l.sha256));
+	memcpy(l.from, d->from_sha256, sizeof(l.from));
+	memcpy(l.to, d->to_sha256, sizeof(l.to));
+	return l;
 }
 
-/* Look at one form; from NULL: of the artifact alone. */
-static enum fl_code consider(
-	struct offer *o, const char *codec, const struct artifact *from, struct fl_err *err)
+static int64_t cost_of(const struct offer *o, const struct delta *d)
+{
+	return delta_wish_cost(&o->wish, d->codec, d->size, d->to_size);
+}
+
+static bool is_usable(const struct offer *o, const struct delta *d)
+{
+	return d->state == DELTA_READY && delta_wish_takes(&o->wish, d) && is_whole(o, d);
+}
+
+static void take(struct offer *o, const struct delta *d)
+{
+	int64_t cost = cost_of(o, d);
+
+	o->direct = o->direct || d->from != 0;
+	if (cost >= o->cost)
+		return;
+	o->cost = cost;
+	o->last = leg_of(d);
+}
+
+/* Look at the forms from one side (NULL: of the artifact alone); ask for what is missing. */
+static enum fl_code consider(struct offer *o, const struct artifact *from, struct fl_err *err)
 {
 	const struct delta_pair pair = { from == NULL ? 0 : from->id, o->to.id };
-	struct delta d;
-	enum fl_code code = delta_find(o->rq->store, pair.from, pair.to, codec, &d, err);
-	bool missing = code == FL_NOT_FOUND;
+	struct delta rows[DELTA_PAIR_MAX];
+	delta_mask missing = delta_wish_tiers(&o->wish, from == NULL ? -1 : from->size, o->to.size);
+	size_t n = 0;
+	enum fl_code code;
 
-	if (code != FL_OK && !missing)
-		return code;
-	if (!missing && d.state == DELTA_READY && is_whole(o, &d)) {
-		if (d.size < o->size)
-			take(o, &d, from);
+	if (missing == 0 || pair.from == pair.to)
 		return FL_OK;
+	code = delta_of_pair(o->rq->store, pair.from, pair.to, rows, &n, err);
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		if (rows[i].state == DELTA_READY && !is_whole(o, &rows[i]))
+			continue;
+		if (delta_is_settled(&rows[i], o->rq->now_ms))
+			missing &= ~delta_wish_tier(&rows[i]);
+		if (!is_usable(o, &rows[i]))
+			continue;
+		take(o, &rows[i]);
+		missing &= ~delta_wish_quick(); /* there is something: no need to wait */
 	}
-	missing = missing || d.state == DELTA_READY ||
-		(d.state == DELTA_FAILED && o->rq->now_ms - d.created_at > DELTA_RETRY_MS);
 	/* a pair brings its target compressed along */
-	if (missing && (from != NULL || !o->waiting) && can_be_built(o, from) &&
-		delta_service_ask(o->rq->server->deltas, pair))
+	if (from == NULL && o->waiting)
+		missing &= ~delta_wish_quick();
+	if (code == FL_OK && missing != 0 && can_be_built(o, from) &&
+		delta_service_ask(o->rq->server->deltas, pair, missing, o->last.size / GAIN_PART))
 		o->waiting = true;
-	return FL_OK;
+	return code;
 }
 
-static enum fl_code consider_tier(
-	struct offer *o, const struct delta_tier *tier, struct fl_err *err)
+/* ---- chains */
+
+/* The cheapest usable delta of a pair into *out; false: there is none. */
+static enum fl_code cheapest(struct offer *o, int64_t from, int64_t to, struct delta *out,
+	bool *found, struct fl_err *err)
 {
-	const struct fl_codec *codec = fl_codec_find(tier->codec);
-	enum fl_code code = FL_OK;
+	struct delta rows[DELTA_PAIR_MAX];
+	size_t n = 0;
+	enum fl_code code = delta_of_pair(o->rq->store, from, to, rows, &n, err);
 
-	if (o->codecs == NULL || !list_has(o->codecs, codec->name))
-		return FL_OK;
-	for (size_t i = 0; i < (codec->needs_old ? o->n_have : 1) && code == FL_OK; i++) {
-		const struct artifact *from = codec->needs_old ? &o->have[i] : NULL;
-		uint64_t need = codec->decode_memory(
-			from == NULL ? 0 : (uint64_t)from->size, (uint64_t)o->to.size);
-
-		if ((o->memory == 0 || need <= o->memory) && (from == NULL || from->id != o->to.id))
-			code = consider(o, codec->name, from, err);
+	*found = false;
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		if (!is_usable(o, &rows[i]) || (*found && cost_of(o, &rows[i]) >= cost_of(o, out)))
+			continue;
+		*out = rows[i];
+		*found = true;
 	}
 	return code;
 }
 
-/* The tiers whose codecs need old bytes, or the others. */
-static enum fl_code consider_kind(struct offer *o, bool with_old, struct fl_err *err)
+/* From something that the device has to the beginning of `second`. */
+static enum fl_code try_chain(struct offer *o, const struct delta *second, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
 
-	for (size_t i = 0; i < FL_COUNT(delta_tiers) && code == FL_OK; i++)
-		if (fl_codec_find(delta_tiers[i].codec)->needs_old == with_old)
-			code = consider_tier(o, &delta_tiers[i], err);
+	for (size_t i = 0; i < o->n_have && code == FL_OK; i++) {
+		struct delta first;
+		bool found = false;
+
+		if (o->have[i].id != o->to.id)
+			code = cheapest(o, o->have[i].id, second->from, &first, &found, err);
+		if (code != FL_OK || !found || cost_of(o, &first) + cost_of(o, second) >= o->cost)
+			continue;
+		o->cost = cost_of(o, &first) + cost_of(o, second);
+		o->first = leg_of(&first);
+		o->last = leg_of(second);
+		o->is_chain = true;
+	}
+	return code;
+}
+
+static enum fl_code consider_chains(struct offer *o, struct fl_err *err)
+{
+	struct delta seconds[CHAINS_MAX];
+	size_t n = 0;
+	enum fl_code code;
+
+	if (!o->chains || o->direct || o->n_have == 0)
+		return FL_OK;
+	code = delta_towards(o->rq->store, o->to.id, seconds, CHAINS_MAX, &n, err);
+	for (size_t i = 0; i < n && code == FL_OK; i++)
+		if (is_usable(o, &seconds[i]))
+			code = try_chain(o, &seconds[i], err);
+	/* what is good enough is not waited for; the direct one comes all the same */
+	if (o->is_chain && o->first.size + o->last.size < o->to.size / GAIN_PART)
+		o->waiting = false;
 	return code;
 }
 
 static enum fl_code choose(struct offer *o, struct fl_err *err)
 {
-	enum fl_code code;
+	enum fl_code code = FL_OK;
 
-	o->codec = "identity";
-	o->size = o->to.size;
-	memcpy(o->sha256, o->to.sha256, sizeof(o->sha256));
-	code = consider_kind(o, true, err);
-	return code == FL_OK ? consider_kind(o, false, err) : code;
+	o->last = (struct leg){ .codec = "identity", .size = o->to.size, .to_size = o->to.size };
+	memcpy(o->last.sha256, o->to.sha256, sizeof(o->last.sha256));
+	memcpy(o->last.to, o->to.sha256, sizeof(o->last.to));
+	o->cost = delta_wish_cost(&o->wish, "identity", o->to.size, o->to.size);
+	for (size_t i = 0; i < o->n_have && code == FL_OK; i++)
+		code = consider(o, &o->have[i], err);
+	if (code == FL_OK)
+		code = consider(o, NULL, err);
+	return code == FL_OK ? consider_chains(o, err) : code;
 }
 
 /* ---- the answer */
 
-static void reply_offer(const struct offer *o)
+static json_t *render(const struct leg *l)
 {
 	char sha256[2 * BLOB_DIGEST + 1], to[2 * BLOB_DIGEST + 1], from[2 * BLOB_DIGEST + 1];
 	json_t *j;
 
-	blobs_hex(o->sha256, sha256);
-	blobs_hex(o->to.sha256, to);
-	j = json_pack("{ss,sI,ss,ss+,ss,sI}", "codec", o->codec, "size", (json_int_t)o->size,
+	blobs_hex(l->sha256, sha256);
+	blobs_hex(l->to, to);
+	j = json_pack("{ss,sI,ss,ss+,ss,sI}", "codec", l->codec, "size", (json_int_t)l->size,
 		"sha256", sha256, "url", "/blobs/sha256/", sha256, "to", to, "to_size",
-		(json_int_t)o->to.size);
-	if (j != NULL && o->from != NULL) {
-		blobs_hex(o->from->sha256, from);
+		(json_int_t)l->to_size);
+	if (j != NULL && l->has_from) {
+		blobs_hex(l->from, from);
 		(void)json_object_set_new(j, "from", json_string(from));
 	}
-	if (o->delta_id != 0)
-		delta_service_used(o->rq->server->deltas, o->delta_id);
+	return j;
+}
+
+static void count_use(const struct offer *o, const struct leg *l)
+{
+	if (l->delta_id != 0)
+		delta_service_used(o->rq->server->deltas, l->delta_id);
+}
+
+static void reply_offer(const struct offer *o)
+{
+	json_t *j = render(&o->last);
+	int64_t size = o->last.size;
+
+	count_use(o, &o->last);
+	if (o->is_chain) {
+		count_use(o, &o->first);
+		size += o->first.size;
+		if (j != NULL)
+			(void)json_object_set_new(j, "via", render(&o->first));
+	}
+	metrics_add(o->rq->server->metrics, METRIC_DELTA_SAVED, o->to.size - size);
 	reply_json(o->rq, 200, j);
 }
 

@@ -31,5 +31,7 @@ METRIC(COUNTER, DELTAS_FAILED, "fleetd_deltas_failed_total", "Builds of deltas t
 METRIC(COUNTER, DELTAS_REFUSED, "fleetd_deltas_refused_total", "Deltas asked for while the queue was full")
 METRIC(COUNTER, DELTAS_EVICTED, "fleetd_deltas_evicted_total", "Derived blobs removed for space")
 METRIC(GAUGE, DELTA_QUEUE, "fleetd_delta_queue_length", "Deltas that wait to be built")
+METRIC(GAUGE, DELTA_BACKGROUND, "fleetd_delta_background_length", "Pairs for which a smaller delta may be built later")
+METRIC(COUNTER, DELTA_SAVED, "fleetd_delta_saved_bytes_total", "Bytes that devices need not fetch: artifact sizes less the sizes offered")
 METRIC(SECONDS, DELTA_SECONDS, "fleetd_delta_build_duration_seconds", "Building one delta")
 METRIC(GAUGE, START_TIME, "fleetd_start_time_seconds", "When this process began, seconds since 1970")

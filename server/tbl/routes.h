@@ -66,6 +66,9 @@ ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, 
 
 /* ---- deltas */
 ROUTE(GET, "/api/v1/deltas", ROLE_READ, 0, READ, api_deltas_list, "Deltas, their sizes and savings")
+ROUTE(GET, "/api/v1/deltas/queue", ROLE_READ, 0, READ, api_deltas_queue, "What is being built or waits, with its reasons")
+ROUTE(GET, "/api/v1/deltas/stats", ROLE_READ, 0, READ, api_deltas_stats, "Costs and savings, by codec; the cache")
+ROUTE(POST, "/api/v1/deltas/warm", ROLE_OPERATE, 16 * KIB, READ, api_deltas_warm, "Have deltas built before devices ask")
 
 /* ---- bytes */
 ROUTE(GET, "/blobs/sha256/{sha256}", WHO_ANYONE, 0, WORK, device_blob_get, "Immutable bytes by digest; ranges")

@@ -81,7 +81,11 @@ SETTING(SIZE, delta_cache, "4GiB", 0, 0, false, false,
 SETTING(DURATION, delta_wait, "4s", 0, 60000, true, false,
 	"How long a device waits for a delta that is being built before it gets the full artifact.")
 SETTING(INT, delta_builders, "1", 1, 64, false, false,
-	"Deltas built at the same time, each in a process of its own.")
+	"Deltas built at the same time for devices that wait, each in a process of its own.")
+SETTING(INT, delta_background, "1", 0, 64, false, false,
+	"Builds of smaller deltas at the same time, with the lowest priority, for later downloads. 0: none.")
+SETTING(INT, delta_share, "100", 1, 100, false, false,
+	"Percent of a core that one build in the background may take.")
 SETTING(INT, delta_queue, "256", 1, 100000, false, false,
 	"Deltas that may wait to be built for devices; beyond it they get the full artifact.")
 SETTING(SIZE, delta_memory, "1GiB", 16777216, 0, false, false,

@@ -1,139 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Artifact offers and the service behind them: the smallest form that is ready, built once, bounded."""
-import functools
-import hashlib
 import os
-import random
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from fleet_device import Device
+from deltas import MIB, Held, ask, blobs, decode, digest, enrol, module, next_version, rows, upload, wait_for
 
-MIB = 1 << 20
-ALL = "zstd-patch,zstd,identity"
-
-
-@functools.lru_cache(maxsize=64)
-def digest(data):
-    return hashlib.sha256(data).hexdigest()
+@pytest.fixture
+def fleetd(fleetd):
+    """A server that builds what is asked for and nothing in the background: builds can be counted."""
+    fleetd.stop()
+    return fleetd.start(delta_background=0)
 
 
-def module(seed, size):
-    """Bytes that compress a little, the same for the same seed."""
-    chance = random.Random(seed)
-    words = [chance.randbytes(16) for _ in range(4096)]
-    return b"".join(chance.choices(words, k=size // 16))
+@pytest.fixture
+def new_fleetd(new_fleetd):
+    """Servers of that kind, not started yet."""
 
+    def make(name="fleetd"):
+        server = new_fleetd(name)
+        server.settings["delta_background"] = 0
+        return server
 
-def next_version(old, seed=1):
-    """`old` with an insertion and a few changed places."""
-    chance = random.Random(seed)
-    new = bytearray(old)
-    for _ in range(20):
-        new[chance.randrange(len(new))] ^= 0x55
-    middle = len(new) // 2
-    return bytes(new[:middle]) + chance.randbytes(300) + bytes(new[middle:])
-
-
-def upload(server, *contents):
-    for data in contents:
-        answer = server.put(f"/api/v1/artifacts/{digest(data)}", data=data)
-        assert answer.status in (200, 201), answer
-
-
-def enrol(server, name="dev-1"):
-    """An enrolled device with a session."""
-    if not hasattr(server, "enroller"):
-        server.enroller = server.make_token(f"enroller-{time.monotonic_ns()}", ["enroller"])
-    return Device(server.port, name).enrol(server.enroller.token)
-
-
-def ask(device, new, *have, codecs=ALL, **query):
-    """The offer for `new`."""
-    parameters = {"have": ",".join(digest(h) for h in have), "codecs": codecs, **query}
-    text = "&".join(f"{k}={v}" for k, v in parameters.items() if v != "")
-    answer = device.get(f"/device/v1/artifacts/{digest(new)}?{text}")
-    assert answer.status == 200, answer
-    offer = answer.json()
-    assert (offer["to"], offer["to_size"]) == (digest(new), len(new))
-    return offer
-
-
-def decode(server, offer, tmp_path, old=b""):
-    """Download what was offered, check it, and decode it with the zstd program."""
-    got = server.anonymous().get(offer["url"])
-    assert got.status == 200
-    assert (digest(got.body), len(got.body)) == (offer["sha256"], offer["size"])
-    if offer["codec"] == "identity":
-        return got.body
-    (tmp_path / "old").write_bytes(old)
-    (tmp_path / "data").write_bytes(got.body)
-    command = ["zstd", "-q", "-d", "-f", str(tmp_path / "data"), "-o", str(tmp_path / "new")]
-    if offer["codec"] == "zstd-patch":
-        command.append(f"--patch-from={tmp_path / 'old'}")
-    subprocess.run(command, check=True)
-    return (tmp_path / "new").read_bytes()
-
-
-def wait_for(condition, what, limit=60):
-    """Wait until `condition()` gives something true, and return it."""
-    pause = threading.Event()
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        got = condition()
-        if got:
-            return got
-        pause.wait(0.002)
-    raise AssertionError(f"waited {limit} s in vain until {what}")
-
-
-def rows(server, state=None):
-    items = server.get("/api/v1/deltas?limit=1000").json()["items"]
-    return [r for r in items if state in (None, r["state"])]
-
-
-def workers(server):
-    """Process ids of the builds that run now."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"--delta-worker" in (folder / "cmdline").read_bytes():
-                status = (folder / "status").read_text()
-                if f"PPid:\t{server.process.pid}\n" in status:
-                    found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
-class Held:
-    """Catch the first build and stop it (SIGSTOP), so that a test decides when it goes on."""
-
-    def __init__(self, server):
-        self.server = server
-        self.pid = None
-        self.thread = threading.Thread(target=self.catch)
-        self.thread.start()
-
-    def catch(self):
-        self.pid = wait_for(lambda: workers(self.server), "a build runs")[0]
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def caught(self):
-        self.thread.join()
-        return self.pid
-
-    def go_on(self):
-        os.kill(self.caught(), signal.SIGCONT)
-
-
-def blobs(server):
-    return {p.name for p in (server.data / "blobs/sha256").rglob("*") if p.is_file()}
+    return make
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def use_server(c):
     c.request("DELETE", "/api/v1/tokens/1")
     c.request("DELETE", f"/api/v1/tokens/{token.json()['id']}")
     for path in ("/healthz", "/readyz", "/metrics", "/api/v1/server", "/api/v1/whoami", "/api/v1/events",
-                 "/api/v1/deltas", "/api/v1/audit/head"):
+                 "/api/v1/deltas", "/api/v1/deltas/stats", "/api/v1/audit/head"):
         assert c.request("GET", path).status == 200, path
     assert c.request("POST", "/api/v1/audit/prune", json={"before": "2020-01-01T00:00:00Z"}).status == 200
     assert c.request("POST", "/api/v1/audit/prune", json={"before": "soon"}).status == 400
@@ -212,6 +212,12 @@ def use_rollouts(c):
         assert planned(c, name)["state"] == "waiting_approval"
     c.request("POST", "/api/v1/rollouts/agreed/approve", json={"plan_digest": "0" * 64})
     c.request("POST", "/api/v1/rollouts/denied/deny", json={"why": "no"})
+    warm = "/api/v1/deltas/warm"
+    assert c.request("POST", warm, json={"rollout": "one", "reverse": True}).status == 202
+    assert c.request("POST", warm, json={"module": "solo", "from": "1.0.0", "to": "3.0.0"}).status == 404
+    assert c.request("POST", warm, json={"from": digest, "to": digest}).json() == {"pairs": 0}
+    assert c.request("POST", warm, json={"rollout": "one", "to": digest}).status in (400, 422)
+    assert c.request("GET", "/api/v1/deltas/queue").status == 200
     c.request("POST", "/api/v1/rollouts/one/start", json={})
     c.request("POST", "/api/v1/rollouts/one/stop", json={})
     assert c.request("POST", "/api/v1/rollouts/one/fly", json={}).status in (400, 404)

@@ -55,8 +55,10 @@ static struct delta put(struct world *w, int from, int to, enum delta_state stat
 		.from = from < 0 ? 0 : w->artifacts[from].id,
 		.to = w->artifacts[to].id,
 		.codec = "zstd-patch",
+		.level = 3,
 		.state = state,
 		.size = 10 * byte,
+		.memory = 4096,
 		.built_ms = 7,
 	};
 
@@ -69,21 +71,28 @@ static void a_row_comes_back_with_its_artifacts(void **state)
 {
 	/* What was put is found by pair and codec, with digests and sizes of both sides. */
 	struct world *w = *state;
-	struct delta d, put_d = put(w, 0, 2, DELTA_READY, 50);
+	struct delta d, other, put_d = put(w, 0, 2, DELTA_READY, 50);
 
-	assert_int_equal(delta_find(w->store, put_d.from, put_d.to, "zstd-patch", &d, NULL), FL_OK);
+	assert_int_equal(delta_find(w->store, &put_d, &d, NULL), FL_OK);
 	assert_int_equal(d.id, put_d.id);
 	assert_int_equal(d.state, DELTA_READY);
 	assert_int_equal(d.size, 500);
 	assert_int_equal(d.from_size, 1000);
 	assert_int_equal(d.to_size, 3000);
+	assert_int_equal(d.memory, 4096);
+	assert_int_equal(d.level, 3);
 	assert_memory_equal(d.sha256, put_d.sha256, 32);
 	assert_memory_equal(d.from_sha256, w->artifacts[0].sha256, 32);
 	assert_memory_equal(d.to_sha256, w->artifacts[2].sha256, 32);
-	assert_int_equal(
-		delta_find(w->store, put_d.from, put_d.to, "zstd", &d, NULL), FL_NOT_FOUND);
-	assert_int_equal(
-		delta_find(w->store, put_d.to, put_d.from, "zstd-patch", &d, NULL), FL_NOT_FOUND);
+	other = put_d;
+	other.level = 19;
+	assert_int_equal(delta_find(w->store, &other, &d, NULL), FL_NOT_FOUND);
+	other = put_d;
+	(void)strncpy(other.codec, "zstd", sizeof(other.codec) - 1);
+	assert_int_equal(delta_find(w->store, &other, &d, NULL), FL_NOT_FOUND);
+	other = put_d;
+	other.from = put_d.to;
+	assert_int_equal(delta_find(w->store, &other, &d, NULL), FL_NOT_FOUND);
 }
 
 static void a_pair_has_one_row(void **state)
@@ -120,7 +129,7 @@ static void the_coldest_come_first(void **state)
 	assert_int_equal(delta_coldest(w->store, d, 1, &n, NULL), FL_OK);
 	assert_int_equal(n, 1);
 	assert_int_equal(d[0].id, b.id);
-	assert_int_equal(delta_find(w->store, a.from, a.to, "zstd-patch", &d[0], NULL), FL_OK);
+	assert_int_equal(delta_find(w->store, &a, &d[0], NULL), FL_OK);
 	assert_int_equal(d[0].uses, 3);
 	assert_int_equal(d[0].used_at, w->store->now_ms);
 	assert_int_equal(delta_used(w->store, 999, 1, NULL), FL_OK);
@@ -184,6 +193,72 @@ static void the_sums_are_right(void **state)
 	assert_int_equal(s.saved, 2 * (2000 - 500) + (3000 - 510));
 }
 
+static void a_pair_shows_all_its_forms(void **state)
+{
+	/* All rows of a pair, ready ones first, the smallest first; other pairs and the artifact by
+	 * itself are not among them. */
+	struct world *w = *state;
+	struct delta large = put(w, 0, 2, DELTA_READY, 90), small = large, useless = large;
+	struct delta d[DELTA_PAIR_MAX];
+	size_t n;
+
+	(void)put(w, 1, 2, DELTA_READY, 20);
+	(void)put(w, -1, 2, DELTA_READY, 21);
+	useless.level = 20;
+	useless.size = 1;
+	useless.state = DELTA_USELESS;
+	assert_int_equal(delta_put(w->store, &useless, NULL), FL_OK);
+	small.level = 19;
+	small.size = 300;
+	assert_int_equal(delta_put(w->store, &small, NULL), FL_OK);
+	assert_int_equal(delta_of_pair(w->store, large.from, large.to, d, &n, NULL), FL_OK);
+	assert_int_equal(n, 3);
+	assert_int_equal(d[0].id, small.id);
+	assert_int_equal(d[1].id, large.id);
+	assert_int_equal(d[2].id, useless.id);
+	assert_int_equal(delta_towards(w->store, large.to, d, 8, &n, NULL), FL_OK);
+	assert_int_equal(n, 3);
+	assert_int_equal(d[0].size, 200);
+	assert_int_equal(d[0].from, w->artifacts[1].id);
+}
+
+static void sums_by_codec_add_up(void **state)
+{
+	/* A line for each codec and level, with its own counts and the time spent on it. */
+	struct world *w = *state;
+	struct delta a = put(w, 0, 1, DELTA_READY, 50), b = a;
+	struct delta_codec_sums sums[4];
+	size_t n;
+
+	(void)put(w, 0, 2, DELTA_FAILED, 0);
+	b.level = 19;
+	b.size = 400;
+	assert_int_equal(delta_put(w->store, &b, NULL), FL_OK);
+	assert_int_equal(delta_used(w->store, b.id, 2, NULL), FL_OK);
+	assert_int_equal(delta_by_codec(w->store, sums, 4, &n, NULL), FL_OK);
+	assert_int_equal(n, 2);
+	assert_string_equal(sums[0].codec, "zstd-patch");
+	assert_int_equal(sums[0].level, 3);
+	assert_int_equal(sums[0].sums.ready, 1);
+	assert_int_equal(sums[0].sums.failed, 1);
+	assert_int_equal(sums[0].built_ms, 14);
+	assert_int_equal(sums[1].level, 19);
+	assert_int_equal(sums[1].sums.saved, 2 * (2000 - 400));
+}
+
+static void only_old_failures_are_tried_again(void **state)
+{
+	/* Ready, useless, and freshly failed rows are settled. */
+	struct world *w = *state;
+	struct delta d = put(w, 0, 1, DELTA_FAILED, 0), ready = put(w, 0, 2, DELTA_READY, 50);
+	int64_t now = w->store->now_ms;
+
+	assert_true(delta_is_settled(&d, now));
+	assert_true(delta_is_settled(&d, now + DELTA_RETRY_MS));
+	assert_false(delta_is_settled(&d, now + DELTA_RETRY_MS + 1));
+	assert_true(delta_is_settled(&ready, now + 2 * DELTA_RETRY_MS));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -195,6 +270,9 @@ int main(void)
 		TEST(a_deleted_row_says_whether_its_bytes_may_go),
 		TEST(pages_walk_all_rows_once),
 		TEST(the_sums_are_right),
+		TEST(a_pair_shows_all_its_forms),
+		TEST(sums_by_codec_add_up),
+		TEST(only_old_failures_are_tried_again),
 	};
 
 	return cmocka_run_group_tests_name("delta", tests, NULL, NULL);

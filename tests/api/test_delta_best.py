@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deltas that get better: the background, chains of two, the choice by bytes or by time."""
+import os
+import signal
+
+import pytest
+
+from deltas import MIB, Held, ask, decode, digest, enrol, module, next_version, rows, upload, wait_for
+
+
+@pytest.fixture(scope="module")
+def versions():
+    """Four versions of a module of 1 MiB."""
+    made = [module(3, MIB)]
+    for seed in range(3):
+        made.append(next_version(made[-1], seed))
+    return made
+
+
+def ready(server, codec, level):
+    return [r for r in rows(server, "ready") if (r["codec"], r["level"]) == (codec, level)]
+
+
+def test_the_quick_form_now_and_a_smaller_one_later(fleetd, versions, tmp_path):
+    """A device is served at once; once the background has built a smaller form the next one gets that."""
+    old, new = versions[:2]
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    first = ask(device, new)
+    assert (first["codec"], first["size"]) == ("zstd", ready(fleetd, "zstd", 3)[0]["size"])
+    best = wait_for(lambda: ready(fleetd, "zstd", 19), "the background has done its work")[0]
+    assert best["size"] < first["size"]
+    later = ask(device, new)
+    assert (later["size"], later["sha256"]) == (best["size"], best["sha256"])
+    assert decode(fleetd, later, tmp_path) == new
+
+
+def test_the_background_never_stands_in_the_way(fleetd, versions):
+    """While a build in the background stands still, quick ones are built and served."""
+    upload(fleetd, *versions)
+    device = enrol(fleetd)
+    held = Held(fleetd, background=True)
+    ask(device, versions[1], versions[0])
+    held.caught()
+    assert ask(device, versions[3], versions[0])["codec"] == "zstd-patch"
+    waiting = fleetd.get("/api/v1/deltas/queue").json()["items"]
+    assert [(j["place"], j["from"], j["to"]) for j in waiting if j["place"] == "running"] != []
+    assert any(j["place"] == "improved" and j["devices"] >= 1 for j in waiting)
+    os.kill(held.caught(), signal.SIGKILL)
+    wait_for(lambda: rows(fleetd, "failed"), "the failure is noted")
+    assert ask(device, versions[1], versions[0])["codec"] == "zstd-patch"
+
+
+def test_a_chain_where_the_direct_way_is_missing(fleetd, versions, tmp_path):
+    """With 0 -> 1 and 1 -> 2 ready and nothing from 0 to 2, a device that can decode twice gets the two;
+    one that cannot gets the artifact compressed."""
+    fleetd.stop()
+    fleetd.start(delta_wait="0s", delta_background=0)
+    zero, one, two = versions[:3]
+    upload(fleetd, zero, one, two)
+    device = enrol(fleetd)
+    for old, new in ((zero, one), (one, two)):
+        wait_for(lambda o=old, n=new: ask(device, n, o)["codec"] == "zstd-patch", "the delta is ready")
+    held = Held(fleetd)
+    plain = ask(device, two, zero)
+    assert plain["codec"] == "zstd" and "via" not in plain
+    held.caught()
+    offer = ask(device, two, zero, chain=1)
+    assert (offer["from"], offer["via"]["from"]) == (digest(one), digest(zero))
+    assert (offer["via"]["to"], offer["via"]["to_size"]) == (digest(one), len(one))
+    assert offer["size"] + offer["via"]["size"] < plain["size"]
+    middle = decode(fleetd, offer["via"], tmp_path, zero)
+    assert middle == one
+    assert decode(fleetd, offer, tmp_path, middle) == two
+    held.go_on()
+    direct = wait_for(lambda: (o := ask(device, two, zero, chain=1)) and "via" not in o and o, "the direct one is ready")
+    assert direct["from"] == digest(zero)
+
+
+def test_a_fast_link_and_a_slow_processor_prefer_less_decoding(fleetd, versions):
+    """With the link's rate the time decides: a device that decodes slowly behind a fast link takes the
+    artifact itself, behind a slow one the delta."""
+    old, new = versions[:2]
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    assert ask(device, new, old)["codec"] == "zstd-patch"
+    assert ask(device, new, old, rate=1_000_000_000, speed=1)["codec"] == "identity"
+    assert ask(device, new, old, rate=10_000, speed=1)["codec"] == "zstd-patch"
+    path = f"/device/v1/artifacts/{digest(new)}"
+    assert device.get(f"{path}?rate=-1").status == 400
+    assert device.get(f"{path}?speed=0").status == 400
+    assert device.get(f"{path}?chain=2").status == 400
+
+
+def test_savings_show_in_figures(fleetd, versions):
+    """What offers save is a metric, and the statistics tell it by codec."""
+    old, new = versions[:2]
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    saved = len(new) - ask(device, new, old)["size"]
+    assert fleetd.metric("fleetd_delta_saved_bytes_total") == saved
+    wait_for(lambda: fleetd.get("/api/v1/deltas/stats").json()["summary"]["uses"] == 1, "the use is written")
+    stats = fleetd.get("/api/v1/deltas/stats").json()
+    by_codec = {(c["codec"], c["level"]): c for c in stats["codecs"]}
+    assert by_codec["zstd-patch", 3]["saved"] == saved
+    assert stats["summary"]["saved"] == saved
+    assert stats["cache"]["bytes"] <= stats["cache"]["limit"]
+    assert stats["cache"]["bytes"] == sum(r["size"] for r in rows(fleetd, "ready"))
+
+
+def test_warming_by_hand(fleetd, versions):
+    """An operator has a pair built before anybody asks, in both directions; ready ones cost nothing."""
+    old, new = versions[:2]
+    upload(fleetd, old, new)
+    body = {"from": digest(old), "to": digest(new), "reverse": True}
+    answer = fleetd.post("/api/v1/deltas/warm", body)
+    assert answer.status == 202, answer
+    assert answer.json()["pairs"] == 2
+
+    def both():
+        pairs = {(r["from"], r["to"]) for r in rows(fleetd, "ready") if r["codec"] == "zstd-patch"}
+        return {(digest(old), digest(new)), (digest(new), digest(old))} <= pairs
+
+    wait_for(both, "both directions are ready")
+    assert fleetd.post("/api/v1/deltas/warm", {"from": digest(old), "to": "0" * 64}).status == 404
+    assert fleetd.post("/api/v1/deltas/warm", {"from": "x", "to": digest(new)}).status in (400, 422)
+    assert fleetd.post("/api/v1/deltas/warm", {}).status in (400, 422)
+    viewer = fleetd.make_token("viewer", ["viewer"])
+    assert viewer.post("/api/v1/deltas/warm", body).status == 403
