@@ -219,16 +219,17 @@ CREATE TABLE stage (
 ) STRICT;
 CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
 
--- content: one device's part in one rollout
+-- content: the devices that a rollout updates: up to 1024 of one wave in a row, ascending. Each is
+-- twelve bytes, little-endian: number less first_no, class (index into the plan's classes), state_id
+-- (what it had)
 CREATE TABLE assignment (
   rollout_id INTEGER NOT NULL REFERENCES rollout(id),
-  device_no INTEGER NOT NULL REFERENCES device(no),
   wave INTEGER NOT NULL,
-  class INTEGER NOT NULL,            -- index into the plan's classes
-  state_id INTEGER NOT NULL,         -- what it had
-  PRIMARY KEY (rollout_id, device_no)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX assignment_by_wave ON assignment(rollout_id, wave, device_no);
+  first_no INTEGER NOT NULL,         -- number of the first device
+  n INTEGER NOT NULL,
+  members BLOB NOT NULL,
+  PRIMARY KEY (rollout_id, wave, first_no)
+) STRICT;
 
 -- content: one device in one stage; rows are made when the stage opens
 CREATE TABLE step (
