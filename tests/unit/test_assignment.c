@@ -17,8 +17,9 @@
 #define DEVICES 5000
 #define WAVES   3
 
-DB_SQL(test_release, "INSERT INTO release (id, name, digest, created_at, created_by) "
-		     "VALUES (1, 'r', x'00', 0, 'test')");
+DB_SQL(test_release,
+	"INSERT INTO release (id, name, digest, created_at, created_by) "
+	"VALUES (1, 'r', x'00', 0, 'test')");
 DB_SQL(test_rollout,
 	"INSERT INTO rollout (id, name, release_id, selector, strategy, state, created_at, "
 	"created_by) VALUES ($1, $2, 1, '', '{}', $3, 0, 'test')");
