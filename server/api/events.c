@@ -6,31 +6,12 @@
 
 #include "server/api/list.h"
 #include "server/events.h"
-#include "server/store/device.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STREAM_ROWS 500 /* of one turn */
-
-/* Whether the caller may see an event. */
-static enum fl_code visible(struct store *store, const struct rsql *scope, const struct event *e,
-	bool *out, struct fl_err *err)
-{
-	struct fl_err none = { 0 };
-	int64_t no = 0;
-
-	*out = scope == NULL || events_subject(e->kind) != EVENT_OF_DEVICE;
-	if (*out)
-		return FL_OK;
-	enum fl_code code = device_no(store, e->subject, &no, &none);
-	if (code == FL_NOT_FOUND)
-		return FL_OK;
-	if (code != FL_OK)
-		return fl_fail(err, code, "%s", none.msg);
-	return device_in_scope(store, no, scope, out, err);
-}
 
 /* ---- pages */
 
@@ -77,7 +58,7 @@ static enum fl_code add_event(void *context, const struct event *e, struct fl_er
 		list_pass(&p->list, key);
 		return FL_OK;
 	}
-	enum fl_code code = visible(p->store, p->scope, e, &shown, err);
+	enum fl_code code = events_visible(p->store, p->scope, e, &shown, err);
 	if (code == FL_OK && shown)
 		code = list_add(&p->list, event_json(e), key, err);
 	else if (code == FL_OK)
@@ -153,26 +134,11 @@ struct turn {
 	struct fl_buf *out;
 };
 
-/* The event as event_json has it; its data is canonical JSON already, without line breaks. */
-static void write_json(struct fl_buf *out, const struct event *e)
-{
-	FL_AUTO_JSON json_t *at = list_time(e->at);
-
-	fl_buf_printf(out, "{\"seq\":%" PRId64 ",\"at\":\"%s\",\"actor\":", e->seq,
-		at == NULL ? "" : json_string_value(at));
-	fl_buf_json(out, e->actor, strlen(e->actor));
-	fl_buf_printf(out, ",\"kind\":\"%s\",\"subject\":", e->kind);
-	fl_buf_json(out, e->subject, strlen(e->subject));
-	fl_buf_printf(out, ",\"data\":%s,\"hash\":\"", e->data);
-	fl_buf_hex(out, e->hash, sizeof(e->hash));
-	fl_buf_str(out, "\"}");
-}
-
 static enum fl_code write_event(void *context, const struct event *e, struct fl_err *err)
 {
 	struct turn *t = context;
 	bool shown = false;
-	enum fl_code code = visible(t->store, t->listener->scope, e, &shown, err);
+	enum fl_code code = events_visible(t->store, t->listener->scope, e, &shown, err);
 
 	if (code != FL_OK)
 		return code;
@@ -180,7 +146,7 @@ static enum fl_code write_event(void *context, const struct event *e, struct fl_
 	if (!shown)
 		return FL_OK;
 	fl_buf_printf(t->out, "id: %" PRId64 "\nevent: %s\ndata: ", e->seq, e->kind);
-	write_json(t->out, e);
+	events_json(t->out, e);
 	fl_buf_str(t->out, "\n\n");
 	return FL_OK;
 }
