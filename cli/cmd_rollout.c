@@ -339,6 +339,48 @@ static enum fl_code steps(struct cli *cli, const void *options, struct fl_err *e
 		NULL, err);
 }
 
+/* ---- decisions */
+struct decisions_options {
+	struct list_options list;
+};
+
+static const struct options_row decisions_rows[] = {
+	LIST_ROWS(struct decisions_options),
+	{ 0 },
+};
+
+static const struct table_column decision_columns[] = {
+	{ .title = "WHEN" },
+	{ .title = "STAGE" },
+	{ .title = "STATE" },
+	{ .title = "CONFIRMED", .right = true },
+	{ .title = "FAILED", .right = true },
+	{ .title = "WHY", .cut = true },
+};
+
+static void decision_row(struct table *t, const json_t *decision)
+{
+	const json_t *numbers = json_object_get(decision, "numbers");
+	const char *state = value_text(decision, "state");
+	char text[TEXT_SHORT];
+
+	table_add(t, text_age(text, value_text(decision, "at"), time(NULL)));
+	table_add(t, value_text(decision, "stage"));
+	table_addf(t, stats_style(state), "%s", state != NULL ? state : "-");
+	add_count(t, value_int(numbers, "successes"));
+	add_count(t, value_int(numbers, "failures"));
+	table_add(t, value_text(decision, "text"));
+}
+
+static enum fl_code decisions(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct decisions_options *o = options;
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/decisions", cli_operand(cli, 0));
+
+	return list_run(cli, path, &o->list, LIST_VIEW(decision_columns, decision_row, "decisions"),
+		NULL, err);
+}
+
 static const struct command cmd_ls = {
 	.name = "ls",
 	.help = "list the rollouts",
@@ -416,11 +458,23 @@ static const struct command cmd_steps = {
 	.options_size = sizeof(struct steps_options),
 };
 
+static const struct command cmd_decisions = {
+	.name = "decisions",
+	.operands = "ROLLOUT",
+	.help = "list what the gates decided, and why",
+	.prose = "With --json: the numbers that led to each decision, and the vote of each kind of "
+		 "gate.\n\n",
+	.examples = "fleetctl rollout decisions november --json | jq '.[].numbers.votes'\n",
+	.run = decisions,
+	.options = decisions_rows,
+	.options_size = sizeof(struct decisions_options),
+};
+
 const struct command cmd_rollout = {
 	.name = "rollout",
 	.help = "bring a release to devices: create, start, watch, roll back",
 	.children = (const struct command *const[]){ &cmd_ls, &cmd_show, &cmd_create,
 		&rollout_approve, &rollout_deny, &rollout_start, &cmd_watch, &rollout_pause,
-		&rollout_resume, &rollout_promote, &rollout_stop, &rollout_rollback, &rollout_retry,
-		&cmd_stats, &cmd_steps, NULL },
+		&rollout_resume, &rollout_promote, &rollout_verdict, &rollout_stop,
+		&rollout_rollback, &rollout_retry, &cmd_stats, &cmd_steps, &cmd_decisions, NULL },
 };

@@ -8,7 +8,7 @@
 
 /* All verbs share one struct; each command lists the rows that it takes. */
 struct verb_options {
-	const char *plan_digest, *why, *stage, *in_flight;
+	const char *plan_digest, *why, *stage, *in_flight, *verdict, *reporter;
 	struct options_list causes;
 	int64_t wave;
 	bool accept_drift;
@@ -135,20 +135,54 @@ static const struct options_row promote_rows[] = {
 	{ 0 },
 };
 
+/* The stage that --stage names as the API writes it; NULL if it was not given. */
+static enum fl_code stage_of(const struct verb_options *o, char **name, struct fl_err *err)
+{
+	int64_t layer, wave;
+	enum fl_code code = FL_OK;
+
+	if (o->stage != NULL)
+		code = stats_stage_parse(o->stage, &layer, &wave, err);
+	if (o->stage != NULL && code == FL_OK)
+		*name = text_format("L%lld.W%lld", (long long)layer, (long long)wave);
+	return code;
+}
+
 static enum fl_code promote(struct cli *cli, const void *options, struct fl_err *err)
+{
+	FL_AUTOFREE char *name = NULL;
+	enum fl_code code = stage_of(options, &name, err);
+
+	return code == FL_OK ? act(cli, "promote", json_pack("{s:s*}", "stage", name), err) : code;
+}
+
+/* ---- verdict */
+static const char *const verdicts[] = { "pass", "fail", "inconclusive", NULL };
+static const struct options_row verdict_rows[] = {
+	ROW(stage, "stage", TEXT, .argument = "STAGE", .help = "which stage, as L0.W1"),
+	ROW(verdict, "verdict", CHOICE, .argument = "WORD", .choices = verdicts,
+		.help = "what was found"),
+	ROW(why, "why", TEXT, .argument = "TEXT", .help = "the reason, for the audit trail"),
+	ROW(reporter, "reporter", TEXT, .argument = "NAME",
+		.help = "who found it (the name of the token)"),
+	{ 0 },
+};
+
+static enum fl_code verdict(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct verb_options *o = options;
 	FL_AUTOFREE char *name = NULL;
-	int64_t layer, wave;
+	enum fl_code code = stage_of(o, &name, err);
 
-	if (o->stage != NULL) {
-		enum fl_code code = stats_stage_parse(o->stage, &layer, &wave, err);
-
-		if (code != FL_OK)
-			return code;
-		name = text_format("L%lld.W%lld", (long long)layer, (long long)wave);
-	}
-	return act(cli, "promote", json_pack("{s:s*}", "stage", name), err);
+	if (code == FL_OK && (name == NULL || o->verdict == NULL))
+		code = fl_fail(err, FL_INVALID,
+			"say of which stage, and what: --stage L0.W1 --verdict pass");
+	if (code != FL_OK)
+		return code;
+	return act(cli, "verdict",
+		json_pack("{s:s, s:s, s:s*, s:s*}", "stage", name, "verdict", o->verdict, "why",
+			o->why, "reporter", o->reporter),
+		err);
 }
 
 /* ---- stop */
@@ -241,6 +275,17 @@ const struct command rollout_resume = {
 const struct command rollout_promote = {
 	VERB("promote", promote, promote_rows),
 	.help = "pass the gate of a stage by hand",
+};
+const struct command rollout_verdict = {
+	VERB("verdict", verdict, verdict_rows),
+	.help = "say what CI or monitoring found of a stage",
+	.prose = "For a stage whose gate waits for a verdict from outside (--gate external). pass "
+		 "lets "
+		 "the other kinds of its gate decide, fail fails it at once, inconclusive pauses "
+		 "the "
+		 "rollout, as does none in time.\n\n",
+	.examples = "fleetctl rollout verdict november --stage L0.W0 --verdict fail "
+		    "--why 'p99 latency doubled'\n",
 };
 const struct command rollout_stop = {
 	VERB("stop", stop, stop_rows),

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 
 extern const struct command rollout_approve, rollout_deny, rollout_start, rollout_pause,
-	rollout_resume, rollout_promote, rollout_stop, rollout_rollback, rollout_retry;
+	rollout_resume, rollout_promote, rollout_verdict, rollout_stop, rollout_rollback,
+	rollout_retry;
 
 #endif

@@ -92,10 +92,11 @@ static json_t *inner(json_t *object, const char *key)
 	return json_object_get(object, key);
 }
 
-static void add_gate(json_t *strategy, const struct strategy_options *o)
+static enum fl_code add_gate(json_t *strategy, const struct strategy_options *o, struct fl_err *err)
 {
 	json_t *gate = inner(strategy, "gate");
 	json_t *success = inner(gate, "success"), *error = inner(gate, "error");
+	enum fl_code code = strategy_gates(gate, o, err);
 
 	add_percent(success, "percent", o->success_percent);
 	add_count(success, "minimum", o->success_minimum);
@@ -108,6 +109,7 @@ static void add_gate(json_t *strategy, const struct strategy_options *o)
 		(void)json_object_del(gate, "error");
 	if (json_object_size(gate) == 0)
 		(void)json_object_del(strategy, "gate");
+	return code;
 }
 
 static enum fl_code read_file(const char *path, json_t **out, struct fl_err *err)
@@ -154,7 +156,9 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
 	add_count(strategy, "approvals", o->approvals);
 	add_list(strategy, "approvers", &o->approvers);
-	add_gate(strategy, o);
+	code = add_gate(strategy, o, err);
+	if (code != FL_OK)
+		return code;
 	*out = json_pack("{s:s, s:s, s:O}", "release", o->release, "selector",
 		o->selector != NULL ? o->selector : "", "strategy", strategy);
 	return *out != NULL ? FL_OK

@@ -8,11 +8,12 @@
 
 struct strategy_options {
 	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early;
-	struct options_list waves, strata, causes, approvers;
+	struct options_list waves, strata, causes, approvers, gates;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
 	int64_t max_in_flight;
 	double success_percent, error_percent, max_drift_percent;
+	bool carry;
 };
 
 #define STRATEGY_ROW_(type_, member_, name_, kind_, ...)                 \
@@ -52,6 +53,11 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, causes, "count-cause", LIST, .argument = "CAUSE",             \
 			.help = "failures that count: release, device, network, server, unknown "  \
 				"(release and unknown)"),                                          \
+		STRATEGY_ROW_(type_, gates, "gate", LIST, .argument = "KIND[:KEY=VALUE,...]",      \
+			.help = "what else must agree: sprt, bayes, stop, external or manual, "    \
+				"as sprt:p0_percent=1,p1_percent=5"),                              \
+		STRATEGY_ROW_(type_, carry, "carry", FLAG,                                         \
+			.help = "an undecided wave hands its evidence to the next one"),           \
 		STRATEGY_ROW_(type_, on_failure, "on-failure", CHOICE, .argument = "ACT",          \
 			.choices = strategy_acts, .help = "what a failed stage leads to (pause)"), \
 		STRATEGY_ROW_(type_, soak_s, "soak", DURATION, .argument = "DURATION",             \
@@ -88,6 +94,10 @@ extern const char *const strategy_orders[], *const strategy_acts[], *const strat
 	"layer in one wave, opens when the one before has passed its gate. Only confirmed "      \
 	"devices "                                                                               \
 	"count as success. What is not given has the default in brackets.\n\n"
+
+/* Add what --gate and --carry say to a strategy's `gate`. FL_INVALID names the option. */
+enum fl_code strategy_gates(
+	json_t *gate, const struct strategy_options *o, struct fl_err *err) FL_MUST_CHECK;
 
 /* The body for PUT /rollouts/{name} and POST /plans; *out is a new reference. FL_INVALID, FL_NOT_FOUND
  * and FL_IO for the file. */

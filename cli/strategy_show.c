@@ -47,6 +47,31 @@ static void show_words(struct table *t, const char *name, const json_t *array)
 	table_field(t, name, (char *)b.p);
 }
 
+/* Kinds beside the thresholds, with their parameters as --gate takes them. */
+static void show_kinds(struct table *t, const json_t *gate)
+{
+	static const char *const kinds[] = { "sprt", "bayes", "stop", "external", "manual",
+		"carry" };
+
+	for (size_t i = 0; i < FL_COUNT(kinds); i++) {
+		const json_t *kind = json_object_get(gate, kinds[i]);
+		FL_AUTO_BUF struct fl_buf b = { 0 };
+
+		if (kind == NULL || json_is_false(kind))
+			continue;
+		if (json_is_true(kind))
+			fl_buf_str(&b, "yes");
+		else if (json_is_object(kind))
+			value_pairs(&b, kind, ", ");
+		for (size_t k = 0; k < json_array_size(kind); k++) {
+			fl_buf_str(&b, k > 0 ? "; " : "");
+			value_pairs(&b, json_array_get(kind, k), ", ");
+		}
+		text_check(&b);
+		table_field(t, kinds[i], (char *)b.p);
+	}
+}
+
 static void show_gate(struct table *t, const json_t *gate)
 {
 	const json_t *success = json_object_get(gate, "success");
@@ -63,6 +88,7 @@ static void show_gate(struct table *t, const json_t *gate)
 		table_field(t, "passes with", passes);
 	if (json_is_object(error))
 		table_field(t, "fails with", fails);
+	show_kinds(t, gate);
 	show_words(t, "counted causes", json_object_get(gate, "causes"));
 }
 

@@ -188,6 +188,7 @@ static const char *verb_name(enum engine_fact_kind kind)
 		[FACT_STOP] = "stop",
 		[FACT_ROLLBACK] = "rollback",
 		[FACT_RETRY] = "retry",
+		[FACT_VERDICT] = "verdict",
 	};
 
 	FL_BUG_IF(names[kind] == NULL);

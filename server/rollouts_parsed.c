@@ -72,11 +72,7 @@ static void set_rules(const struct server *server, struct rollouts_parsed *p)
 		.on_failure = s->on_failure == ON_FAILURE_ROLLBACK ? ENGINE_ROLL_IT_BACK
 			: s->on_failure == ON_FAILURE_STOP         ? ENGINE_STOP_IT
 								   : ENGINE_PAUSE_IT,
-		.gate = { .success_ppm = s->gate.success_ppm,
-			.success_minimum = s->gate.success_minimum,
-			.error_ppm = s->gate.error_ppm,
-			.error_minimum = s->gate.error_minimum,
-			.causes = s->gate.causes },
+		.gate = s->gate,
 		.reach_ms = s->reach_ms,
 		.install_ms = s->install_ms,
 		.soak_ms = s->soak_ms,

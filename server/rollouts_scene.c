@@ -7,7 +7,9 @@
 #include "server/events.h"
 #include "server/delta_service.h"
 #include "server/http/request.h"
+#include "server/rollout/gate_numbers.h"
 #include "server/server.h"
+#include "server/store/decision.h"
 #include "server/store/job.h"
 #include "server/store/rollout.h"
 
@@ -68,12 +70,24 @@ int rollouts_scene_index(const struct rollouts_scene *s, int64_t stage_id)
 
 /* ---- what a decision entails */
 
+/* Store a gate's decision; *numbers (a new reference) led to it. */
+static enum fl_code write_decision(struct rollouts_scene *s, const struct engine_stage *g,
+	json_t **numbers, struct fl_err *err)
+{
+	const struct engine_rules *rules = &s->parsed->rules;
+	struct gate_feed feed = engine_feed(g, g->wave + 1 < rules->waves);
+
+	*numbers = gate_numbers(&rules->gate, &g->tally, &feed);
+	return decision_add(s->lane->store, g->id, g->state, g->text, *numbers, err);
+}
+
 static enum fl_code write_event(
 	struct rollouts_scene *s, const struct engine_event *e, struct fl_err *err)
 {
 	struct events_line line = { .actor = "fleetd" };
 	struct rollout row = { 0 };
 	const struct engine_stage *g = e->stage < 0 ? NULL : &s->list.stages[e->stage];
+	FL_AUTO_JSON json_t *numbers = NULL;
 	char place[32];
 	enum fl_code code = rollout_by_id(s->lane->store, s->rollout.id, &row, err);
 
@@ -90,15 +104,20 @@ static enum fl_code write_event(
 		break;
 	case ENGINE_EVENT_GATE:
 		line.kind = EVENT_GATE_DECIDED;
-		line.data = json_pack("{s:s,s:s,s:s}", "stage", place, "state",
-			stage_state_text(g->state), "text", g->text);
+		code = write_decision(s, g, &numbers, err);
+		line.data = json_pack("{s:s,s:s,s:s,s:o?}", "stage", place, "state",
+			stage_state_text(g->state), "text", g->text, "numbers",
+			gate_numbers_plain(numbers));
 		break;
 	default:
 		line.kind = EVENT_STAGE_STATE;
 		line.data =
 			json_pack("{s:s,s:s}", "stage", place, "state", stage_state_text(g->state));
 	}
-	code = events_write(s->lane->store, s->lane->effects, &line, err);
+	if (code == FL_OK)
+		code = events_write(s->lane->store, s->lane->effects, &line, err);
+	else
+		json_decref(line.data);
 	rollout_fini(&row);
 	return code;
 }
@@ -190,6 +209,8 @@ static int64_t due_at(const struct rollouts_scene *s, const struct engine_stage 
 
 	if (g->soak_until != 0 && (clock == 0 || g->soak_until < clock))
 		clock = g->soak_until;
+	if (g->verdict_at != 0 && (clock == 0 || g->verdict_at < clock))
+		clock = g->verdict_at;
 	return clock == 0 ? 0 : engine_wall(&s->rollout, clock, s->lane->store->now_ms);
 }
 

@@ -123,8 +123,8 @@ static enum fl_code set_next_due(
 	const struct rollouts_lane *lane, const struct rollouts_scene *s, int i, struct fl_err *err)
 {
 	const struct engine_stage *g = &s->list.stages[i];
-	int64_t next = 0, clocks[] = { g->reach_at, g->soak_until, 0 };
-	enum fl_code code = step_next_due(lane->store, g->id, &clocks[2], err);
+	int64_t next = 0, clocks[] = { g->reach_at, g->soak_until, g->verdict_at, 0 };
+	enum fl_code code = step_next_due(lane->store, g->id, &clocks[3], err);
 
 	for (size_t k = 0; k < FL_COUNT(clocks); k++)
 		if (clocks[k] != 0 && (next == 0 || clocks[k] < next))

@@ -204,10 +204,12 @@ CREATE TABLE stage (
   retry_causes INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0, -- last place given in the order of delivery
   counted_delivered INTEGER NOT NULL DEFAULT 0, -- the same when the sums were brought up to date
-  gate_cursor INTEGER NOT NULL DEFAULT 0, -- place of the last outcome that the gate has taken
-  gate_successes INTEGER NOT NULL DEFAULT 0, gate_failures INTEGER NOT NULL DEFAULT 0,
+  gate_tally BLOB NOT NULL DEFAULT x'', -- outcomes that the gate has taken, gate.h
   gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
   gate_text TEXT NOT NULL DEFAULT '',  -- the last decision with its numbers
+  verdict INTEGER NOT NULL DEFAULT 0, -- of somebody outside, enum gate_verdict
+  verdict_said TEXT NOT NULL DEFAULT '', -- who gave it and why
+  verdict_at INTEGER NOT NULL DEFAULT 0, -- there must be one; the rollout's own clock
   back_place INTEGER NOT NULL DEFAULT 0, -- last place given before it was taken back
   back_ok INTEGER NOT NULL DEFAULT 0, back_failed INTEGER NOT NULL DEFAULT 0, -- looked past by a resume
   reach_at INTEGER NOT NULL DEFAULT 0, -- the stage's deadline
@@ -219,17 +221,27 @@ CREATE TABLE stage (
 ) STRICT;
 CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
 
--- content: the devices that a rollout updates: up to 1024 of one wave in a row, ascending. Each is
--- twelve bytes, little-endian: number less first_no, class (index into the plan's classes), state_id
--- (what it had)
+-- content: every decision of a gate with the numbers that led to it
+CREATE TABLE decision (
+  id INTEGER PRIMARY KEY,
+  stage_id INTEGER NOT NULL REFERENCES stage(id),
+  at INTEGER NOT NULL,
+  state TEXT NOT NULL,               -- of the stage after it: succeeded, failed, inconclusive
+  text TEXT NOT NULL,
+  numbers TEXT NOT NULL              -- JSON: counts, and the vote of each kind of gate
+) STRICT;
+CREATE INDEX decision_by_stage ON decision(stage_id, id);
+
+-- content: one device's part in one rollout
 CREATE TABLE assignment (
   rollout_id INTEGER NOT NULL REFERENCES rollout(id),
+  device_no INTEGER NOT NULL REFERENCES device(no),
   wave INTEGER NOT NULL,
-  first_no INTEGER NOT NULL,         -- number of the first device
-  n INTEGER NOT NULL,
-  members BLOB NOT NULL,
-  PRIMARY KEY (rollout_id, wave, first_no)
-) STRICT;
+  class INTEGER NOT NULL,            -- index into the plan's classes
+  state_id INTEGER NOT NULL,         -- what it had
+  PRIMARY KEY (rollout_id, device_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX assignment_by_wave ON assignment(rollout_id, wave, device_no);
 
 -- content: one device in one stage; rows are made when the stage opens
 CREATE TABLE step (
@@ -297,36 +309,6 @@ CREATE TABLE audit_checkpoint (
   envelope TEXT NOT NULL,            -- the same, signed by the audit key
   created_at INTEGER NOT NULL
 ) STRICT;
-
--- content: where events are sent to. The audit trail is their outbox: each has a cursor into it
-CREATE TABLE webhook (
-  id INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE,
-  url TEXT NOT NULL,
-  kinds TEXT NOT NULL,               -- JSON array of kinds and "prefix.*"; empty: every kind
-  selector TEXT,                     -- RSQL: events about one device only if it matches; NULL: every
-  salt BLOB NOT NULL,                -- its secret is made from this and a secret that is not in here
-  enabled INTEGER NOT NULL DEFAULT 1,
-  cursor INTEGER NOT NULL,           -- events up to this number are done
-  attempts INTEGER NOT NULL DEFAULT 0, -- failed in a row
-  retry_at INTEGER NOT NULL DEFAULT 0, failing_since INTEGER NOT NULL DEFAULT 0,
-  last_error TEXT NOT NULL DEFAULT '',
-  delivered INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0,
-  created_at INTEGER NOT NULL, created_by TEXT NOT NULL
-) STRICT;
-
--- content: what came of events that were for a webhook; the newest ones
-CREATE TABLE delivery (
-  webhook_id INTEGER NOT NULL REFERENCES webhook(id),
-  seq INTEGER NOT NULL,              -- of the event
-  state TEXT NOT NULL,               -- waiting, delivered, dead
-  attempts INTEGER NOT NULL,
-  status INTEGER NOT NULL,           -- of the last answer; 0: none came
-  took_ms INTEGER NOT NULL,
-  error TEXT NOT NULL,
-  at INTEGER NOT NULL,               -- of the last attempt
-  PRIMARY KEY (webhook_id, seq)
-) STRICT, WITHOUT ROWID;
 
 -- derived: deltas that are ready (or known not to pay)
 CREATE TABLE delta (

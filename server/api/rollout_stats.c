@@ -64,7 +64,7 @@ static json_t *stage_json(
 
 	figures_derive(&g->sums, g->sums.rows, FIGURES_STAGE, &f);
 	return json_pack("{s:I, s:i, s:i, s:s, s:o, s:I, s:o, s:o, s:o, s:I, s:I, "
-			 "s:{s:s, s:s, s:I, s:I, s:I}, s:o, s:o, s:o}",
+			 "s:{s:s, s:s, s:I, s:I, s:I, s:s, s:s}, s:o, s:o, s:o}",
 		"id", (json_int_t)g->id, "layer", g->layer, "wave", g->wave, "state",
 		stage_state_text(g->state), "steps", steps_json(&g->sums), "targets",
 		(json_int_t)f.targets, "completion", real(f.completion), "failure", real(f.failure),
@@ -72,8 +72,9 @@ static json_t *stage_json(
 		(json_int_t)f.bytes_saved, "gate", "decision", gate_decision_text(g->decision),
 		"text", g->text, "counted", (json_int_t)(g->tally.successes + g->tally.failures),
 		"successes", (json_int_t)g->tally.successes, "failures",
-		(json_int_t)g->tally.failures, "opened_at", list_time(g->opened_at), "soak_until",
-		list_time(soak), "ended_at", list_time(g->ended_at));
+		(json_int_t)g->tally.failures, "verdict", gate_verdict_text(g->verdict), "said",
+		g->said, "opened_at", list_time(g->opened_at), "soak_until", list_time(soak),
+		"ended_at", list_time(g->ended_at));
 }
 
 /* Add the figures of each wave and of all to `json`. */

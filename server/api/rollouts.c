@@ -348,7 +348,7 @@ enum fl_code api_rollout_put(struct request *rq, struct fl_err *err)
 /* ---- verbs */
 
 struct verb_body {
-	const char *plan_digest, *why, *stage, *in_flight;
+	const char *plan_digest, *why, *stage, *in_flight, *verdict, *reporter;
 	json_t *causes;
 	int64_t wave;
 	bool accept_drift;
@@ -360,24 +360,37 @@ static const struct fl_json_field verb_fields[] = {
 	FL_FIELD(struct verb_body, why, "why", STRING, .min = 0, .max = 200),
 	FL_FIELD(struct verb_body, stage, "stage", STRING, .min = 1, .max = 20),
 	FL_FIELD(struct verb_body, in_flight, "in_flight", STRING),
+	FL_FIELD(struct verb_body, verdict, "verdict", STRING),
+	FL_FIELD(struct verb_body, reporter, "reporter", STRING, .min = 1, .max = 40),
 	FL_FIELD(struct verb_body, wave, "wave", INT, .min = 0, .max = 1000),
 	FL_FIELD(struct verb_body, causes, "causes", ARRAY),
 };
+
+#define VERB_MEMBERS 4
 
 /* What each verb is, and the only members that its body may have. */
 static const struct {
 	const char *name;
 	enum engine_fact_kind kind;
-	const char *members[2];
+	const char *members[VERB_MEMBERS];
 } verbs[] = {
 	{ "start", FACT_START, { "plan_digest", "accept_drift" } },
-	{ "pause", FACT_PAUSE, { "why", NULL } },
-	{ "resume", FACT_RESUME, { NULL, NULL } },
-	{ "promote", FACT_PROMOTE, { "stage", NULL } },
-	{ "stop", FACT_STOP, { "in_flight", NULL } },
+	{ "pause", FACT_PAUSE, { "why" } },
+	{ "resume", FACT_RESUME, { NULL } },
+	{ "promote", FACT_PROMOTE, { "stage" } },
+	{ "verdict", FACT_VERDICT, { "stage", "verdict", "why", "reporter" } },
+	{ "stop", FACT_STOP, { "in_flight" } },
 	{ "rollback", FACT_ROLLBACK, { "wave", "why" } },
-	{ "retry", FACT_RETRY, { "causes", NULL } },
+	{ "retry", FACT_RETRY, { "causes" } },
 };
+
+static bool takes(size_t verb, const char *member)
+{
+	for (size_t i = 0; i < VERB_MEMBERS && verbs[verb].members[i] != NULL; i++)
+		if (strcmp(verbs[verb].members[i], member) == 0)
+			return true;
+	return false;
+}
 
 static enum fl_code check_members(const json_t *body, size_t verb, struct fl_err *err)
 {
@@ -385,10 +398,7 @@ static enum fl_code check_members(const json_t *body, size_t verb, struct fl_err
 	json_t *value;
 
 	json_object_foreach ((json_t *)body, key, value) {
-		const char *const *m = verbs[verb].members;
-
-		if ((m[0] == NULL || strcmp(m[0], key) != 0) &&
-			(m[1] == NULL || strcmp(m[1], key) != 0))
+		if (!takes(verb, key))
 			return fl_fail(err, FL_INVALID, "%s does not take \"%.40s\"",
 				verbs[verb].name, key);
 	}
@@ -414,6 +424,17 @@ static enum fl_code read_causes(const json_t *causes, unsigned *out, struct fl_e
 	return FL_OK;
 }
 
+/* Who says what of which stage, and why. */
+static enum fl_code read_verdict(
+	const struct verb_body *b, struct engine_fact *fact, struct fl_err *err)
+{
+	if (b->verdict == NULL || b->stage == NULL)
+		return fl_fail(err, FL_INVALID, "a verdict needs \"stage\" and \"verdict\"");
+	if (gate_verdict_parse(b->verdict, &fact->verdict, err) != FL_OK)
+		return fl_wrap(err, "verdict");
+	return FL_OK;
+}
+
 static enum fl_code read_verb(
 	const struct verb_body *b, struct engine_fact *fact, struct fl_err *err)
 {
@@ -424,8 +445,33 @@ static enum fl_code read_verb(
 	if (b->in_flight != NULL && strcmp(b->in_flight, "finish") != 0 &&
 		strcmp(b->in_flight, "cancel") != 0)
 		return fl_fail(err, FL_INVALID, "\"in_flight\" is finish or cancel");
+	if (fact->kind == FACT_VERDICT && read_verdict(b, fact, err) != FL_OK)
+		return err->code;
 	fact->cancel = b->in_flight != NULL && strcmp(b->in_flight, "cancel") == 0;
 	return read_causes(b->causes, &fact->causes, err);
+}
+
+enum fl_code rollout_check_drift(struct store *store, const struct rollout *r, struct fl_err *err)
+{
+	struct strategy s = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	int64_t drifted = 0, of = 0;
+	enum fl_code code = step_drift(store, r->engine.id, &drifted, &of, err);
+
+	if (code == FL_OK)
+		code = fl_json_parse(
+			(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) },
+			&json, err);
+	if (code == FL_OK)
+		code = strategy_read(json, 0, &s, err);
+	if (code == FL_OK && drifted * STRATEGY_PPM > s.max_drift_ppm * of)
+		code = fl_fail(err, FL_REFUSED,
+			"%lld of %lld devices have changed since the plan was made; plan anew "
+			"under "
+			"another name, or start with \"accept_drift\": they are left out",
+			(long long)drifted, (long long)of);
+	strategy_fini(&s);
+	return code;
 }
 
 /* What runs is what was planned, for devices that are still what they were. */
@@ -439,9 +485,7 @@ static enum fl_code check_start(
 	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
 	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
-	if (b->accept_drift || !rollout_drift_known(rq))
-		return FL_OK;
-	return rollout_drift_check(rq, r, err);
+	return b->accept_drift ? FL_OK : rollout_check_drift(rq->store, r, err);
 }
 
 enum fl_code rollout_reply_act(
@@ -469,6 +513,7 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 	struct verb_body b = { .wave = ENGINE_ALL_WAVES };
 	struct rollouts_verb v = { .actor = rq->who.name, .fact = { .kind = verbs[verb].kind } };
 	struct rollout r = { 0 };
+	char said[ENGINE_REASON_MAX];
 	enum fl_code code = FL_OK;
 
 	if (rq->json != NULL) {
@@ -484,13 +529,13 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 		code = rollout_if_match(rq, &r, err);
 	if (code == FL_OK && v.fact.kind == FACT_START)
 		code = check_start(rq, &r, &b, err);
-	if (code == FL_OK && v.fact.kind == FACT_START && r.engine.state == ROLLOUT_READY &&
-		!b.accept_drift && !rollout_drift_known(rq)) {
-		code = rollout_drift_look(rq, r.engine.id, api_rollout_verb, err);
-		rollout_fini(&r);
-		return code;
-	}
 	v.rollout_id = r.engine.id;
+	if (code == FL_OK && v.fact.kind == FACT_VERDICT) {
+		snprintf(said, sizeof(said), "%.40s%s%.200s",
+			b.reporter != NULL ? b.reporter : rq->who.name,
+			b.why != NULL && b.why[0] != '\0' ? ": " : "", b.why != NULL ? b.why : "");
+		v.fact.text = said;
+	}
 	if (code == FL_OK)
 		code = rollouts_verb(rq->server, rq->store, rq->effects, &v, err);
 	if (code == FL_OK)
@@ -513,6 +558,7 @@ enum fl_code api_rollout_verb(struct request *rq, struct fl_err *err)
 		return code != FL_OK || replayed ? code : carry_out(rq, i, err);
 	}
 	return fl_fail(err, FL_NOT_FOUND,
-		"\"%.40s\" is no verb: start, pause, resume, promote, stop, rollback or retry",
+		"\"%.40s\" is no verb: start, pause, resume, promote, verdict, stop, rollback or "
+		"retry",
 		rq->param[1]);
 }

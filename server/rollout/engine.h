@@ -125,6 +125,8 @@ struct engine_stage {
 	int64_t delivered;     /* last place given in the order of delivery */
 	int64_t counted_delivered; /* the same when the sums were last brought up to date */
 	struct gate_tally tally;   /* outcomes, forward */
+	enum gate_verdict verdict; /* of somebody outside */
+	char said[GATE_SAID_MAX];  /* who gave it and why */
 	enum gate_decision decision;
 	char text[GATE_TEXT_MAX]; /* the last decision with its numbers */
 	/* while it is taken back */
@@ -133,6 +135,7 @@ struct engine_stage {
 	/* the rollout's own clock; 0: none */
 	int64_t reach_at; /* the stage's deadline */
 	int64_t soak_until;
+	int64_t verdict_at; /* there must be a verdict */
 	/* wall clock; 0: not yet */
 	int64_t opened_at, ended_at;
 	struct figures_sums sums; /* kept by the runner with engine_count */
@@ -194,6 +197,7 @@ struct engine_step {
 	FACT(PROMOTE, ROLLOUT)  /* wave, layer; -1: the one that runs or failed */             \
 	FACT(STOP, ROLLOUT)     /* cancel */                                                   \
 	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                      \
+	FACT(VERDICT, ROLLOUT)  /* wave, layer; verdict; text: who and why */                  \
 	FACT(RETRY, ROLLOUT)    /* causes */                                                   \
 	FACT(BROKEN, ROLLOUT)   /* an invariant was found broken: text */                      \
 	FACT(AWAY, ROLLOUT)     /* fleetd was away from `from` until now; grace_ms */          \
@@ -229,6 +233,7 @@ struct engine_fact {
 	enum engine_fact_kind kind;
 	int wave, layer;
 	bool cancel;
+	enum gate_verdict verdict;
 	unsigned causes;
 	const char *text;
 	int64_t from, grace_ms;
@@ -264,6 +269,8 @@ struct engine_event {
 	enum engine_event_kind kind;
 	int stage; /* index; -1 for the rollout */
 };
+/* What a stage can still bring to its gate; `onward`: a later wave of its layer may take its evidence. */
+struct gate_feed engine_feed(const struct engine_stage *stage, bool onward);
 #define ENGINE_EVENTS_MAX 32
 
 enum engine_did {

@@ -366,8 +366,7 @@ static void retry_stage(struct engine_turn *t, size_t i)
 		engine_turn_move_stage(t, i, STAGE_RUNNING);
 	if (s->state != STAGE_SUCCEEDED) {
 		/* the gate takes outcomes anew: a failure that is tried again is none */
-		s->tally = (struct gate_tally){ 0 };
-		s->decision = GATE_OPEN;
+		engine_gate_begin(t, i);
 	}
 	s->retry_causes = t->fact->causes != 0 ? t->fact->causes : ~0u;
 	engine_turn_begin_job(t, i, ENGINE_RETRY);
@@ -461,6 +460,9 @@ void engine_rollout_fact(struct engine_turn *t)
 		break;
 	case FACT_ROLLBACK:
 		roll_back(t);
+		break;
+	case FACT_VERDICT:
+		engine_gate_verdict(t);
 		break;
 	case FACT_RETRY:
 		retry(t);

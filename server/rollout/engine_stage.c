@@ -43,6 +43,7 @@ static void open_stage(struct engine_turn *t, size_t i)
 	s = engine_turn_edit_stage(t, i);
 	s->opened_at = t->view->now_ms;
 	s->reach_at = engine_clock(engine_turn_rollout(t), t->view->now_ms) + t->rules->reach_ms;
+	engine_gate_begin(t, i);
 	engine_turn_begin_job(t, i, ENGINE_OPEN);
 	engine_turn_event(t, ENGINE_EVENT_OPENED, (int)i);
 	for (size_t k = 0; k < engine_turn_stages(t); k++) {
@@ -196,100 +197,6 @@ static void settle_back(struct engine_turn *t, size_t i)
 	engine_stage_take_back(t);
 }
 
-/* ---- the gate */
-
-static void fail(struct engine_turn *t, size_t i)
-{
-	const struct engine_stage *s = engine_turn_stage(t, i);
-	char reason[ENGINE_REASON_MAX];
-
-	snprintf(reason, sizeof(reason), "the gate of L%d.W%d failed: %s", s->layer, s->wave,
-		s->text);
-	switch (t->rules->on_failure) {
-	case ENGINE_STOP_IT:
-		engine_rollout_stop(t, false, reason);
-		break;
-	case ENGINE_ROLL_IT_BACK:
-		engine_rollout_back(t, ENGINE_ALL_WAVES, reason);
-		break;
-	case ENGINE_PAUSE_IT:
-	default:
-		engine_turn_pause(t, ENGINE_BY_GATE, reason);
-	}
-}
-
-static void doubt(struct engine_turn *t, size_t i)
-{
-	const struct engine_stage *s = engine_turn_stage(t, i);
-	char reason[ENGINE_REASON_MAX];
-
-	snprintf(reason, sizeof(reason), "the gate of L%d.W%d is inconclusive: %s", s->layer,
-		s->wave, s->text);
-	engine_turn_pause(t, ENGINE_BY_GATE, reason);
-}
-
-/* Success holds: soak, or pass. */
-static void hold(struct engine_turn *t, size_t i)
-{
-	const struct engine_stage *s = engine_turn_stage(t, i);
-
-	if (s->state == STAGE_RUNNING && t->rules->soak_ms > 0) {
-		engine_turn_move_stage(t, i, STAGE_SOAKING);
-		engine_turn_edit_stage(t, i)->soak_until = t->clock + t->rules->soak_ms;
-		return;
-	}
-	if (s->state == STAGE_SOAKING && t->clock < s->soak_until)
-		return;
-	engine_turn_move_stage(t, i, STAGE_SUCCEEDED);
-	engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
-	engine_stage_advance(t);
-}
-
-/* What the stage can still bring to its gate. */
-static struct gate_feed feed_of(const struct engine_stage *s)
-{
-	const struct figures_sums *f = &s->sums;
-
-	return (struct gate_feed){
-		.open = f->steps[STEP_QUEUED] + engine_stage_in_flight(s),
-		.silent = f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
-			f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -
-			s->tally.failures,
-	};
-}
-
-static void judge(struct engine_turn *t, size_t i)
-{
-	const struct engine_stage *s = engine_turn_stage(t, i);
-	struct gate_feed feed = feed_of(s);
-	struct engine_stage *e;
-
-	if ((s->state != STAGE_RUNNING && s->state != STAGE_SOAKING) ||
-		(s->jobs & (ENGINE_OPEN | ENGINE_RETRY)) != 0)
-		return;
-	e = engine_turn_edit_stage(t, i);
-	e->decision = gate_judge(&t->rules->gate, &s->tally, &feed, e->text);
-	switch (e->decision) {
-	case GATE_HOLDS:
-		hold(t, i);
-		break;
-	case GATE_OPEN:
-		if (e->state == STAGE_SOAKING)
-			engine_turn_move_stage(t, i, STAGE_RUNNING);
-		break;
-	case GATE_FAILED:
-		engine_turn_move_stage(t, i, STAGE_FAILED);
-		engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
-		fail(t, i);
-		break;
-	case GATE_INCONCLUSIVE:
-	default:
-		engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
-		engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
-		doubt(t, i);
-	}
-}
-
 /* ---- facts */
 
 static void counted(struct engine_turn *t)
@@ -298,7 +205,7 @@ static void counted(struct engine_turn *t)
 
 	switch (engine_turn_rollout(t)->state) {
 	case ROLLOUT_RUNNING:
-		judge(t, i);
+		engine_gate_judge(t, i);
 		/* the last devices may end long after the last gate */
 		if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING && quiet(t))
 			engine_turn_move(t, ROLLOUT_COMPLETED);
@@ -364,7 +271,9 @@ static void due(struct engine_turn *t)
 		if (engine_stage_opened(s))
 			engine_turn_begin_job(t, i, ENGINE_REACH);
 	}
-	if (s->soak_until != 0 && t->clock >= s->soak_until)
+	if (s->verdict_at != 0 && t->clock >= s->verdict_at)
+		engine_gate_overdue(t, i);
+	else if (s->soak_until != 0 && t->clock >= s->soak_until)
 		counted(t);
 }
 

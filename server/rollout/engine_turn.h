@@ -65,6 +65,18 @@ void engine_rollout_fact(struct engine_turn *t);
 void engine_stage_fact(struct engine_turn *t);
 void engine_device_fact(struct engine_turn *t);
 
+/* ---- engine_gate.c */
+
+/* Its gate takes outcomes from the start: with what an undecided wave before it has carried on, without a
+ * verdict, for which the time begins. */
+void engine_gate_begin(struct engine_turn *t, size_t i);
+/* Judge the gate of a stage and do what follows. */
+void engine_gate_judge(struct engine_turn *t, size_t i);
+/* Nobody gave a verdict in time. */
+void engine_gate_overdue(struct engine_turn *t, size_t i);
+/* FACT_VERDICT. */
+void engine_gate_verdict(struct engine_turn *t);
+
 /* ---- engine_rollout.c: what a failed gate does as well */
 void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason);
 void engine_rollout_back(struct engine_turn *t, int wave, const char *reason);

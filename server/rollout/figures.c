@@ -225,22 +225,25 @@ static void put_number(struct fl_buf *out, uint64_t v)
 }
 
 /* Form: a byte FORM, then numbers; 0 is followed by how many more zeros there are. */
-void figures_encode(const struct figures_sums *sums, struct fl_buf *out)
+void figures_encode_vector(const int64_t *v, size_t n, struct fl_buf *out)
 {
-	const int64_t *v = (const int64_t *)sums;
-
 	fl_buf_byte(out, FORM);
-	for (size_t i = 0; i < FIGURES_N;) {
+	for (size_t i = 0; i < n;) {
 		size_t zeros = 0;
 
 		FL_BUG_IF(v[i] < 0);
 		put_number(out, (uint64_t)v[i++]);
 		if (v[i - 1] != 0)
 			continue;
-		for (; i < FIGURES_N && v[i] == 0; i++)
+		for (; i < n && v[i] == 0; i++)
 			zeros++;
 		put_number(out, zeros);
 	}
+}
+
+void figures_encode(const struct figures_sums *sums, struct fl_buf *out)
+{
+	figures_encode_vector((const int64_t *)sums, FIGURES_N, out);
 }
 
 /* Take one number off *bytes. False at the end or if it is too large. */
@@ -264,27 +267,28 @@ static bool take_number(struct fl_bytes *bytes, int64_t *out)
 	return false;
 }
 
-enum fl_code figures_decode(struct fl_bytes bytes, struct figures_sums *out, struct fl_err *err)
+enum fl_code figures_decode_vector(struct fl_bytes bytes, int64_t *v, size_t n, struct fl_err *err)
 {
-	struct figures_sums sums = { 0 };
-	int64_t *v = (int64_t *)&sums;
-
-	if (bytes.n > 0 && (*bytes.p != FORM))
+	memset(v, 0, n * sizeof(*v));
+	if (bytes.n == 0)
+		return FL_OK;
+	if (*bytes.p != FORM)
 		return fl_fail(
 			err, FL_CORRUPT, "a stage's sums have the unknown form %d", *bytes.p);
-	if (bytes.n > 0) {
-		bytes.p++;
-		bytes.n--;
-		for (size_t i = 0; i < FIGURES_N;) {
-			int64_t zeros = 0;
+	bytes.p++;
+	bytes.n--;
+	for (size_t i = 0; i < n;) {
+		int64_t zeros = 0;
 
-			if (!take_number(&bytes, &v[i]) ||
-				(v[i++] == 0 && !take_number(&bytes, &zeros)) ||
-				(size_t)zeros > FIGURES_N - i)
-				return fl_fail(err, FL_CORRUPT, "a stage's sums are cut short");
-			i += (size_t)zeros;
-		}
+		if (!take_number(&bytes, &v[i]) || (v[i++] == 0 && !take_number(&bytes, &zeros)) ||
+			(size_t)zeros > n - i)
+			return fl_fail(err, FL_CORRUPT, "a stage's sums are cut short");
+		i += (size_t)zeros;
 	}
-	*out = sums;
 	return FL_OK;
+}
+
+enum fl_code figures_decode(struct fl_bytes bytes, struct figures_sums *out, struct fl_err *err)
+{
+	return figures_decode_vector(bytes, (int64_t *)out, FIGURES_N, err);
 }

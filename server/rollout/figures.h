@@ -77,6 +77,12 @@ void figures_derive(const struct figures_sums *sums, int64_t devices, enum figur
 /* The time in seconds below which `share` (0..1) of the confirmed steps lie; below 0: none. */
 double figures_time(const struct figures_sums *sums, double share);
 
+/* Any vector of n numbers, none below 0, as bytes (versioned, small: zeros cost almost nothing); and the
+ * reverse, FL_CORRUPT. No bytes are zeros. */
+void figures_encode_vector(const int64_t *v, size_t n, struct fl_buf *out);
+enum fl_code figures_decode_vector(
+	struct fl_bytes bytes, int64_t *v, size_t n, struct fl_err *err) FL_MUST_CHECK;
+
 /* The sums as bytes for the stage's row (versioned, small: zeros cost almost nothing). */
 void figures_encode(const struct figures_sums *sums, struct fl_buf *out);
 /* The reverse; FL_CORRUPT. No bytes are zeroed sums. */

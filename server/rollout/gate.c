@@ -1,101 +1,190 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/gate.h"
 
-#include <inttypes.h>
+#include "server/rollout/gate_kind.h"
+
 #include <stdio.h>
+#include <string.h>
 
-#define PPM 1000000
+#define TEXT_(code, text) text,
+static const char *const kind_texts[] = { GATE_KINDS(TEXT_) };
+static const char *const type_texts[] = { GATE_TYPES(TEXT_) };
+static const char *const verdict_texts[] = { GATE_VERDICTS(TEXT_) };
+#undef TEXT_
 
-enum gate_outcome gate_outcome(
-	const struct gate_rules *rules, enum step_state state, enum step_cause cause)
+bool gate_has(const struct gate_rules *rules, enum gate_kind kind)
 {
-	switch (state) {
-	case STEP_CONFIRMED:
-		return GATE_IS_SUCCESS;
-	case STEP_FAILED:
-	case STEP_TIMED_OUT:
-		return (rules->causes & 1u << cause) != 0 ? GATE_IS_FAILURE : GATE_IS_NEUTRAL;
-	case STEP_REJECTED:
-		return GATE_IS_NEUTRAL;
-	default:
-		return step_ended(state) ? GATE_IS_NEUTRAL : GATE_IS_OPEN;
+	unsigned kinds = rules->kinds != 0 ? rules->kinds : 1u << GATE_SUCCESS | 1u << GATE_ERROR;
+
+	return (kinds & 1u << kind) != 0;
+}
+
+/* ---- outcomes */
+
+/* Let the sequential kinds look at the newest outcome; what they decide stays. */
+static void watch(const struct gate_rules *rules, struct gate_tally *tally)
+{
+	for (int k = 0; k < GATE_KIND_MAX; k++) {
+		const struct gate_kind_row *row = gate_kind_row((enum gate_kind)k);
+		int64_t bit = 1 << k, before = tally->passed | tally->failed;
+		enum gate_decision d;
+
+		if (row->watch == NULL || !gate_has(rules, (enum gate_kind)k) ||
+			(tally->failed & bit) != 0)
+			continue;
+		d = row->watch(rules, tally);
+		if (d == GATE_FAILED)
+			tally->failed |= bit;
+		else if (d == GATE_HOLDS)
+			tally->passed |= bit;
+		if ((before & bit) == 0 && d != GATE_OPEN)
+			tally->at[k] = tally->successes + tally->failures;
 	}
 }
 
-bool gate_take(struct gate_tally *tally, int64_t place, enum gate_outcome outcome)
+bool gate_take(const struct gate_rules *rules, struct gate_tally *tally, int64_t place,
+	enum step_state state, enum step_cause cause)
 {
+	bool bad = state == STEP_FAILED || state == STEP_TIMED_OUT;
+
 	FL_BUG_IF(place <= tally->cursor);
-	if (outcome == GATE_IS_OPEN)
+	if (!step_ended(state) && state != STEP_REJECTED)
 		return false;
 	tally->cursor = place;
-	tally->successes += outcome == GATE_IS_SUCCESS;
-	tally->failures += outcome == GATE_IS_FAILURE;
+	tally->successes += state == STEP_CONFIRMED;
+	tally->failures += bad && (rules->causes & 1u << cause) != 0;
+	tally->types[GATE_TYPE_FAILED] += state == STEP_FAILED;
+	tally->types[GATE_TYPE_TIMED_OUT] += state == STEP_TIMED_OUT;
+	tally->types[GATE_TYPE_REJECTED] += state == STEP_REJECTED;
+	if (bad || state == STEP_CONFIRMED || state == STEP_REJECTED)
+		watch(rules, tally);
 	return true;
 }
 
-/* A share in ppm as a percentage. */
-static double percent(int64_t ppm)
+bool gate_undecided(const struct gate_rules *rules, const struct gate_tally *tally)
 {
-	return (double)ppm / (PPM / 100);
+	static const struct gate_feed nothing_more;
+	bool open = false;
+
+	for (int k = 0; k < GATE_KIND_MAX; k++) {
+		char text[GATE_TEXT_MAX];
+		enum gate_decision d;
+
+		if ((GATE_BY_OUTCOMES & 1u << k) == 0 || !gate_has(rules, (enum gate_kind)k))
+			continue;
+		d = gate_kind_row((enum gate_kind)k)->vote(rules, tally, &nothing_more, text);
+		if (d == GATE_FAILED)
+			return false;
+		open = open || d == GATE_INCONCLUSIVE;
+	}
+	return open;
 }
 
-/* More than the allowed share has failed, on enough outcomes. */
-static bool too_many_failed(const struct gate_rules *r, const struct gate_tally *t)
+struct gate_tally gate_carry(const struct gate_tally *ended)
 {
-	int64_t counted = t->successes + t->failures;
+	struct gate_tally first = *ended;
 
-	return t->failures > 0 && counted >= r->error_minimum &&
-		t->failures * PPM > r->error_ppm * counted;
+	first.cursor = 0;
+	first.carried_successes = ended->successes;
+	first.carried_failures = ended->failures;
+	return first;
 }
 
-/* Enough outcomes, and enough of them good. Without any outcome it holds only where there was nothing
- * to do: silence is not success. */
-static bool success_holds(
-	const struct gate_rules *r, const struct gate_tally *t, const struct gate_feed *feed)
-{
-	int64_t counted = t->successes + t->failures;
+/* ---- judging */
 
-	if (feed->open == 0 && counted == 0)
-		return feed->silent == 0;
-	if (r->success_minimum == 0 ? feed->open > 0 : counted < r->success_minimum)
-		return false;
-	return counted > 0 && t->successes * PPM >= r->success_ppm * counted;
+/* Whether the stage had, and has, nobody to ask. */
+static bool nothing_to_do(const struct gate_tally *t, const struct gate_feed *feed)
+{
+	return feed->open == 0 && feed->silent == 0 && t->successes == t->carried_successes &&
+		t->failures == t->carried_failures;
+}
+
+/* A wave that brought something and ends undecided may leave the decision to the next one. */
+static bool may_go_on(
+	const struct gate_rules *rules, const struct gate_tally *t, const struct gate_feed *feed)
+{
+	return rules->carry && feed->onward && feed->open == 0 &&
+		t->successes + t->failures > t->carried_successes + t->carried_failures;
+}
+
+enum gate_decision gate_vote(const struct gate_rules *rules, enum gate_kind kind,
+	const struct gate_tally *tally, const struct gate_feed *feed, char *text)
+{
+	enum gate_decision d;
+
+	if (nothing_to_do(tally, feed)) {
+		(void)snprintf(text, GATE_TEXT_MAX, "there was nothing to do");
+		return GATE_HOLDS;
+	}
+	d = gate_kind_row(kind)->vote(rules, tally, feed, text);
+	if (d != GATE_INCONCLUSIVE || (GATE_BY_OUTCOMES & 1u << kind) == 0 ||
+		!may_go_on(rules, tally, feed))
+		return d;
+	(void)snprintf(text, GATE_TEXT_MAX,
+		"undecided with %lld confirmed and %lld failed: the next wave adds to that",
+		(long long)tally->successes, (long long)tally->failures);
+	return GATE_HOLDS;
+}
+
+/* Of two votes the one that counts: a failure, then a doubt, then an open one. */
+static int weight(enum gate_decision d)
+{
+	return d == GATE_FAILED ? 3 : d == GATE_INCONCLUSIVE ? 2 : d == GATE_OPEN ? 1 : 0;
+}
+
+/* Add the sentence of a vote that agrees with what counts so far. */
+static void join(char *text, const char *more)
+{
+	size_t n = strlen(text);
+
+	if (more[0] != '\0' && strstr(text, more) == NULL)
+		(void)snprintf(text + n, GATE_TEXT_MAX - n, "%s%s", n == 0 ? "" : "; ", more);
 }
 
 enum gate_decision gate_judge(const struct gate_rules *rules, const struct gate_tally *tally,
 	const struct gate_feed *feed, char *text)
 {
-	int64_t counted = tally->successes + tally->failures;
+	enum gate_decision all = GATE_HOLDS;
 
-	if (too_many_failed(rules, tally)) {
-		snprintf(text, GATE_TEXT_MAX,
-			"%" PRId64 " of %" PRId64 " failed, more than %g %% are too many",
-			tally->failures, counted, percent(rules->error_ppm));
-		return GATE_FAILED;
+	text[0] = '\0';
+	for (int k = 0; k < GATE_KIND_MAX; k++) {
+		char one[GATE_TEXT_MAX] = "";
+		enum gate_decision d;
+
+		if (!gate_has(rules, (enum gate_kind)k))
+			continue;
+		d = gate_vote(rules, (enum gate_kind)k, tally, feed, one);
+		if (weight(d) > weight(all)) {
+			all = d;
+			text[0] = '\0';
+		}
+		if (d == all)
+			join(text, one);
 	}
-	if (success_holds(rules, tally, feed)) {
-		if (counted == 0)
-			snprintf(text, GATE_TEXT_MAX, "there was nothing to do");
-		else
-			snprintf(text, GATE_TEXT_MAX,
-				"%" PRId64 " of %" PRId64 " confirmed, %g %% are enough",
-				tally->successes, counted, percent(rules->success_ppm));
-		return GATE_HOLDS;
-	}
-	if (feed->open > 0) {
-		snprintf(text, GATE_TEXT_MAX,
-			"%" PRId64 " confirmed and %" PRId64 " failed so far, %" PRId64
-			" still open",
-			tally->successes, tally->failures, feed->open);
-		return GATE_OPEN;
-	}
-	snprintf(text, GATE_TEXT_MAX,
-		"no more can come: %" PRId64 " confirmed, %" PRId64 " failed, %" PRId64
-		" without an outcome; %g %% of %" PRId64 " had to confirm",
-		tally->successes, tally->failures, feed->silent, percent(rules->success_ppm),
-		rules->success_minimum > counted ? rules->success_minimum : counted);
-	return GATE_INCONCLUSIVE;
+	return all;
 }
+
+void gate_describe(const struct gate_rules *rules, enum gate_kind kind, char *text)
+{
+	gate_kind_row(kind)->describe(rules, text);
+}
+
+int64_t gate_needs(const struct gate_rules *rules)
+{
+	int64_t most = 0;
+
+	for (int k = 0; k < GATE_KIND_MAX; k++) {
+		const struct gate_kind_row *row = gate_kind_row((enum gate_kind)k);
+		int64_t n = row->needs != NULL && gate_has(rules, (enum gate_kind)k)
+			? row->needs(rules)
+			: 0;
+
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+/* ---- words */
 
 const char *gate_decision_text(enum gate_decision d)
 {
@@ -103,4 +192,47 @@ const char *gate_decision_text(enum gate_decision d)
 
 	FL_BUG_IF((unsigned)d > GATE_INCONCLUSIVE);
 	return texts[d];
+}
+
+const char *gate_kind_text(enum gate_kind k)
+{
+	FL_BUG_IF((unsigned)k >= GATE_KIND_MAX);
+	return kind_texts[k];
+}
+
+const char *gate_type_text(enum gate_type t)
+{
+	FL_BUG_IF((unsigned)t >= GATE_TYPE_MAX);
+	return type_texts[t];
+}
+
+const char *gate_verdict_text(enum gate_verdict v)
+{
+	FL_BUG_IF((unsigned)v >= VERDICT_MAX);
+	return verdict_texts[v];
+}
+
+enum fl_code gate_type_parse(const char *s, enum gate_type *out, struct fl_err *err)
+{
+	for (int i = 0; i < GATE_TYPE_MAX; i++) {
+		if (strcmp(s, type_texts[i]) == 0) {
+			*out = (enum gate_type)i;
+			return FL_OK;
+		}
+	}
+	return fl_fail(err, FL_INVALID,
+		"must be one of \"failed\", \"timed_out\", \"rejected\" and \"all\", not \"%.32s\"",
+		s);
+}
+
+enum fl_code gate_verdict_parse(const char *s, enum gate_verdict *out, struct fl_err *err)
+{
+	for (int i = VERDICT_PASS; i < VERDICT_MAX; i++) {
+		if (strcmp(s, verdict_texts[i]) == 0) {
+			*out = (enum gate_verdict)i;
+			return FL_OK;
+		}
+	}
+	return fl_fail(err, FL_INVALID,
+		"must be \"pass\", \"fail\" or \"inconclusive\", not \"%.32s\"", s);
 }

@@ -503,23 +503,42 @@ static bool refuse_conflicts(struct plan_builder *b)
 	return true;
 }
 
-/* A gate that needs more outcomes than its stage has devices would wait for ever. */
+/* Devices of a layer in all waves. */
+static int64_t layer_devices(const struct plan *p, uint32_t layer)
+{
+	int64_t n = 0;
+
+	for (uint32_t w = 0; w < p->n_waves; w++)
+		n += plan_stage(p, layer, w)->devices;
+	return n;
+}
+
+/* A gate that needs more outcomes than its stage has devices would wait for ever. Where evidence is
+ * carried it must come together over the waves of the layer. */
 static bool refuse_hungry_gates(struct plan_builder *b)
 {
-	const struct strategy_gate *g = &b->in->strategy->gate;
+	const struct gate_rules *g = &b->in->strategy->gate;
+	int64_t needs = gate_needs(g);
 	struct plan *p = b->out;
 
 	for (size_t i = 0; i < (size_t)p->n_waves * p->n_layers; i++) {
 		const struct plan_stage *s = &p->stages[i];
+		int64_t has = g->carry ? layer_devices(p, s->layer) : s->devices;
 		char text[256];
 
-		if (s->devices == 0 || g->success_minimum <= s->devices)
+		if (s->devices == 0 || needs <= has || (g->carry && s->wave > 0))
 			continue;
-		(void)snprintf(text, sizeof(text),
-			"the gate of layer %u needs %lld outcomes, but wave %u has %u device%s in "
-			"it",
-			s->layer, (long long)g->success_minimum, s->wave, s->devices,
-			s->devices == 1 ? "" : "s");
+		if (g->carry)
+			(void)snprintf(text, sizeof(text),
+				"the gate of layer %u needs %lld outcomes, but all its waves have "
+				"%lld",
+				s->layer, (long long)needs, (long long)has);
+		else
+			(void)snprintf(text, sizeof(text),
+				"the gate of layer %u needs %lld outcomes, but wave %u has %u "
+				"device%s in it",
+				s->layer, (long long)needs, s->wave, s->devices,
+				s->devices == 1 ? "" : "s");
 		if (!refuse(b, text, NULL, s->devices))
 			return false;
 	}

@@ -66,26 +66,6 @@ static const struct fl_json_field strategy_fields[] = {
 		struct raw, approvers, "approvers", ARRAY, .min = 0, .max = STRATEGY_APPROVERS_MAX),
 };
 
-struct raw_gate {
-	json_t *success, *error, *causes;
-};
-
-static const struct fl_json_field gate_fields[] = {
-	FL_FIELD(struct raw_gate, success, "success", OBJECT),
-	FL_FIELD(struct raw_gate, error, "error", OBJECT),
-	FL_FIELD(struct raw_gate, causes, "causes", ARRAY, .min = 1, .max = CAUSE_MAX),
-};
-
-struct raw_threshold {
-	double percent;
-	int64_t minimum;
-};
-
-static const struct fl_json_field threshold_fields[] = {
-	FL_FIELD(struct raw_threshold, percent, "percent", REAL),
-	FL_FIELD(struct raw_threshold, minimum, "minimum", INT, .min = 0, .max = COUNT_MAX),
-};
-
 struct raw_wave {
 	int64_t count;
 	double percent;
@@ -99,8 +79,7 @@ static const struct fl_json_field wave_fields[] = {
 	FL_FIELD(struct raw_wave, name, "name", STRING, .min = 1, .max = 64),
 };
 
-/* A share in percent to parts per million; `field` is for the sentence. */
-static enum fl_code read_share(
+enum fl_code strategy_share_read(
 	double percent, bool zero, const char *field, int64_t *ppm, struct fl_err *err)
 {
 	int64_t v = percent >= 0 && percent <= 100 ? (int64_t)(percent * 10000 + 0.5) : -1;
@@ -154,7 +133,7 @@ static enum fl_code read_wave(const json_t *object, struct strategy_wave *w, str
 	w->kind = raw.count > 0 ? WAVE_COUNT : percent ? WAVE_PERCENT : WAVE_SELECTOR;
 	w->count = raw.count;
 	if (percent)
-		code = read_share(raw.percent, false, "percent", &w->ppm, err);
+		code = strategy_share_read(raw.percent, false, "percent", &w->ppm, err);
 	if (code == FL_OK)
 		code = copy_text(raw.selector, &w->selector, err);
 	if (code == FL_OK)
@@ -296,86 +275,6 @@ bool strategy_has_approver(const struct strategy *s, const char *name)
 	return s->n_approvers == 0;
 }
 
-static enum fl_code read_threshold(
-	const json_t *object, bool zero, int64_t *ppm, int64_t *minimum, struct fl_err *err)
-{
-	struct raw_threshold raw = { (double)*ppm / 10000, *minimum };
-	enum fl_code code = fl_json_read(
-		object, threshold_fields, FL_COUNT(threshold_fields), FL_JSON_REJECT, &raw, err);
-
-	if (code == FL_OK)
-		code = read_share(raw.percent, zero, "percent", ppm, err);
-	if (code == FL_OK)
-		*minimum = raw.minimum;
-	return code;
-}
-
-static enum fl_code read_causes(const json_t *array, unsigned *causes, struct fl_err *err)
-{
-	unsigned bits = 0;
-
-	for (size_t i = 0; i < json_array_size(array); i++) {
-		const char *word = json_string_value(json_array_get(array, i));
-		enum step_cause cause;
-
-		if (word == NULL)
-			return fl_fail(err, FL_INVALID, "causes[%zu] must be a string", i);
-		if (step_cause_parse(word, &cause, err) != FL_OK)
-			return fl_wrap(err, "causes[%zu]", i);
-		if (cause == CAUSE_NONE)
-			return fl_fail(err, FL_INVALID, "causes[%zu]: \"none\" is no failure", i);
-		bits |= 1U << cause;
-	}
-	*causes = bits;
-	return FL_OK;
-}
-
-/* A stage must not have failed and succeeded by the same outcomes. A threshold that is not given
- * follows the other one. */
-static enum fl_code settle_gate(
-	const struct raw_gate *raw, struct strategy_gate *g, struct fl_err *err)
-{
-	if (g->success_ppm + g->error_ppm >= STRATEGY_PPM)
-		return FL_OK;
-	if (raw->error == NULL) {
-		g->error_ppm = STRATEGY_PPM - g->success_ppm;
-		return FL_OK;
-	}
-	if (raw->success == NULL) {
-		g->success_ppm = STRATEGY_PPM - g->error_ppm;
-		return FL_OK;
-	}
-	return fl_fail(err, FL_INVALID,
-		"success.percent (%g) and error.percent (%g) contradict each other: together they "
-		"must "
-		"reach 100",
-		(double)g->success_ppm / 10000, (double)g->error_ppm / 10000);
-}
-
-static enum fl_code read_gate(const json_t *object, struct strategy_gate *g, struct fl_err *err)
-{
-	struct raw_gate raw = { 0 };
-	enum fl_code code =
-		fl_json_read(object, gate_fields, FL_COUNT(gate_fields), FL_JSON_REJECT, &raw, err);
-
-	if (code == FL_OK && raw.success != NULL) {
-		code = read_threshold(
-			raw.success, false, &g->success_ppm, &g->success_minimum, err);
-		if (code != FL_OK)
-			return fl_wrap(err, "success");
-	}
-	if (code == FL_OK && raw.error != NULL) {
-		code = read_threshold(raw.error, true, &g->error_ppm, &g->error_minimum, err);
-		if (code == FL_OK && g->error_minimum < 1)
-			code = fl_fail(err, FL_INVALID, "minimum must be at least 1");
-		if (code != FL_OK)
-			return fl_wrap(err, "error");
-	}
-	if (code == FL_OK && raw.causes != NULL)
-		code = read_causes(raw.causes, &g->causes, err);
-	return code == FL_OK ? settle_gate(&raw, g, err) : code;
-}
-
 static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct fl_err *err)
 {
 	int order = (int)s->order, on_failure = (int)s->on_failure, conflicts = (int)s->conflicts;
@@ -411,14 +310,14 @@ static enum fl_code read_raw(
 	if (code == FL_OK)
 		code = read_approvers(raw, s, err);
 	if (code == FL_OK && raw->gate != NULL) {
-		code = read_gate(raw->gate, &s->gate, err);
+		code = strategy_gate_read(raw->gate, &s->gate, err);
 		if (code != FL_OK)
 			(void)fl_wrap(err, "gate");
 	}
 	if (code == FL_OK)
 		code = read_words(raw, s, err);
 	if (code == FL_OK)
-		code = read_share(
+		code = strategy_share_read(
 			raw->max_drift, true, "max_drift_percent", &s->max_drift_ppm, err);
 	return code;
 }
@@ -431,10 +330,7 @@ enum fl_code strategy_read(
 		.install_s = 3600,
 		.probation_s = 30,
 		.max_drift = 2 };
-	struct strategy s = { .gate = { .success_ppm = 950000,
-				      .error_ppm = 50000,
-				      .error_minimum = 1,
-				      .causes = 1U << CAUSE_RELEASE | 1U << CAUSE_UNKNOWN } };
+	struct strategy s = { .gate = strategy_gate_default() };
 
 	if (read_raw(object, &raw, &s, err) != FL_OK) {
 		enum fl_code code = fl_wrap(err, "strategy");
@@ -469,8 +365,7 @@ void strategy_fini(struct strategy *s)
 
 /* ---- writing */
 
-/* Percent as an integer where it is one: canonical JSON has no reals, 12.5 is written by its text. */
-static json_t *share_json(int64_t ppm)
+json_t *strategy_share_json(int64_t ppm)
 {
 	return ppm % 10000 == 0 ? json_integer(ppm / 10000) : json_real((double)ppm / 10000);
 }
@@ -483,7 +378,7 @@ static json_t *wave_json(const struct strategy_wave *w)
 	if (w->kind == WAVE_COUNT)
 		failed |= json_object_set_new(out, "count", json_integer(w->count));
 	else if (w->kind == WAVE_PERCENT)
-		failed |= json_object_set_new(out, "percent", share_json(w->ppm));
+		failed |= json_object_set_new(out, "percent", strategy_share_json(w->ppm));
 	else
 		failed |= json_object_set_new(out, "selector", json_string(w->selector));
 	if (w->name != NULL)
@@ -520,33 +415,17 @@ static json_t *texts_json(char *const *texts, size_t n)
 	return NULL;
 }
 
-static json_t *gate_json(const struct strategy_gate *g)
-{
-	FL_AUTO_JSON json_t *causes = json_array();
-
-	for (int i = 0; i < CAUSE_MAX; i++) {
-		if ((g->causes & 1U << i) != 0 &&
-			json_array_append_new(
-				causes, json_string(step_cause_text((enum step_cause)i))) != 0)
-			return NULL;
-	}
-	return json_pack("{s:{s:o,s:I},s:{s:o,s:I},s:O}", "success", "percent",
-		share_json(g->success_ppm), "minimum", (json_int_t)g->success_minimum, "error",
-		"percent", share_json(g->error_ppm), "minimum", (json_int_t)g->error_minimum,
-		"causes", causes);
-}
-
 json_t *strategy_json(const struct strategy *s)
 {
 	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o,s:s*}",
 		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
-		gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
+		strategy_gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
 		(json_int_t)(s->reach_ms / 1000), "install_s", (json_int_t)(s->install_ms / 1000),
 		"probation_s", (json_int_t)(s->probation_ms / 1000), "on_failure",
 		strategy_on_failure_text(s->on_failure), "conflicts",
 		strategy_conflicts_text(s->conflicts), "max_drift_percent",
-		share_json(s->max_drift_ppm), "max_in_flight", (json_int_t)s->max_in_flight,
-		"approvals", (json_int_t)s->approvals, "approvers",
+		strategy_share_json(s->max_drift_ppm), "max_in_flight",
+		(json_int_t)s->max_in_flight, "approvals", (json_int_t)s->approvals, "approvers",
 		texts_json(s->approvers, s->n_approvers), "early", s->early);
 }

@@ -5,12 +5,12 @@
  * DESIGN. strategy_read takes the JSON of the API, strategy_json gives the complete one back (every
  * default written out, the seed too, and the waves that {"factor": 2} stands for); that is what is stored and what the plan's digest covers, so a
  * later default never changes a stored rollout. To add a setting: a member here, a row in the table
- * of strategy.c, a line in strategy_json. */
+ * of strategy.c, a line in strategy_json. Gates are read and written by strategy_gate.c. */
 #ifndef ROLLOUT_STRATEGY_H
 #define ROLLOUT_STRATEGY_H
 
 #include "lib/json.h"
-#include "server/rollout/model.h"
+#include "server/rollout/gate.h"
 
 #define STRATEGY_WAVES_MAX     1000
 #define STRATEGY_STRATA_MAX    8
@@ -49,18 +49,6 @@ struct strategy_wave {
 	char *name;     /* what the operator calls it; NULL: nothing. Owned */
 };
 
-/* When a stage has succeeded and when it has failed. Outcomes are counted as design.md section 5
- * says; `counted` = successes + failures whose cause counts. */
-struct strategy_gate {
-	int64_t success_ppm; /* succeeded: at least `success_minimum` counted and at least this share
-				  * of them successes */
-	int64_t success_minimum; /* 0: all devices of the stage must have ended */
-	int64_t error_ppm; /* failed: at least `error_minimum` counted and more than this share of
-				  * them failures */
-	int64_t error_minimum; /* at least 1 */
-	unsigned causes;       /* bits 1 << enum step_cause: which failures count */
-};
-
 struct strategy {
 	struct strategy_wave *waves; /* owned; at least one */
 	size_t n_waves;
@@ -71,7 +59,7 @@ struct strategy {
 	enum strategy_order order;
 	enum strategy_on_failure on_failure;
 	enum strategy_conflicts conflicts;
-	struct strategy_gate gate;
+	struct gate_rules gate;
 	int64_t soak_ms;       /* how long the success condition must hold */
 	int64_t reach_ms;      /* until delivery; ends in `unreached` */
 	int64_t install_ms;    /* from delivery to the end; ends in `timed_out` */
@@ -92,6 +80,22 @@ enum fl_code strategy_read(const json_t *object, uint64_t seed, struct strategy 
 bool strategy_has_approver(const struct strategy *s, const char *name);
 /* The complete JSON of `s`, a new reference; NULL without memory. strategy_read of it gives the same. */
 json_t *strategy_json(const struct strategy *s);
+/* The gate of a strategy that says nothing of it: 95 % of all confirmed, fails above 5 %. */
+struct gate_rules strategy_gate_default(void);
+/* Read the strategy's `gate` into `out`, which holds the defaults. Thresholds are part of it unless a
+ * sequential test takes their place. FL_INVALID names the member. */
+enum fl_code strategy_gate_read(
+	const json_t *object, struct gate_rules *out, struct fl_err *err) FL_MUST_CHECK;
+/* The complete JSON of a gate, a new reference; NULL without memory. */
+json_t *strategy_gate_json(const struct gate_rules *g);
+
+/* A share in percent to parts per million: 0 (if `zero`) or 0.0001 to 100; `field` is for the sentence.
+ * FL_INVALID. */
+enum fl_code strategy_share_read(double percent, bool zero, const char *field, int64_t *ppm,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The same as JSON in percent, an integer where it is one. A new reference; NULL without memory. */
+json_t *strategy_share_json(int64_t ppm);
+
 /* Free what `s` owns and zero it. Safe twice and on zeroed memory. */
 void strategy_fini(struct strategy *s);
 

@@ -45,23 +45,29 @@ enum fl_code rollout_row_stage(
 		.retry_causes = (unsigned)db_int(rows, first + 7),
 		.delivered = db_int(rows, first + 8),
 		.counted_delivered = db_int(rows, first + 9),
-		.tally = { .cursor = db_int(rows, first + 10),
-			.successes = db_int(rows, first + 11),
-			.failures = db_int(rows, first + 12) },
-		.decision = (enum gate_decision)db_int(rows, first + 13),
-		.back_place = db_int(rows, first + 15),
-		.back_ok = db_int(rows, first + 16),
-		.back_failed = db_int(rows, first + 17),
-		.reach_at = db_int(rows, first + 18),
-		.soak_until = db_int(rows, first + 19),
-		.opened_at = db_int(rows, first + 20),
-		.ended_at = db_int(rows, first + 21),
+		.decision = (enum gate_decision)db_int(rows, first + 11),
+		.verdict = (enum gate_verdict)db_int(rows, first + 13),
+		.verdict_at = db_int(rows, first + 15),
+		.back_place = db_int(rows, first + 16),
+		.back_ok = db_int(rows, first + 17),
+		.back_failed = db_int(rows, first + 18),
+		.reach_at = db_int(rows, first + 19),
+		.soak_until = db_int(rows, first + 20),
+		.opened_at = db_int(rows, first + 21),
+		.ended_at = db_int(rows, first + 22),
 	};
-	TAKE_TEXT(out->text, rows, first + 14);
+	TAKE_TEXT(out->text, rows, first + 12);
+	TAKE_TEXT(out->said, rows, first + 14);
 	if (stage_state_parse(state, &out->state, err) != FL_OK)
 		return fl_fail(err, FL_CORRUPT, "stage %" PRId64 " has the unknown state \"%s\"",
 			out->id, state);
-	return figures_decode(db_bytes(rows, first + 22), &out->sums, err);
+	if (out->decision > GATE_INCONCLUSIVE || out->verdict >= VERDICT_MAX)
+		return fl_fail(
+			err, FL_CORRUPT, "the gate of stage %" PRId64 " is unknown", out->id);
+	if (figures_decode_vector(
+		    db_bytes(rows, first + 10), (int64_t *)&out->tally, GATE_TALLY_N, err) != FL_OK)
+		return fl_wrap(err, "gate of stage %" PRId64, out->id);
+	return figures_decode(db_bytes(rows, first + 23), &out->sums, err);
 }
 
 enum fl_code rollout_row_step(

@@ -19,10 +19,11 @@ DB_SQL(stage_insert,
 #define EARLIER(p) "due_at = min(coalesce(due_at, " p "), coalesce(" p ", due_at))"
 DB_SQL(stage_update,
 	"UPDATE stage SET state = $1, jobs = $2, follow = $3, cancel_in_flight = $4, "
-	"retry_causes = $5, delivered = $6, counted_delivered = $7, gate_cursor = $8, "
-	"gate_successes = $9, gate_failures = $10, gate_decision = $11, gate_text = $12, "
-	"back_place = $13, back_ok = $14, back_failed = $15, reach_at = $16, soak_until = $17, "
-	"opened_at = $18, ended_at = $19, sums = $20, " EARLIER("$21") " WHERE id = $22");
+	"retry_causes = $5, delivered = $6, counted_delivered = $7, gate_tally = $8, "
+	"gate_decision = $9, gate_text = $10, verdict = $11, verdict_said = $12, "
+	"verdict_at = $13, back_place = $14, back_ok = $15, back_failed = $16, reach_at = $17, "
+	"soak_until = $18, opened_at = $19, ended_at = $20, sums = $21, " EARLIER(
+		"$22") " WHERE id = $23");
 DB_SQL(stage_update_delivered, "UPDATE stage SET delivered = $1, " EARLIER("$2") " WHERE id = $3");
 DB_SQL(stage_update_due, "UPDATE stage SET due_at = $1 WHERE id = $2");
 
@@ -128,19 +129,22 @@ enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct eng
 enum fl_code stage_put(
 	struct store *store, const struct engine_stage *s, int64_t due_at, struct fl_err *err)
 {
-	FL_AUTO_BUF struct fl_buf sums = { 0 };
+	FL_AUTO_BUF struct fl_buf sums = { 0 }, tally = { 0 };
 	enum fl_code code;
 
 	FL_BUG_IF(!store->write);
 	figures_encode(&s->sums, &sums);
+	figures_encode_vector((const int64_t *)&s->tally, GATE_TALLY_N, &tally);
 	code = fl_buf_check(&sums, err);
+	if (code == FL_OK)
+		code = fl_buf_check(&tally, err);
 	if (code != FL_OK)
 		return code;
 	return db_exec(store->db, stage_update,
 		DB_ARGS(DB_T(stage_state_text(s->state)), DB_I(s->jobs), DB_I(s->follow),
 			DB_I(s->cancel_in_flight), DB_I(s->retry_causes), DB_I(s->delivered),
-			DB_I(s->counted_delivered), DB_I(s->tally.cursor), DB_I(s->tally.successes),
-			DB_I(s->tally.failures), DB_I(s->decision), DB_T(s->text),
+			DB_I(s->counted_delivered), DB_B(tally.p, tally.n), DB_I(s->decision),
+			DB_T(s->text), DB_I(s->verdict), DB_T(s->said), DB_I(s->verdict_at),
 			DB_I(s->back_place), DB_I(s->back_ok), DB_I(s->back_failed),
 			DB_I(s->reach_at), DB_I(s->soak_until), DB_I(s->opened_at),
 			DB_I(s->ended_at), DB_B(sums.p, sums.n), time_or_null(due_at), DB_I(s->id)),

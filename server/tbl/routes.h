@@ -55,22 +55,15 @@ ROUTE(PUT, "/api/v1/rollouts/{rollout}", ROLE_OPERATE, 64 * KIB, WRITE, api_roll
 ROUTE(GET, "/api/v1/rollouts/{rollout}/plan", ROLE_READ, 0, READ, api_rollout_plan, "Its plan: layers, waves, stages, forecast, refusals")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/stats", ROLE_READ, 0, READ, api_rollout_stats, "Figures per stage and per wave; may wait for a change")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/steps", ROLE_READ, 0, READ, api_rollout_steps, "Steps of devices, by stage and state")
+ROUTE(GET, "/api/v1/rollouts/{rollout}/decisions", ROLE_READ, 0, READ, api_rollout_decisions, "What its gates decided, with the numbers")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/approve", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_approve, "Agree with its plan")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/deny", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_deny, "Disagree with its plan: it never starts")
-ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_verb, "start, pause, resume, promote, stop, rollback, retry")
+ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_verb, "start, pause, resume, promote, verdict, stop, rollback, retry")
 
 /* ---- events */
 ROUTE(GET, "/api/v1/events", ROLE_READ, 0, READ, api_events, "The audit trail; as a stream with Accept: text/event-stream")
 ROUTE(GET, "/api/v1/audit/head", ROLE_READ, 0, READ, api_audit_head, "Where the audit trail stands, signed; its newest checkpoint and the key")
 ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, "Prune old events; a signed checkpoint stands for them")
-
-/* ---- webhooks */
-ROUTE(GET, "/api/v1/webhooks", ROLE_OPERATE, 0, READ, api_webhooks_list, "List webhooks, never their secrets")
-ROUTE(GET, "/api/v1/webhooks/{webhook}", ROLE_OPERATE, 0, READ, api_webhook_get, "One webhook and how it fares")
-ROUTE(PUT, "/api/v1/webhooks/{webhook}", WHO_ADMIN, 16 * KIB, WRITE, api_webhook_put, "Create a webhook (its secret is shown once) or change it")
-ROUTE(DELETE, "/api/v1/webhooks/{webhook}", WHO_ADMIN, 0, WRITE, api_webhook_delete, "Delete a webhook")
-ROUTE(GET, "/api/v1/webhooks/{webhook}/deliveries", ROLE_OPERATE, 0, READ, api_webhook_deliveries, "What came of its events, newest first")
-ROUTE(POST, "/api/v1/webhooks/{webhook}/{verb}", WHO_ADMIN, 16 * KIB, WRITE, api_webhook_verb, "test, rotate (a new secret), replay (events again from a number)")
 
 /* ---- deltas */
 ROUTE(GET, "/api/v1/deltas", ROLE_READ, 0, READ, api_deltas_list, "Deltas, their sizes and savings")

@@ -10,9 +10,9 @@ void world_init(const struct world_setup *setup, struct world *w)
 {
 	size_t devices = (size_t)setup->devices;
 
-	w->rollout = (struct engine_rollout){ .id = 1,
-		.state = setup->rules.approval ? ROLLOUT_WAITING_APPROVAL : ROLLOUT_READY,
-		.back_wave = ENGINE_ALL_WAVES };
+	w->rollout = (struct engine_rollout){
+		.id = 1, .state = ROLLOUT_READY, .back_wave = ENGINE_ALL_WAVES
+	};
 	for (int i = 0; i < world_stages(setup); i++) {
 		w->stages[i] = (struct engine_stage){ .id = i + 1,
 			.wave = i / setup->rules.layers,
@@ -193,9 +193,8 @@ static void take_outcomes(struct turn *t, int stage)
 		return;
 	for (int i = 0; i < n; i++)
 		if (order[i]->delivered > g->tally.cursor &&
-			!gate_take(&g->tally, order[i]->delivered,
-				gate_outcome(
-					&t->setup->rules.gate, order[i]->state, order[i]->cause)))
+			!gate_take(&t->setup->rules.gate, &g->tally, order[i]->delivered,
+				order[i]->state, order[i]->cause))
 			return;
 }
 
@@ -499,8 +498,8 @@ static void check_gate(struct turn *t, int i)
 	char text[GATE_TEXT_MAX];
 
 	for (int k = 0; k < n; k++)
-		if (!gate_take(&tally, order[k]->delivered,
-			    gate_outcome(&t->setup->rules.gate, order[k]->state, order[k]->cause)))
+		if (!gate_take(&t->setup->rules.gate, &tally, order[k]->delivered, order[k]->state,
+			    order[k]->cause))
 			break;
 	feed.silent = f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
 		f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -

@@ -81,6 +81,7 @@ static void encode_stage(const struct world_setup *setup, const struct world *w,
 	to[8] = (uint8_t)(g->state == STAGE_ROLLING_BACK ? g->back_ok : 0);
 	to[9] = (uint8_t)(g->state == STAGE_ROLLING_BACK ? g->back_failed : 0);
 	to[10] = (uint8_t)g->sums.rows;
+	to[11] = (uint8_t)(gated ? g->tally.failed : 0);
 	for (int b = 0; b < ENGINE_JOBS; b++)
 		to[14 + b] = (uint8_t)w->cursor[i][b];
 }
@@ -100,6 +101,7 @@ static void decode_stage(
 	g->tally.successes = from[4];
 	g->tally.failures = from[5];
 	g->tally.cursor = from[6];
+	g->tally.failed = from[11];
 	g->delivered = g->counted_delivered = rank_of(w, setup->devices, i, INT64_MAX);
 	g->back_place = g->delivered - from[7];
 	g->back_ok = from[8];

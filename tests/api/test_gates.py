@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gates over the API: what is demanded, verdicts from outside, decisions with their numbers."""
+import hashlib
+import time
+
+import pytest
+
+from strict_device import enrol_token, enrolled
+
+LIMIT = 30  # seconds until something must have happened
+
+
+@pytest.fixture(name="server")
+def fixture_server(fleetd):
+    """A server with version 1.0.0 of a module and a release of it."""
+    digest = hashlib.sha256(b"app").hexdigest()
+    assert fleetd.put("/api/v1/modules/app", {"kind": "file"}).status == 201
+    assert fleetd.put(f"/api/v1/artifacts/{digest}", data=b"app").status in (200, 201)
+    variants = {"variants": [{"sha256": digest}]}
+    assert fleetd.put("/api/v1/modules/app/versions/1.0.0", variants).status == 201
+    entries = [{"module": "app", "version": "1.0.0", "action": "install"}]
+    assert fleetd.put("/api/v1/releases/r", {"entries": entries}).status == 201
+    return fleetd
+
+
+def spec(gate, waves=None, **more):
+    strategy = {"waves": waves or [{"percent": 100}], "gate": gate, "probation_s": 0, **more}
+    return {"release": "r", "selector": "", "strategy": strategy, "start": "auto"}
+
+
+def wait_for(server, name, done):
+    """The figures of a rollout, once they are as wanted."""
+    end, tag, stats = time.monotonic() + LIMIT, "none", None
+    while time.monotonic() < end:
+        answer = server.get(f"/api/v1/rollouts/{name}/stats", headers={"Prefer": "wait=1", "If-None-Match": tag})
+        stats, tag = answer.json() if answer.status == 200 else stats, answer.headers["ETag"]
+        if done(stats):
+            return stats
+    raise AssertionError(stats)
+
+
+def wait_state(server, name, state):
+    return wait_for(server, name, lambda stats: stats["state"] == state)
+
+
+def carry_out(device, state="confirmed", **more):
+    """Take the device's order and end it."""
+    end = time.monotonic() + LIMIT
+    while (envelope := device.poll()) is None:
+        assert time.monotonic() < end, "no manifest came"
+    order = device.open_manifest(envelope)
+    installed = [{"module": "app", "version": "1.0.0"}] if state == "confirmed" else None
+    device.report(state, order, **({"installed": installed} if installed else {}), **more)
+
+
+def verdict(server, word, stage="L0.W0", **more):
+    return server.post("/api/v1/rollouts/x/verdict", {"stage": stage, "verdict": word, **more})
+
+
+def decisions(server):
+    return server.get("/api/v1/rollouts/x/decisions").json()["items"]
+
+
+def test_a_gate_that_cannot_be_fed_is_refused(server):
+    """A wave of one device cannot feed a test that needs 55; the plan says so and has no way to start."""
+    enrolled(server, "dev", enrol_token(server), installed=[])
+    plan = server.post("/api/v1/plans", {**spec({"sprt": {}}), "start": None}).json()
+    (refusal,) = plan["refusals"]
+    assert "needs 55 outcomes, but wave 0 has 1 device" in refusal["reason"]
+    plan = server.post("/api/v1/plans", {**spec({"sprt": {}, "carry": True}), "start": None}).json()
+    assert "needs 55 outcomes, but all its waves have 1" in plan["refusals"][0]["reason"]
+
+
+def test_a_verdict_lets_a_stage_pass(server):
+    """The thresholds hold but the gate waits for CI; its word completes the rollout, and the decision is
+    kept with the vote of each kind."""
+    device = enrolled(server, "dev", enrol_token(server), installed=[])
+    assert server.put("/api/v1/rollouts/x", spec({"external": {"within_s": 600}})).status == 201
+    wait_state(server, "x", "running")
+    carry_out(device)
+    stats = wait_for(server, "x", lambda s: s["stages"][0]["steps"].get("confirmed") == 1)
+    assert stats["state"] == "running"
+    assert stats["stages"][0]["gate"]["text"] == "waits for a verdict, at most 600 s"
+    assert verdict(server, "perhaps").status == 400
+    assert verdict(server, "pass", stage="L3.W0").status == 409
+    answer = verdict(server, "pass", why="p99 as before", reporter="ci")
+    assert answer.status == 200 and answer.json()["changed"], answer
+    wait_state(server, "x", "completed")
+    (decision,) = decisions(server)
+    assert (decision["stage"], decision["state"]) == ("L0.W0", "succeeded")
+    votes = {v["kind"]: v for v in decision["numbers"]["votes"]}
+    assert set(votes) == {"success", "error", "external"}
+    assert votes["external"]["text"] == "the verdict is pass: ci: p99 as before"
+    assert decision["numbers"]["successes"] == 1
+    events = server.get("/api/v1/events?limit=1000").json()["items"]
+    (event,) = [e for e in events if e["kind"] == "gate.decided"]
+    assert event["data"]["numbers"] == decision["numbers"]
+
+
+def test_a_bad_verdict_fails_a_stage(server):
+    """Monitoring says fail before any device has ended: the rollout pauses with its words. Afterwards
+    the gate takes no further verdict."""
+    enrolled(server, "dev", enrol_token(server), installed=[])
+    assert server.put("/api/v1/rollouts/x", spec({"external": {}})).status == 201
+    wait_state(server, "x", "running")
+    assert verdict(server, "fail", why="alarms").status == 200
+    stats = wait_state(server, "x", "paused")
+    assert "the verdict is fail: admin: alarms" in stats["reason"]
+    assert stats["stages"][0]["state"] == "failed"
+    assert verdict(server, "fail", why="alarms").json()["changed"] is False
+    assert verdict(server, "pass").status == 409
+
+
+def test_no_verdict_in_time_is_inconclusive(server):
+    """Nobody speaks within the time given: the rollout pauses and says so; a person can promote it."""
+    device = enrolled(server, "dev", enrol_token(server), installed=[])
+    assert server.put("/api/v1/rollouts/x", spec({"external": {"within_s": 1}})).status == 201
+    carry_out(device)
+    stats = wait_state(server, "x", "paused")
+    assert "inconclusive: none came within 1 s" in stats["reason"]
+    assert stats["stages"][0]["state"] == "inconclusive"
+    assert server.post("/api/v1/rollouts/x/promote", {}).status == 200
+    wait_state(server, "x", "completed")
+    assert [d["state"] for d in decisions(server)] == ["inconclusive", "succeeded"]
+
+
+def test_a_manual_gate_waits_for_promote(server):
+    """Everything is confirmed and still the stage waits for a person."""
+    device = enrolled(server, "dev", enrol_token(server), installed=[])
+    assert server.put("/api/v1/rollouts/x", spec({"manual": True})).status == 201
+    carry_out(device)
+    stats = wait_for(server, "x", lambda s: s["stages"] and s["stages"][0]["steps"].get("confirmed") == 1)
+    assert stats["stages"][0]["gate"]["text"] == "waits for a person to promote it"
+    assert verdict(server, "pass").status == 409
+    assert server.post("/api/v1/rollouts/x/promote", {"stage": "L0.W0"}).status == 200
+    wait_state(server, "x", "completed")
+
+
+def test_evidence_goes_from_wave_to_wave(server):
+    """Three waves of one device feed a test that needs three; before that each wave ends undecided."""
+    token = enrol_token(server)
+    devices = [enrolled(server, f"dev{i}", token, installed=[]) for i in range(3)]
+    gate = {"sprt": {"p0_percent": 1, "p1_percent": 60, "alpha": 0.3, "beta": 0.06}, "carry": True}
+    waves = [{"count": 1}, {"count": 1}, {"count": 1}]
+    assert server.put("/api/v1/rollouts/x", spec(gate, waves, seed=7)).status == 201
+    wait_state(server, "x", "running")
+    left, end = set(devices), time.monotonic() + LIMIT
+    while left:
+        assert time.monotonic() < end
+        for device in list(left):
+            envelope = device.poll()
+            if envelope is not None:
+                order = device.open_manifest(envelope)
+                device.report("confirmed", order, installed=[{"module": "app", "version": "1.0.0"}])
+                left.remove(device)
+    wait_state(server, "x", "completed")
+    got = decisions(server)
+    assert [d["numbers"]["carried_successes"] for d in got] == [0, 1, 2]
+    assert "the next wave adds to that" in got[0]["text"]
+    vote = got[2]["numbers"]["votes"][0]
+    assert vote["decided_after"] == 3 and vote["log_likelihood_ratio"] <= vote["accepts_at"]
+
+
+def test_gates_outlive_a_restart(server):
+    """Verdict, deadline and tally are on disk: after a kill the stage waits for the rest alone."""
+    device = enrolled(server, "dev", enrol_token(server), installed=[])
+    assert server.put("/api/v1/rollouts/x", spec({"external": {"within_s": 600}})).status == 201
+    wait_state(server, "x", "running")
+    assert verdict(server, "pass", why="green").status == 200
+    server.kill()
+    server.start()
+    gate = server.get("/api/v1/rollouts/x/stats").json()["stages"][0]["gate"]
+    assert (gate["verdict"], gate["said"]) == ("pass", "admin: green")
+    carry_out(device)
+    wait_state(server, "x", "completed")
