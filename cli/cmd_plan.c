@@ -8,13 +8,27 @@
 /* ---- show */
 static enum fl_code show(struct cli *cli, const void *options, struct fl_err *err)
 {
-	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/plan", cli_operand(cli, 0));
+	FL_AUTOFREE char *path = api_path("/api/v1/plans/{}", cli_operand(cli, 0));
 	FL_AUTO_JSON json_t *plan = NULL;
 	enum fl_code code = cli_get(cli, path, &plan, err);
 
 	(void)options;
 	if (code == FL_OK)
 		plan_show(cli, plan);
+	return code;
+}
+
+/* ---- diff */
+static enum fl_code diff(struct cli *cli, const void *options, struct fl_err *err)
+{
+	FL_AUTOFREE char *path =
+		api_path("/api/v1/plans/{}/diff/{}", cli_operand(cli, 0), cli_operand(cli, 1));
+	FL_AUTO_JSON json_t *answer = NULL;
+	enum fl_code code = cli_get(cli, path, &answer, err);
+
+	(void)options;
+	if (code == FL_OK && !cli_json(cli, answer))
+		plan_show_diff(cli, answer);
 	return code;
 }
 
@@ -46,10 +60,23 @@ static enum fl_code preview(struct cli *cli, const void *options, struct fl_err 
 
 static const struct command cmd_show = {
 	.name = "show",
-	.operands = "ROLLOUT",
-	.help = "show the plan of a rollout",
+	.operands = "PLAN",
+	.help = "show a plan",
+	.prose =
+		"PLAN is the name of a rollout, the id of a plan (plan-17), or the first 8 or more "
+		"digits of its digest.\n\n",
 	.examples = "fleetctl plan show november\n",
 	.run = show,
+};
+static const struct command cmd_diff = {
+	.name = "diff",
+	.operands = "PLAN PLAN",
+	.help = "show what two plans do differently",
+	.prose =
+		"Release, strategy, layers, waves, stages and classes that differ, and how many of "
+		"the devices to update are in one plan alone, or come in another wave.\n\n",
+	.examples = "fleetctl plan diff november november-2\n",
+	.run = diff,
 };
 static const struct command cmd_preview = {
 	.name = "preview",
@@ -65,5 +92,5 @@ static const struct command cmd_preview = {
 const struct command cmd_plan = {
 	.name = "plan",
 	.help = "what a rollout will do: layers, waves, stages, costs, refusals",
-	.children = (const struct command *const[]){ &cmd_show, &cmd_preview, NULL },
+	.children = (const struct command *const[]){ &cmd_show, &cmd_diff, &cmd_preview, NULL },
 };

@@ -5,19 +5,25 @@
 
 #include "server/api/list.h"
 #include "server/planning.h"
+#include "server/rollout/plan_diff.h"
+#include "server/store/assignment.h"
 #include "server/store/plan.h"
 #include "server/store/rollout.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the plan of a rollout */
 
 /* The API's form with what the store knows beside it. `view` is taken over. */
-static json_t *dress(json_t *view, const char *rollout, int64_t created_at)
+static json_t *dress(json_t *view, const struct rollout *rollout, int64_t created_at)
 {
-	if (view == NULL || json_object_set_new(view, "rollout", list_text(rollout)) != 0 ||
+	json_t *id = rollout == NULL ? json_null()
+				     : json_sprintf("plan-%lld", (long long)rollout->engine.id);
+
+	if (view == NULL || json_object_set_new(view, "id", id) != 0 ||
+		json_object_set_new(
+			view, "rollout", list_text(rollout == NULL ? NULL : rollout->name)) != 0 ||
 		json_object_set_new(view, "created_at", list_time(created_at)) != 0) {
 		json_decref(view);
 		return NULL;
@@ -25,13 +31,15 @@ static json_t *dress(json_t *view, const char *rollout, int64_t created_at)
 	return view;
 }
 
-static enum fl_code reply_plan(struct request *rq, const struct rollout *r, struct fl_err *err)
+/* The plan of a rollout in the API's form; *out is a new reference. */
+static enum fl_code load_view(
+	struct store *store, const struct rollout *r, json_t **out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf content = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
 	struct plan_row row;
 	struct plan plan = { 0 };
-	enum fl_code code = plan_get(rq->store, r->engine.id, &row, &content, err);
+	enum fl_code code = plan_get(store, r->engine.id, &row, &content, err);
 
 	if (code == FL_NOT_FOUND)
 		return fl_fail(err, FL_NOT_FOUND, "rollout \"%s\" has no plan%s", r->name,
@@ -40,15 +48,24 @@ static enum fl_code reply_plan(struct request *rq, const struct rollout *r, stru
 		code = fl_json_parse((struct fl_bytes){ content.p, content.n }, &json, err);
 	if (code == FL_OK)
 		code = plan_read(json, &plan, err);
-	if (code == FL_OK) {
-		char hex[65];
-
-		(void)sodium_bin2hex(hex, sizeof(hex), row.digest, sizeof(row.digest));
-		reply_header(rq, "ETag", "\"%s\"", hex);
-		reply_json(rq, 200, dress(plan_view(&plan), r->name, row.created_at));
-	}
+	if (code == FL_OK)
+		*out = dress(plan_view(&plan), r, row.created_at);
+	if (code == FL_OK && *out == NULL)
+		code = fl_fail(err, FL_NOMEM, "no memory for a plan");
 	plan_fini(&plan);
 	return code;
+}
+
+static enum fl_code reply_plan(struct request *rq, const struct rollout *r, struct fl_err *err)
+{
+	json_t *view = NULL;
+	enum fl_code code = load_view(rq->store, r, &view, err);
+
+	if (code != FL_OK)
+		return code;
+	reply_header(rq, "ETag", "\"%s\"", json_string_value(json_object_get(view, "digest")));
+	reply_json(rq, 200, view);
+	return FL_OK;
 }
 
 enum fl_code api_rollout_plan(struct request *rq, struct fl_err *err)
@@ -59,6 +76,122 @@ enum fl_code api_rollout_plan(struct request *rq, struct fl_err *err)
 	if (code == FL_OK)
 		code = reply_plan(rq, &r, err);
 	rollout_fini(&r);
+	return code;
+}
+
+/* The rollout that `text` means: by name, by the plan's id or digest. */
+static enum fl_code find_rollout(
+	struct store *store, const char *text, struct rollout *out, struct fl_err *err)
+{
+	int64_t id;
+	enum fl_code code = plan_find(store, text, &id, err);
+
+	return code == FL_OK ? rollout_by_id(store, id, out, err) : code;
+}
+
+enum fl_code api_plan_get(struct request *rq, struct fl_err *err)
+{
+	struct rollout r = { 0 };
+	enum fl_code code = find_rollout(rq->store, rq->param[0], &r, err);
+
+	if (code == FL_OK)
+		code = reply_plan(rq, &r, err);
+	rollout_fini(&r);
+	return code;
+}
+
+/* ---- two plans side by side */
+
+struct side {
+	struct rollout rollout;
+	json_t *view, *strategy; /* owned */
+	uint16_t *wave;          /* per device number: its wave + 1; 0: none. Owned */
+	size_t n;
+};
+
+static void side_fini(struct side *s)
+{
+	rollout_fini(&s->rollout);
+	json_decref(s->view);
+	json_decref(s->strategy);
+	free(s->wave);
+}
+
+static enum fl_code add_member(
+	void *context, int64_t rollout_id, const struct assignment *a, struct fl_err *err)
+{
+	struct side *s = context;
+	size_t no = (size_t)a->device_no;
+
+	(void)rollout_id;
+	if (no >= s->n) {
+		size_t n = no * 2 + 1024;
+		uint16_t *wider = realloc(s->wave, n * sizeof(*wider));
+
+		if (wider == NULL)
+			return fl_fail(err, FL_NOMEM, "no memory to compare the devices");
+		memset(wider + s->n, 0, (n - s->n) * sizeof(*wider));
+		s->wave = wider;
+		s->n = n;
+	}
+	s->wave[no] = (uint16_t)(a->wave + 1);
+	return FL_OK;
+}
+
+static enum fl_code load_side(
+	struct store *store, const char *text, struct side *s, struct fl_err *err)
+{
+	enum fl_code code = find_rollout(store, text, &s->rollout, err);
+
+	if (code == FL_OK)
+		code = load_view(store, &s->rollout, &s->view, err);
+	if (code == FL_OK)
+		code = fl_json_parse((struct fl_bytes){ (const uint8_t *)s->rollout.strategy,
+					     strlen(s->rollout.strategy) },
+			&s->strategy, err);
+	return code == FL_OK ? assignment_each(store, s->rollout.engine.id, add_member, s, err)
+			     : code;
+}
+
+static json_t *compare_members(const struct side *a, const struct side *b)
+{
+	json_int_t only_a = 0, only_b = 0, same = 0, other = 0;
+
+	for (size_t no = 0; no < a->n || no < b->n; no++) {
+		uint16_t x = no < a->n ? a->wave[no] : 0, y = no < b->n ? b->wave[no] : 0;
+
+		only_a += x != 0 && y == 0;
+		only_b += x == 0 && y != 0;
+		same += x != 0 && x == y;
+		other += x != 0 && y != 0 && x != y;
+	}
+	return json_pack("{s:I,s:I,s:I,s:I}", "only_a", only_a, "only_b", only_b, "same_wave", same,
+		"other_wave", other);
+}
+
+static json_t *side_json(const struct side *s)
+{
+	return json_pack("{s:O,s:O,s:O}", "id", json_object_get(s->view, "id"), "rollout",
+		json_object_get(s->view, "rollout"), "digest", json_object_get(s->view, "digest"));
+}
+
+enum fl_code api_plan_diff(struct request *rq, struct fl_err *err)
+{
+	struct side a = { 0 }, b = { 0 };
+	enum fl_code code = load_side(rq->store, rq->param[0], &a, err);
+
+	if (code == FL_OK)
+		code = load_side(rq->store, rq->param[1], &b, err);
+	if (code == FL_OK)
+		reply_json(rq, 200,
+			json_pack("{s:o,s:o,s:b,s:o,s:o}", "a", side_json(&a), "b", side_json(&b),
+				"same",
+				json_equal(json_object_get(a.view, "digest"),
+					json_object_get(b.view, "digest")),
+				"changes", plan_diff(a.view, b.view, a.strategy, b.strategy),
+				"members", compare_members(&a, &b)));
+	side_fini(&a);
+	side_fini(&b);
 	return code;
 }
 

@@ -3,9 +3,14 @@
 
 #include "server/store/db.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 DB_SQL(plan_select, "SELECT digest, content, created_at FROM plan WHERE rollout_id = $1");
+DB_SQL(plan_select_name, "SELECT id FROM rollout WHERE name = $1");
+DB_SQL(plan_select_digest,
+	"SELECT max(rollout_id), count(DISTINCT digest) FROM plan "
+	"WHERE substr(hex(digest), 1, length($1)) = upper($1)");
 DB_SQL(plan_insert,
 	"INSERT INTO plan (rollout_id, digest, content, created_at) VALUES ($1, $2, $3, $4) "
 	"ON CONFLICT (rollout_id) DO UPDATE SET digest = excluded.digest, "
@@ -31,6 +36,45 @@ enum fl_code plan_get(struct store *store, int64_t rollout_id, struct plan_row *
 	out->created_at = db_int(&rows, 2);
 	fl_buf_str(content, db_text(&rows, 1));
 	return fl_buf_check(content, err);
+}
+
+static enum fl_code find_digest(
+	struct store *store, const char *text, int64_t *rollout_id, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, plan_select_digest, DB_ARGS(DB_T(text)), &rows, err);
+
+	if (code != FL_OK)
+		return code;
+	if (db_int(&rows, 1) > 1)
+		return fl_fail(err, FL_CONFLICT, "%lld plans have a digest that begins with %s",
+			(long long)db_int(&rows, 1), text);
+	if (db_int(&rows, 1) == 0)
+		return fl_fail(err, FL_NOT_FOUND, "there is no plan or rollout \"%.200s\"", text);
+	*rollout_id = db_int(&rows, 0);
+	return FL_OK;
+}
+
+enum fl_code plan_find(
+	struct store *store, const char *text, int64_t *rollout_id, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, plan_select_name, DB_ARGS(DB_T(text)), &rows, err);
+	size_t n = strlen(text);
+	char *end;
+
+	if (code == FL_OK)
+		*rollout_id = db_int(&rows, 0);
+	if (code != FL_NOT_FOUND)
+		return code;
+	if (strncmp(text, "plan-", 5) == 0 && text[5] >= '1' && text[5] <= '9') {
+		*rollout_id = strtoll(text + 5, &end, 10);
+		if (*end == '\0')
+			return FL_OK;
+	}
+	if (n >= 8 && n <= 64 && strspn(text, "0123456789abcdefABCDEF") == n)
+		return find_digest(store, text, rollout_id, err);
+	return fl_fail(err, FL_NOT_FOUND, "there is no plan or rollout \"%.200s\"", text);
 }
 
 enum fl_code plan_put(struct store *store, int64_t rollout_id, const uint8_t digest[32],

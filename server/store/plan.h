@@ -17,6 +17,10 @@ struct plan_row {
  * is none. */
 enum fl_code plan_get(struct store *store, int64_t rollout_id, struct plan_row *out,
 	struct fl_buf *content, struct fl_err *err) FL_MUST_CHECK;
+/* The rollout whose plan is meant by `text`: its name, the plan's id ("plan-17"), or the first 8 to 64
+ * digits of its digest. FL_NOT_FOUND, FL_CONFLICT (several begin like that), each with a sentence. */
+enum fl_code plan_find(struct store *store, const char *text, int64_t *rollout_id,
+	struct fl_err *err) FL_MUST_CHECK;
 /* Write or replace it. `content` is JSON, terminated. Write lane. */
 enum fl_code plan_put(struct store *store, int64_t rollout_id, const uint8_t digest[32],
 	const char *content, struct fl_err *err) FL_MUST_CHECK;

@@ -205,11 +205,15 @@ def use_rollouts(c):
     assert c.request("PUT", "/api/v1/rollouts/two", json={"release": "none"}).status in (404, 422)
     assert planned(c, "one")["state"] == "ready"
     assert c.request("GET", "/api/v1/rollouts/one/plan").json()["classes"]
+    assert c.request("GET", "/api/v1/plans/one").json()["id"].startswith("plan-")
+    for path in ("plans/none", "plans/one/diff/one", "plans/one/diff/none"):
+        c.request("GET", f"/api/v1/{path}")
     assert c.request("GET", "/api/v1/rollouts/one/stats").status == 200
     spec["strategy"]["approvals"] = 1
     for name in ("agreed", "denied"):
         assert c.request("PUT", f"/api/v1/rollouts/{name}", json=spec).status == 201
         assert planned(c, name)["state"] == "waiting_approval"
+    c.request("GET", "/api/v1/plans/one/diff/agreed")
     c.request("POST", "/api/v1/rollouts/agreed/approve", json={"plan_digest": "0" * 64})
     c.request("POST", "/api/v1/rollouts/denied/deny", json={"why": "no"})
     warm = "/api/v1/deltas/warm"

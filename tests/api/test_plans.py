@@ -249,9 +249,40 @@ def test_rollout_has_its_plan(chain):
     assert plan["digest"] == got["plan_digest"] == before["digest"]
     assert answer.headers["ETag"] == f'"{plan["digest"]}"'
     assert plan["rollout"] == "r-plan" and plan["created_at"]
-    assert {k: plan[k] for k in before if k not in ("rollout", "created_at")} == {
-        k: before[k] for k in before if k not in ("rollout", "created_at")}
+    assert {k: plan[k] for k in before if k not in ("id", "rollout", "created_at")} == {
+        k: before[k] for k in before if k not in ("id", "rollout", "created_at")}
     assert (got["layers"], got["waves"], got["targets"]) == (3, 2, 60)
+
+
+def test_plans_have_ids_and_are_compared(chain):
+    """A plan is found by its id, by the beginning of its digest and by its rollout; two are compared."""
+    waves = {"waves": [{"count": 5}, {"percent": 100}], "seed": 77}
+    rollout(chain, "d-one", "spring", waves, "label.site==one")
+    rollout(chain, "d-two", "spring", {**waves, "seed": 78, "soak_s": 60}, "label.site==one")
+    one, two = (wait_state(chain, name, "ready")["plan_digest"] for name in ("d-one", "d-two"))
+    plan = chain.get(f"{API}/rollouts/d-one/plan").json()
+    assert plan["id"].startswith("plan-")
+    for text in (plan["id"], one, one[:12], "d-one"):
+        found = chain.get(f"{API}/plans/{text}")
+        assert found.status == 200 and found.json()["digest"] == one, found
+    for text in ("plan-99999", "0" * 64, "abc", "plan-x"):
+        assert chain.get(f"{API}/plans/{text}").status == 404
+    same = chain.get(f"{API}/plans/d-one/diff/{one}").json()
+    assert same["same"] and same["changes"] == []
+    assert same["members"] == {"only_a": 0, "only_b": 0, "same_wave": 60, "other_wave": 0}
+    diff = chain.get(f"{API}/plans/d-one/diff/{two}").json()
+    assert not diff["same"]
+    changes = {c["what"]: (c["a"], c["b"]) for c in diff["changes"]}
+    assert changes["seed"] == (77, 78) and changes["strategy: soak_s"] == (0, 60)
+    assert {"totals: update", "layer 0"}.isdisjoint(changes)
+    members = diff["members"]
+    assert (members["only_a"], members["only_b"]) == (0, 0) and members["same_wave"] + members["other_wave"] == 60
+    assert members["other_wave"] % 2 == 0 and members["other_wave"] <= 10
+    rollout(chain, "d-three", "spring", {**waves, "waves": [{"percent": 100}]}, "id==one-1*")
+    wait_state(chain, "d-three", "ready")
+    changes = {c["what"]: (c["a"], c["b"]) for c in chain.get(f"{API}/plans/d-one/diff/d-three").json()["changes"]}
+    assert changes["wave 0: devices"][0] == 5 and changes["wave 1: devices"][1] is None
+    assert "totals: update" in changes and any(what.startswith("update from ") for what in changes)
 
 
 def test_unknown_rollout_has_no_plan(chain):

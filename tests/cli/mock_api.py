@@ -262,6 +262,12 @@ class Mock:
         return 200, {"created": created, "changed": 0, "unchanged": 0, "refused": len(errors), "errors": errors}
 
     def on_plans(self, method, parts, body, query, http, *rest):
+        if len(parts) == 3:
+            return 200, self.plan_diff
+        if parts:
+            if parts[0] not in self.plans:
+                raise Problem("not-found", f"there is no plan or rollout {parts[0]}")
+            return 200, self.plans[parts[0]]
         return 200, {**self.plans["preview"], "release": body["release"]}
 
     def on_rollouts(self, method, parts, body, query, http, *rest):

@@ -149,6 +149,22 @@ def test_plan_fits_the_terminal(ctl, rollout, columns):
     assert tables and all(len(line) <= columns for line in tables)
 
 
+def test_plans_are_compared(ctl, rollout):
+    """plan diff is a table of what differs, with the devices that come in another wave; equal plans say so."""
+    side = {"id": "plan-1", "rollout": "r", "digest": "e" * 64}
+    members = {"only_a": 0, "only_b": 12, "same_wave": 400, "other_wave": 3}
+    rollout.plan_diff = {"a": side, "b": {**side, "id": "plan-2", "rollout": "s"}, "same": False, "members": members,
+                         "changes": [{"what": "totals: update", "a": 480, "b": 492},
+                                     {"what": "layer 1", "a": [["lib"], ["app", "plugin"]], "b": None}]}
+    shown = ctl("plan", "diff", "r", "s").out
+    assert re.search(r"totals: update +480 +492\n", shown) and re.search(r"layer 1 +lib, app, plugin +-\n", shown), shown
+    assert "400 in the same wave, 3 in another, 0 only in A, 12 only in B" in shown
+    assert ctl("plan", "diff", "r", "s", "--json").json == rollout.plan_diff
+    rollout.plan_diff = {**rollout.plan_diff, "same": True}
+    assert "the plans are the same" in ctl("plan", "diff", "r", "r").out
+    assert ctl("plan", "diff", "r").code == 2
+
+
 def test_preview_shows_refusals_and_exits_7(ctl, mock):
     """plan preview keeps nothing; refusals name their chain and exit 7."""
     mock.plans["preview"] = {**PLAN, "refusals": [{"reason": "a cycle of requirements", "chain": ["app", "lib", "app"],

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/plan_diff.h"
+
+#include "lib/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The differences found so far. */
+struct diff {
+	json_t *found;
+	bool failed;
+};
+
+/* Note a difference: `what` (printf) with both sides, NULL: a side does not have it. */
+static void note(struct diff *d, const json_t *a, const json_t *b, const char *fmt, ...)
+	FL_PRINTF(4, 5);
+
+static void note(struct diff *d, const json_t *a, const json_t *b, const char *fmt, ...)
+{
+	char what[512];
+	va_list ap;
+	json_t *row;
+
+	if (a == b || (a != NULL && b != NULL && json_equal(a, b)))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	row = json_pack("{s:s,s:O?,s:O?}", "what", what, "a", a, "b", b);
+	if (row == NULL || json_array_append_new(d->found, row) != 0)
+		d->failed = true;
+}
+
+/* Members of both objects, in a's order, then b's. */
+static void compare_members(struct diff *d, const json_t *a, const json_t *b, const char *prefix)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)a, key, value)
+		note(d, value, json_object_get(b, key), "%s%s", prefix, key);
+	json_object_foreach ((json_t *)b, key, value) {
+		if (json_object_get(a, key) == NULL)
+			note(d, NULL, value, "%s%s", prefix, key);
+	}
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void compare_layers(struct diff *d, const json_t *a, const json_t *b)
+{
+	size_t na = json_array_size(a), nb = json_array_size(b);
+
+	for (size_t i = 0; i < (na > nb ? na : nb); i++)
+		note(d, json_object_get(json_array_get(a, i), "units"),
+			json_object_get(json_array_get(b, i), "units"), "layer %zu", i);
+}
+
+static void compare_waves(struct diff *d, const json_t *a, const json_t *b)
+{
+	size_t na = json_array_size(a), nb = json_array_size(b);
+
+	for (size_t i = 0; i < (na > nb ? na : nb); i++) {
+		const json_t *x = json_array_get(a, i), *y = json_array_get(b, i);
+
+		note(d, json_object_get(x, "devices"), json_object_get(y, "devices"),
+			"wave %zu: devices", i);
+		note(d, json_object_get(x, "name"), json_object_get(y, "name"), "wave %zu: name",
+			i);
+	}
+}
+
+/* The stage of the same place; NULL. */
+static const json_t *stage_at(const json_t *stages, const json_t *like)
+{
+	for (size_t i = 0; i < json_array_size(stages); i++) {
+		const json_t *s = json_array_get(stages, i);
+
+		if (number(s, "layer") == number(like, "layer") &&
+			number(s, "wave") == number(like, "wave"))
+			return s;
+	}
+	return NULL;
+}
+
+static void compare_stage(struct diff *d, const json_t *a, const json_t *b)
+{
+	const json_t *at = a != NULL ? a : b;
+	char prefix[64];
+
+	(void)snprintf(prefix, sizeof(prefix),
+		"stage L%lld.W%lld: ", (long long)number(at, "layer"),
+		(long long)number(at, "wave"));
+	if (a != NULL && b != NULL)
+		compare_members(d, a, b, prefix);
+	else
+		note(d, json_object_get(a, "devices"), json_object_get(b, "devices"), "%sdevices",
+			prefix);
+}
+
+static void compare_stages(struct diff *d, const json_t *a, const json_t *b)
+{
+	for (size_t i = 0; i < json_array_size(a); i++)
+		compare_stage(d, json_array_get(a, i), stage_at(b, json_array_get(a, i)));
+	for (size_t i = 0; i < json_array_size(b); i++) {
+		if (stage_at(a, json_array_get(b, i)) == NULL)
+			compare_stage(d, NULL, json_array_get(b, i));
+	}
+}
+
+static const json_t *class_like(const json_t *classes, const json_t *like)
+{
+	for (size_t i = 0; i < json_array_size(classes); i++) {
+		const json_t *c = json_array_get(classes, i);
+
+		if (json_equal(json_object_get(c, "kind"), json_object_get(like, "kind")) &&
+			json_equal(json_object_get(c, "from"), json_object_get(like, "from")) &&
+			json_equal(json_object_get(c, "reason"), json_object_get(like, "reason")))
+			return c;
+	}
+	return NULL;
+}
+
+/* "update from app 1.0.0, lib 1.2.0" */
+static void class_name(struct fl_buf *b, const json_t *class)
+{
+	const json_t *from = json_object_get(class, "from");
+
+	fl_buf_str(b, json_string_value(json_object_get(class, "kind")));
+	for (size_t i = 0; i < json_array_size(from); i++) {
+		const json_t *item = json_array_get(from, i);
+
+		fl_buf_printf(b, "%s%s %s", i == 0 ? " from " : ", ",
+			json_string_value(json_object_get(item, "module")),
+			json_string_value(json_object_get(item, "version")));
+	}
+	fl_buf_byte(b, '\0');
+}
+
+static void compare_class(struct diff *d, const json_t *a, const json_t *b)
+{
+	FL_AUTO_BUF struct fl_buf name = { 0 };
+
+	class_name(&name, a != NULL ? a : b);
+	if (name.failed) {
+		d->failed = true;
+		return;
+	}
+	note(d, json_object_get(a, "devices"), json_object_get(b, "devices"), "%.400s: devices",
+		(const char *)name.p);
+	if (a != NULL && b != NULL)
+		note(d, json_object_get(a, "to"), json_object_get(b, "to"), "%.400s: to",
+			(const char *)name.p);
+}
+
+static void compare_classes(struct diff *d, const json_t *a, const json_t *b)
+{
+	for (size_t i = 0; i < json_array_size(a); i++)
+		compare_class(d, json_array_get(a, i), class_like(b, json_array_get(a, i)));
+	for (size_t i = 0; i < json_array_size(b); i++) {
+		if (class_like(a, json_array_get(b, i)) == NULL)
+			compare_class(d, NULL, json_array_get(b, i));
+	}
+}
+
+json_t *plan_diff(
+	const json_t *a, const json_t *b, const json_t *strategy_a, const json_t *strategy_b)
+{
+	static const char *const plain[] = { "release", "order", "seed", "refusals", "notes" };
+	struct diff d = { .found = json_array() };
+
+	for (size_t i = 0; i < FL_COUNT(plain); i++)
+		note(&d, json_object_get(a, plain[i]), json_object_get(b, plain[i]), "%s",
+			plain[i]);
+	compare_members(&d, strategy_a, strategy_b, "strategy: ");
+	compare_members(&d, json_object_get(a, "totals"), json_object_get(b, "totals"), "totals: ");
+	compare_layers(&d, json_object_get(a, "layers"), json_object_get(b, "layers"));
+	compare_waves(&d, json_object_get(a, "waves"), json_object_get(b, "waves"));
+	compare_stages(&d, json_object_get(a, "stages"), json_object_get(b, "stages"));
+	compare_classes(&d, json_object_get(a, "classes"), json_object_get(b, "classes"));
+	if (!d.failed)
+		return d.found;
+	json_decref(d.found);
+	return NULL;
+}
