@@ -50,6 +50,10 @@ static void keep_end(struct fl_buf *output, const uint8_t *chunk, size_t n)
 	ssize_t passed = write(STDERR_FILENO, chunk, n);
 
 	(void)passed; /* without a log there is nowhere to say so */
+	if (n > output->max) {
+		chunk += n - output->max;
+		n = output->max;
+	}
 	if (output->n + n > output->max) {
 		size_t drop = output->n + n - output->max;
 

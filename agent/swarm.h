@@ -93,6 +93,8 @@ struct exchange {
 	struct swarm *swarm;
 	enum asked asked;
 	struct bench *bench; /* while it measures */
+	size_t lane,
+		shots; /* of it: which devices are its own, and how many requests it has started */
 	struct exchange *next_free, *next_all;
 };
 

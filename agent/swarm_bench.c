@@ -23,8 +23,8 @@ struct shot {
 struct bench {
 	struct swarm *swarm;
 	uint32_t *latencies_us;
-	size_t n, cap;           /* of latencies */
-	int64_t started, wanted; /* requests; wanted 0: by time */
+	size_t n, cap;  /* of latencies */
+	int64_t wanted; /* requests; 0: by time */
 	int64_t errors, refused;
 	int64_t begin_us, end_us;
 	struct shot *shots; /* pre-built; NULL: built when sent */
@@ -124,10 +124,11 @@ static enum fl_code prepare(struct bench *b, struct fl_err *err)
 
 /* ---- measuring */
 
-static bool over(const struct bench *b)
+/* Whether request i is not to be sent any more. */
+static bool over(const struct bench *b, int64_t i)
 {
 	if (b->wanted > 0)
-		return b->started >= b->wanted;
+		return i >= b->wanted;
 	return (double)(pool_now_us() - b->begin_us) >= b->swarm->options.until_s * 1e6;
 }
 
@@ -170,13 +171,24 @@ static void hit(struct pool_call *call)
 	shoot(b, x);
 }
 
+/* Which request x sends next. Each connection has devices of its own and asks for one after the other:
+ * two requests of a device under way at once could overtake each other, and the server takes the second
+ * for a replay. Below 0: it has no device. */
+static int64_t next_shot(const struct bench *b, const struct exchange *x)
+{
+	size_t n = b->swarm->n, lanes = (size_t)b->swarm->options.connections;
+	size_t own = x->lane < n ? (n - x->lane + lanes - 1) / lanes : 0;
+
+	return own == 0 ? -1 : (int64_t)(x->shots / own * n + x->lane + x->shots % own * lanes);
+}
+
 static void shoot(struct bench *b, struct exchange *x)
 {
-	int64_t i = b->started;
+	int64_t i = next_shot(b, x);
 
-	if (over(b))
+	if (i < 0 || over(b, i))
 		return;
-	b->started++;
+	x->shots++;
 	x->device = &b->swarm->devices[(size_t)i % b->swarm->n];
 	if (b->shots != NULL) {
 		x->message.nonce = b->shots[i].nonce;
@@ -228,12 +240,13 @@ static enum fl_code measure(struct bench *b, const volatile int *stop, struct fl
 	struct swarm *s = b->swarm;
 
 	b->begin_us = b->end_us = pool_now_us();
-	for (int64_t i = 0; i < s->options.connections; i++) {
+	for (size_t i = 0; i < (size_t)s->options.connections; i++) {
 		struct exchange *x = swarm_exchange(s, &s->devices[0], ASKED_POLL);
 
 		if (x == NULL)
 			return fl_fail(err, FL_NOMEM, "no memory for a connection");
 		x->bench = b;
+		x->lane = i;
 		x->call.done = hit;
 		shoot(b, x);
 	}
@@ -259,7 +272,7 @@ static enum fl_code measure_peer(struct bench *b, const volatile int *stop, stru
 
 	b->peer = true;
 	b->n = 0;
-	b->started = b->errors = b->refused = 0;
+	b->errors = b->refused = 0;
 	return code == FL_OK ? measure(b, stop, err) : code;
 }
 

@@ -41,6 +41,8 @@ static void row(struct table *t, const json_t *event)
 struct ls_options {
 	struct list_options list;
 	int64_t after;
+	const char *subject, *kind, *actor;
+	bool newest;
 };
 
 static const struct options_row ls_rows[] = {
@@ -49,6 +51,25 @@ static const struct options_row ls_rows[] = {
 		.offset = offsetof(struct ls_options, after),
 		.argument = "SEQ",
 		.help = "only those behind this number" },
+	{ .name = "subject",
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct ls_options, subject),
+		.argument = "NAME",
+		.help = "only those about this module, device, rollout, ..." },
+	{ .name = "kind",
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct ls_options, kind),
+		.argument = "KIND",
+		.help = "only this kind, or group of kinds: rollout.state, rollout" },
+	{ .name = "actor",
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct ls_options, actor),
+		.argument = "NAME",
+		.help = "only what this token, device or fleetd did" },
+	{ .name = "newest",
+		.type = OPTIONS_FLAG,
+		.offset = offsetof(struct ls_options, newest),
+		.help = "the newest first" },
 	LIST_ROWS(struct ls_options),
 	{ 0 },
 };
@@ -60,6 +81,14 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 
 	if (o->after != OPTIONS_UNSET)
 		api_query_int(&path, "after", o->after);
+	if (o->subject != NULL)
+		api_query(&path, "subject", o->subject);
+	if (o->kind != NULL)
+		api_query(&path, "kind", o->kind);
+	if (o->actor != NULL)
+		api_query(&path, "actor", o->actor);
+	if (o->newest)
+		api_query(&path, "order", "newest");
 	return list_run(cli, path, &o->list, LIST_VIEW(columns, row, "events"), NULL, err);
 }
 

@@ -41,6 +41,19 @@ static enum fl_code read_time(const char *text, int64_t *out, struct fl_err *err
 	return code;
 }
 
+void fl_audit_time(int64_t ms, char out[FL_AUDIT_TIME])
+{
+	int part = (int)(ms % 1000);
+
+	fl_utc_write(ms, out);
+	out[19] = '.';
+	out[20] = (char)('0' + part / 100);
+	out[21] = (char)('0' + part / 10 % 10);
+	out[22] = (char)('0' + part % 10);
+	out[23] = 'Z';
+	out[24] = '\0';
+}
+
 enum fl_code fl_audit_line_read(const json_t *event, struct fl_audit_line *out, struct fl_err *err)
 {
 	struct {

@@ -33,6 +33,10 @@ enum fl_code fl_audit_hash(const struct fl_audit_line *line, const uint8_t befor
 enum fl_code fl_audit_line_read(
 	const json_t *event, struct fl_audit_line *out, struct fl_err *err) FL_MUST_CHECK;
 
+/* ms since 1970 as lines show it: "2026-11-23T08:00:00.123Z". */
+#define FL_AUDIT_TIME 25
+void fl_audit_time(int64_t ms, char out[FL_AUDIT_TIME]);
+
 /* How far a chain has been followed. Zeroed: from its very beginning. */
 struct fl_audit_walk {
 	int64_t seq; /* of the last line that was followed */

@@ -4,9 +4,12 @@
 #include "server/http/request.h" /* request_wake, TOPIC */
 #include "server/identity.h"
 #include "server/server.h"
+#include "server/store/device.h"
 #include "server/trust.h"
+#include "server/webhooks.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,13 +62,14 @@ static struct fl_audit_line line_of(const struct event *e, const json_t *data)
 	return line;
 }
 
-/* After COMMIT: who waits for events reads on. */
+/* After COMMIT: who waits for events reads on, webhooks go on. */
 static void wake(struct server *server, const void *payload)
 {
 	uint64_t topic;
 
 	memcpy(&topic, payload, sizeof(topic));
 	request_wake(server, topic);
+	webhooks_wake(server);
 }
 
 static enum fl_code append(
@@ -111,6 +115,40 @@ enum fl_code events_write(
 	if (code == FL_OK && e != NULL)
 		effects_after_commit(e, wake, &topic, sizeof(topic));
 	return code;
+}
+
+/* ---- for readers */
+
+void events_json(struct fl_buf *out, const struct event *e)
+{
+	char at[FL_AUDIT_TIME];
+
+	fl_audit_time(e->at, at);
+	fl_buf_printf(out, "{\"seq\":%" PRId64 ",\"at\":\"%s\",\"actor\":", e->seq, at);
+	fl_buf_json(out, e->actor, strlen(e->actor));
+	fl_buf_printf(out, ",\"kind\":\"%s\",\"subject\":", e->kind);
+	fl_buf_json(out, e->subject, strlen(e->subject));
+	/* canonical JSON, without line breaks */
+	fl_buf_printf(out, ",\"data\":%s,\"hash\":\"", e->data);
+	fl_buf_hex(out, e->hash, sizeof(e->hash));
+	fl_buf_str(out, "\"}");
+}
+
+enum fl_code events_visible(struct store *store, const struct rsql *scope, const struct event *e,
+	bool *out, struct fl_err *err)
+{
+	struct fl_err none = { 0 };
+	int64_t no = 0;
+
+	*out = scope == NULL || events_subject(e->kind) != EVENT_OF_DEVICE;
+	if (*out)
+		return FL_OK;
+	enum fl_code code = device_no(store, e->subject, &no, &none);
+	if (code == FL_NOT_FOUND)
+		return FL_OK;
+	if (code != FL_OK)
+		return fl_fail(err, code, "%s", none.msg);
+	return device_in_scope(store, no, scope, out, err);
 }
 
 /* ---- marks */

@@ -15,6 +15,8 @@
 #include "server/store/event.h"
 #include "server/store/store.h"
 
+struct rsql;
+
 enum event_kind {
 #define EVENT(code, text, subject, summary) EVENT_##code,
 #include "server/tbl/events.h"
@@ -31,6 +33,7 @@ enum event_subject {
 	EVENT_OF_RELEASE,
 	EVENT_OF_DEVICE,
 	EVENT_OF_ROLLOUT,
+	EVENT_OF_WEBHOOK,
 };
 
 /* An event to be written. Borrowed. */
@@ -69,6 +72,13 @@ struct events_prune {
  * Write lane (one signature is made there: pruning is rare). */
 enum fl_code events_prune(const struct server *s, struct store *store, struct effects *e,
 	struct events_prune *prune, struct fl_err *err) FL_MUST_CHECK;
+
+/* Append the event as the API shows it. */
+void events_json(struct fl_buf *out, const struct event *e);
+/* Whether somebody with this scope (NULL: everything) may see an event: one about a device only if the
+ * device lies in it. */
+enum fl_code events_visible(struct store *store, const struct rsql *scope, const struct event *e,
+	bool *out, struct fl_err *err) FL_MUST_CHECK;
 
 /* Append the rows as mdoc list items for fleetd(8). */
 void events_manual(struct fl_buf *b);

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_ROWS 1000 /* of one write: a few milliseconds */
+#define SLICE_ROWS 32 /* of one write, each of many devices: a few milliseconds */
 #define RETRY_MS   2000
 #define JOB_KIND   "plan"
 
@@ -54,7 +54,9 @@ struct task {
 	struct fl_buf content;
 	struct fl_err err;
 	enum phase phase;
-	size_t at; /* devices before this index have been kept */
+	uint32_t *order; /* devices to update, by wave and number; owned */
+	size_t n_order;
+	size_t at; /* those before this place in `order` have been kept */
 	/* what the running write comes to; taken over after its COMMIT */
 	enum phase next_phase;
 	size_t next_at;
@@ -71,6 +73,7 @@ static void task_free(struct task *t)
 	planning_free(t->snapshot);
 	plan_fini(&t->plan);
 	fl_buf_fini(&t->content);
+	free(t->order);
 	free(t);
 }
 
@@ -142,11 +145,41 @@ static void run_read(struct read_job *job, struct server *server, struct store *
 
 /* ---- think */
 
+/* Devices by wave; inside of one they stay as they are, by number. */
+static enum fl_code order_devices(struct task *t, struct fl_err *err)
+{
+	size_t n = planning_input(t->snapshot)->devices.n, waves = t->plan.n_waves;
+	size_t *next = calloc(waves + 2, sizeof(*next));
+	uint32_t *order = malloc((n + 1) * sizeof(*order));
+
+	if (next == NULL || order == NULL) {
+		free(next);
+		free(order);
+		return fl_fail(err, FL_NOMEM, "no memory for the plan");
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (t->plan.wave_of[i] != PLAN_NO_WAVE)
+			next[t->plan.wave_of[i] + 1]++;
+	}
+	for (size_t w = 0; w < waves; w++)
+		next[w + 1] += next[w];
+	t->n_order = next[waves];
+	for (size_t i = 0; i < n; i++) {
+		if (t->plan.wave_of[i] != PLAN_NO_WAVE)
+			order[next[t->plan.wave_of[i]]++] = (uint32_t)i;
+	}
+	free(next);
+	t->order = order;
+	return FL_OK;
+}
+
 static enum fl_code think(struct task *t, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = plan_make(planning_input(t->snapshot), &t->plan, err);
 
+	if (code == FL_OK)
+		code = order_devices(t, err);
 	if (code != FL_OK)
 		return code;
 	json = plan_json(&t->plan);
@@ -218,25 +251,36 @@ static enum fl_code begin_plan(struct task *t, struct store *store, struct fl_er
 	return code;
 }
 
-static enum fl_code assign(struct task *t, struct store *store, struct fl_err *err)
+/* Write one row: the devices from place *at on that are in one wave. */
+static enum fl_code assign_row(struct task *t, struct store *store, size_t *at, struct fl_err *err)
 {
 	const struct plan_devices *d = &planning_input(t->snapshot)->devices;
-	enum fl_code code = FL_OK;
-	size_t i = t->at;
+	struct assignment row[ASSIGNMENT_CHUNK];
+	uint16_t wave = t->plan.wave_of[t->order[*at]];
+	size_t n = 0;
 
-	for (int rows = 0; i < d->n && rows < SLICE_ROWS && code == FL_OK; i++) {
-		struct assignment a = { d->no[i], t->plan.wave_of[i], t->plan.class_of[i],
+	for (; *at < t->n_order && n < ASSIGNMENT_CHUNK; (*at)++, n++) {
+		uint32_t i = t->order[*at];
+
+		if (t->plan.wave_of[i] != wave)
+			break;
+		row[n] = (struct assignment){ d->no[i], wave, t->plan.class_of[i],
 			planning_state_id(t->snapshot, d->state[i]) };
-
-		if (t->plan.wave_of[i] == PLAN_NO_WAVE)
-			continue;
-		code = assignment_add(store, t->rollout_id, &a, err);
-		rows++;
 	}
+	return assignment_add(store, t->rollout_id, row, n, err);
+}
+
+static enum fl_code assign(struct task *t, struct store *store, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+	size_t at = t->at;
+
+	for (int rows = 0; at < t->n_order && rows < SLICE_ROWS && code == FL_OK; rows++)
+		code = assign_row(t, store, &at, err);
 	if (code == FL_OK)
-		code = job_advance(store, JOB_KIND, t->rollout_id, (int64_t)i, err);
-	t->next_at = i;
-	t->next_phase = i == d->n ? PHASE_END : PHASE_ASSIGN;
+		code = job_advance(store, JOB_KIND, t->rollout_id, (int64_t)at, err);
+	t->next_at = at;
+	t->next_phase = at == t->n_order ? PHASE_END : PHASE_ASSIGN;
 	return code;
 }
 

@@ -22,7 +22,9 @@ struct server {
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct planning *planning;    /* planning.h: plans in the making */
-	struct http *http;            /* http/http.h: loops, connections */
+	struct webhooks
+		*_Atomic webhooks; /* webhooks.h: sends events to others; NULL while it is down */
+	struct http *http;         /* http/http.h: loops, connections */
 };
 
 #endif

@@ -151,7 +151,7 @@ static enum fl_code check_header(
 	uint8_t bytes[HEADER_MAX] = { 0 };
 	size_t n = data->size < HEADER_MAX ? (size_t)data->size : HEADER_MAX;
 	enum fl_code code = data->read_at(data->ctx, 0, bytes, n, err);
-	struct header h;
+	struct header h = { 0 };
 	uint64_t need;
 
 	if (code == FL_OK)

@@ -232,16 +232,17 @@ CREATE TABLE decision (
 ) STRICT;
 CREATE INDEX decision_by_stage ON decision(stage_id, id);
 
--- content: one device's part in one rollout
+-- content: the devices that a rollout updates: up to 1024 of one wave in a row, ascending. Each is
+-- twelve bytes, little-endian: number less first_no, class (index into the plan's classes), state_id
+-- (what it had)
 CREATE TABLE assignment (
   rollout_id INTEGER NOT NULL REFERENCES rollout(id),
-  device_no INTEGER NOT NULL REFERENCES device(no),
   wave INTEGER NOT NULL,
-  class INTEGER NOT NULL,            -- index into the plan's classes
-  state_id INTEGER NOT NULL,         -- what it had
-  PRIMARY KEY (rollout_id, device_no)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX assignment_by_wave ON assignment(rollout_id, wave, device_no);
+  first_no INTEGER NOT NULL,         -- number of the first device
+  n INTEGER NOT NULL,
+  members BLOB NOT NULL,
+  PRIMARY KEY (rollout_id, wave, first_no)
+) STRICT;
 
 -- content: one device in one stage; rows are made when the stage opens
 CREATE TABLE step (
@@ -309,6 +310,36 @@ CREATE TABLE audit_checkpoint (
   envelope TEXT NOT NULL,            -- the same, signed by the audit key
   created_at INTEGER NOT NULL
 ) STRICT;
+
+-- content: where events are sent to. The audit trail is their outbox: each has a cursor into it
+CREATE TABLE webhook (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  url TEXT NOT NULL,
+  kinds TEXT NOT NULL,               -- JSON array of kinds and "prefix.*"; empty: every kind
+  selector TEXT,                     -- RSQL: events about one device only if it matches; NULL: every
+  salt BLOB NOT NULL,                -- its secret is made from this and a secret that is not in here
+  enabled INTEGER NOT NULL DEFAULT 1,
+  cursor INTEGER NOT NULL,           -- events up to this number are done
+  attempts INTEGER NOT NULL DEFAULT 0, -- failed in a row
+  retry_at INTEGER NOT NULL DEFAULT 0, failing_since INTEGER NOT NULL DEFAULT 0,
+  last_error TEXT NOT NULL DEFAULT '',
+  delivered INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL
+) STRICT;
+
+-- content: what came of events that were for a webhook; the newest ones
+CREATE TABLE delivery (
+  webhook_id INTEGER NOT NULL REFERENCES webhook(id),
+  seq INTEGER NOT NULL,              -- of the event
+  state TEXT NOT NULL,               -- waiting, delivered, dead
+  attempts INTEGER NOT NULL,
+  status INTEGER NOT NULL,           -- of the last answer; 0: none came
+  took_ms INTEGER NOT NULL,
+  error TEXT NOT NULL,
+  at INTEGER NOT NULL,               -- of the last attempt
+  PRIMARY KEY (webhook_id, seq)
+) STRICT, WITHOUT ROWID;
 
 -- derived: deltas that are ready (or known not to pay)
 CREATE TABLE delta (

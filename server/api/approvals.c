@@ -43,6 +43,7 @@ struct act {
 	int64_t agree; /* approvers who agreed before */
 	int said;      /* what the caller has said before; -1: nothing */
 	struct rollouts_verb done;
+	bool looking; /* it goes on in another lane first */
 };
 
 static enum fl_code load(struct act *a, struct fl_err *err)
@@ -113,8 +114,7 @@ static enum fl_code decide(struct act *a, struct fl_err *err)
 	struct request *rq = a->rq;
 	int64_t id = a->rollout.engine.id;
 	struct fl_err drift = { 0 };
-	bool start = a->rollout.auto_start &&
-		rollout_check_drift(rq->store, &a->rollout, &drift) == FL_OK;
+	bool start = a->rollout.auto_start && rollout_drift_check(rq, &a->rollout, &drift) == FL_OK;
 	enum fl_code code =
 		rollouts_approved(rq->server, rq->store, rq->effects, id, start, a->done.said, err);
 
@@ -122,6 +122,13 @@ static enum fl_code decide(struct act *a, struct fl_err *err)
 		(void)snprintf(a->done.said, sizeof(a->done.said),
 			"approved, but not started: %.200s", drift.msg);
 	return code;
+}
+
+/* An approval that starts the rollout is worth a look at the fleet first. */
+static bool must_look(const struct act *a)
+{
+	return a->rollout.auto_start && a->agree + 1 >= a->strategy.approvals &&
+		!rollout_drift_known(a->rq);
 }
 
 static enum fl_code approve(struct act *a, struct fl_err *err)
@@ -134,6 +141,10 @@ static enum fl_code approve(struct act *a, struct fl_err *err)
 		return FL_OK;
 	}
 	code = check(a, err);
+	if (code == FL_OK && must_look(a)) {
+		a->looking = true;
+		return rollout_drift_look(a->rq, a->rollout.engine.id, api_rollout_approve, err);
+	}
 	if (code == FL_OK)
 		code = write_down(a, err);
 	a->done.changed = true;
@@ -179,7 +190,7 @@ static enum fl_code act(struct request *rq, bool agrees, struct fl_err *err)
 	code = load(&a, err);
 	if (code == FL_OK)
 		code = agrees ? approve(&a, err) : deny(&a, err);
-	if (code == FL_OK)
+	if (code == FL_OK && !a.looking)
 		code = rollout_reply_act(rq, agrees ? "approve" : "deny", &a.done, err);
 	strategy_fini(&a.strategy);
 	rollout_fini(&a.rollout);

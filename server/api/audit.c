@@ -6,6 +6,7 @@
 #include "server/api/list.h"
 #include "server/events.h"
 #include "server/server.h"
+#include "server/store/webhook.h"
 #include "server/trust.h"
 
 #include <string.h>
@@ -68,6 +69,8 @@ enum fl_code api_audit_prune(struct request *rq, struct fl_err *err)
 		code = fl_utc_read(b.before, &prune.before_ms, err);
 	if (code == FL_OK && prune.before_ms > rq->now_ms)
 		code = fl_fail(err, FL_INVALID, "\"before\" lies in the future");
+	if (code == FL_OK) /* what a webhook has not had yet stays */
+		code = webhook_least_cursor(rq->store, &prune.until, err);
 	if (code == FL_OK)
 		code = events_prune(rq->server, rq->store, rq->effects, &prune, err);
 	if (code == FL_OK)

@@ -6,7 +6,6 @@
 
 #include "server/api/list.h"
 #include "server/events.h"
-#include "server/store/device.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,31 +13,28 @@
 
 #define STREAM_ROWS 500 /* of one turn */
 
-/* Whether the caller may see an event. */
-static enum fl_code visible(struct store *store, const struct rsql *scope, const struct event *e,
-	bool *out, struct fl_err *err)
-{
-	struct fl_err none = { 0 };
-	int64_t no = 0;
-
-	*out = scope == NULL || events_subject(e->kind) != EVENT_OF_DEVICE;
-	if (*out)
-		return FL_OK;
-	enum fl_code code = device_no(store, e->subject, &no, &none);
-	if (code == FL_NOT_FOUND)
-		return FL_OK;
-	if (code != FL_OK)
-		return fl_fail(err, code, "%s", none.msg);
-	return device_in_scope(store, no, scope, out, err);
-}
-
 /* ---- pages */
+
+#define LOOK_ROWS 20000 /* of one page, also when few of them are asked for */
 
 struct page {
 	struct list list;
 	struct store *store;
 	const struct rsql *scope;
+	const char *kind;  /* only this kind, or this group of kinds ("rollout"); NULL: all */
+	const char *actor; /* only by this one; NULL: all */
+	int64_t looked;    /* rows that were looked at */
 };
+
+static bool asked_for(const struct page *p, const struct event *e)
+{
+	size_t n = p->kind == NULL ? 0 : strlen(p->kind);
+
+	if (p->actor != NULL && strcmp(e->actor, p->actor) != 0)
+		return false;
+	return p->kind == NULL ||
+		(strncmp(e->kind, p->kind, n) == 0 && (e->kind[n] == '\0' || e->kind[n] == '.'));
+}
 
 static json_t *event_json(const struct event *e)
 {
@@ -52,9 +48,17 @@ static enum fl_code add_event(void *context, const struct event *e, struct fl_er
 	struct page *p = context;
 	bool shown = false;
 	char key[24];
-	enum fl_code code = visible(p->store, p->scope, e, &shown, err);
 
 	(void)snprintf(key, sizeof(key), "%" PRId64, e->seq);
+	if (++p->looked > LOOK_ROWS)
+		p->list.more = true;
+	if (p->list.more)
+		return FL_OK;
+	if (!asked_for(p, e)) {
+		list_pass(&p->list, key);
+		return FL_OK;
+	}
+	enum fl_code code = events_visible(p->store, p->scope, e, &shown, err);
 	if (code == FL_OK && shown)
 		code = list_add(&p->list, event_json(e), key, err);
 	else if (code == FL_OK)
@@ -73,16 +77,35 @@ static enum fl_code read_after(
 	return code;
 }
 
+/* oldest (what is said when nothing is) or newest first */
+static enum fl_code read_order(struct request *rq, bool *newest, struct fl_err *err)
+{
+	const char *order = request_query(rq, "order");
+
+	*newest = order != NULL && strcmp(order, "newest") == 0;
+	if (order != NULL && !*newest && strcmp(order, "oldest") != 0)
+		return fl_fail(err, FL_INVALID, "order is oldest or newest, not \"%.40s\"", order);
+	return FL_OK;
+}
+
 static enum fl_code reply_page(struct request *rq, const struct rsql *scope, struct fl_err *err)
 {
-	struct page p = { .store = rq->store, .scope = scope };
-	int64_t after = 0;
+	struct page p = { .store = rq->store,
+		.scope = scope,
+		.kind = request_query(rq, "kind"),
+		.actor = request_query(rq, "actor") };
+	struct event_walk walk = { .subject = request_query(rq, "subject"),
+		.enough = &p.list.more };
+	bool all = p.kind == NULL && p.actor == NULL;
 	enum fl_code code = list_init(rq, &p.list, err);
 
 	if (code == FL_OK)
-		code = read_after(rq, &p.list, &after, err);
+		code = read_after(rq, &p.list, &walk.from, err);
 	if (code == FL_OK)
-		code = event_each(rq->store, after, p.list.limit + 1, add_event, &p, err);
+		code = read_order(rq, &walk.newest, err);
+	walk.limit = all ? p.list.limit + 1 : LOOK_ROWS + 1;
+	if (code == FL_OK)
+		code = event_walk(rq->store, &walk, add_event, &p, err);
 	if (code == FL_OK)
 		list_reply(rq, &p.list);
 	list_fini(&p.list);
@@ -111,26 +134,11 @@ struct turn {
 	struct fl_buf *out;
 };
 
-/* The event as event_json has it; its data is canonical JSON already, without line breaks. */
-static void write_json(struct fl_buf *out, const struct event *e)
-{
-	FL_AUTO_JSON json_t *at = list_time(e->at);
-
-	fl_buf_printf(out, "{\"seq\":%" PRId64 ",\"at\":\"%s\",\"actor\":", e->seq,
-		at == NULL ? "" : json_string_value(at));
-	fl_buf_json(out, e->actor, strlen(e->actor));
-	fl_buf_printf(out, ",\"kind\":\"%s\",\"subject\":", e->kind);
-	fl_buf_json(out, e->subject, strlen(e->subject));
-	fl_buf_printf(out, ",\"data\":%s,\"hash\":\"", e->data);
-	fl_buf_hex(out, e->hash, sizeof(e->hash));
-	fl_buf_str(out, "\"}");
-}
-
 static enum fl_code write_event(void *context, const struct event *e, struct fl_err *err)
 {
 	struct turn *t = context;
 	bool shown = false;
-	enum fl_code code = visible(t->store, t->listener->scope, e, &shown, err);
+	enum fl_code code = events_visible(t->store, t->listener->scope, e, &shown, err);
 
 	if (code != FL_OK)
 		return code;
@@ -138,7 +146,7 @@ static enum fl_code write_event(void *context, const struct event *e, struct fl_
 	if (!shown)
 		return FL_OK;
 	fl_buf_printf(t->out, "id: %" PRId64 "\nevent: %s\ndata: ", e->seq, e->kind);
-	write_json(t->out, e);
+	events_json(t->out, e);
 	fl_buf_str(t->out, "\n\n");
 	return FL_OK;
 }

@@ -92,6 +92,12 @@ void list_skip(struct list *l, const char *key)
 	(void)take_row(l, key);
 }
 
+void list_pass(struct list *l, const char *key)
+{
+	if (!l->more)
+		(void)snprintf(l->last, sizeof(l->last), "%s", key);
+}
+
 enum fl_code list_add_no(struct list *l, json_t *take, int64_t key, struct fl_err *err)
 {
 	char text[24];

@@ -39,6 +39,9 @@ enum fl_code list_add_no(
 	struct list *l, json_t *take, int64_t key, struct fl_err *err) FL_MUST_CHECK;
 /* Pass over a row that the caller may not see: the page is shorter by it, the next begins behind it. */
 void list_skip(struct list *l, const char *key);
+/* Pass over a row that the caller did not ask for: it takes no place on the page, but the next page
+ * begins behind it. */
+void list_pass(struct list *l, const char *key);
 /* Answer 200 with the page; l->items is handed over. */
 void list_reply(struct request *rq, struct list *l);
 /* The same with one more member beside the items; `take` is taken over (NULL: no memory). */

@@ -451,29 +451,6 @@ static enum fl_code read_verb(
 	return read_causes(b->causes, &fact->causes, err);
 }
 
-enum fl_code rollout_check_drift(struct store *store, const struct rollout *r, struct fl_err *err)
-{
-	struct strategy s = { 0 };
-	FL_AUTO_JSON json_t *json = NULL;
-	int64_t drifted = 0, of = 0;
-	enum fl_code code = step_drift(store, r->engine.id, &drifted, &of, err);
-
-	if (code == FL_OK)
-		code = fl_json_parse(
-			(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) },
-			&json, err);
-	if (code == FL_OK)
-		code = strategy_read(json, 0, &s, err);
-	if (code == FL_OK && drifted * STRATEGY_PPM > s.max_drift_ppm * of)
-		code = fl_fail(err, FL_REFUSED,
-			"%lld of %lld devices have changed since the plan was made; plan anew "
-			"under "
-			"another name, or start with \"accept_drift\": they are left out",
-			(long long)drifted, (long long)of);
-	strategy_fini(&s);
-	return code;
-}
-
 /* What runs is what was planned, for devices that are still what they were. */
 static enum fl_code check_start(
 	struct request *rq, const struct rollout *r, const struct verb_body *b, struct fl_err *err)
@@ -485,7 +462,9 @@ static enum fl_code check_start(
 	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
 	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
-	return b->accept_drift ? FL_OK : rollout_check_drift(rq->store, r, err);
+	if (b->accept_drift || !rollout_drift_known(rq))
+		return FL_OK;
+	return rollout_drift_check(rq, r, err);
 }
 
 enum fl_code rollout_reply_act(
@@ -529,6 +508,12 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 		code = rollout_if_match(rq, &r, err);
 	if (code == FL_OK && v.fact.kind == FACT_START)
 		code = check_start(rq, &r, &b, err);
+	if (code == FL_OK && v.fact.kind == FACT_START && r.engine.state == ROLLOUT_READY &&
+		!b.accept_drift && !rollout_drift_known(rq)) {
+		code = rollout_drift_look(rq, r.engine.id, api_rollout_verb, err);
+		rollout_fini(&r);
+		return code;
+	}
 	v.rollout_id = r.engine.id;
 	if (code == FL_OK && v.fact.kind == FACT_VERDICT) {
 		snprintf(said, sizeof(said), "%.40s%s%.200s",

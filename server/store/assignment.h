@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows of assignments: the devices that a rollout updates, each with its wave and class. Devices with
- * nothing to do have none. */
+ * Assignments: the devices that a rollout updates, each with its wave and class. Devices with nothing to
+ * do have none.
+ *
+ * DESIGN. They are written once, in the order of waves and numbers, and then only read; a million of them
+ * must be durable in a moment. So a row holds up to ASSIGNMENT_CHUNK devices of one wave, ascending, as
+ * records of twelve bytes; the ranges of two rows of a wave never overlap. */
 #ifndef STORE_ASSIGNMENT_H
 #define STORE_ASSIGNMENT_H
 
 #include "server/store/store.h"
+
+#define ASSIGNMENT_CHUNK 1024
 
 struct assignment {
 	int64_t device_no;
@@ -14,19 +20,41 @@ struct assignment {
 	int64_t state_id; /* what the device had when it was planned */
 };
 
-/* Called per row. Another code than FL_OK ends the loop. */
+/* Called per device. Another code than FL_OK ends the loop. */
 typedef enum fl_code (*assignment_fn)(
 	void *context, int64_t rollout_id, const struct assignment *a, struct fl_err *err);
 
-/* Add one. FL_CONFLICT if the device has one in this rollout. Write lane. */
+/* Add n (1 .. ASSIGNMENT_CHUNK) devices of one wave, by number, all above those that the wave has.
+ * FL_CONFLICT if the first is there. Write lane. */
 enum fl_code assignment_add(struct store *store, int64_t rollout_id, const struct assignment *a,
-	struct fl_err *err) FL_MUST_CHECK;
-/* Remove up to `limit` of a rollout; *n gets how many there were. Write lane. */
+	size_t n, struct fl_err *err) FL_MUST_CHECK;
+/* Remove up to `limit` rows of a rollout; *n gets how many there were. Write lane. */
 enum fl_code assignment_remove(struct store *store, int64_t rollout_id, int64_t limit, int64_t *n,
 	struct fl_err *err) FL_MUST_CHECK;
-/* The assignments of every rollout that has started and not ended, but for `except`, by rollout and
- * device. */
+
+/* The assignment of one device. FL_NOT_FOUND (err untouched). */
+enum fl_code assignment_find(struct store *store, int64_t rollout_id, int64_t device_no,
+	struct assignment *out, struct fl_err *err) FL_MUST_CHECK;
+/* Up to `max` devices of a wave with numbers above `after`, by number. */
+enum fl_code assignment_slice(struct store *store, int64_t rollout_id,
+	const struct assignment *after, struct assignment *out, size_t max, size_t *n,
+	struct fl_err *err) FL_MUST_CHECK;
+/* All of a rollout, by wave and number. */
+enum fl_code assignment_each(struct store *store, int64_t rollout_id, assignment_fn fn,
+	void *context, struct fl_err *err) FL_MUST_CHECK;
+/* Those of every rollout that has started and not ended, but for `except`, by rollout, wave and number. */
 enum fl_code assignment_each_active(struct store *store, int64_t except, assignment_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;
+
+/* How much of a rollout's devices is no longer what it was when it was planned: has other software, or
+ * is retired. Zeroed: nothing looked at yet. */
+struct assignment_drift {
+	int64_t wave, first_no; /* of the row that was looked at last */
+	int64_t drifted, of;    /* devices */
+	bool whole;             /* all were looked at */
+};
+/* Look at some tens of thousands more: a read of that length holds up nobody. */
+enum fl_code assignment_drift_more(struct store *store, int64_t rollout_id,
+	struct assignment_drift *d, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -29,9 +29,9 @@ DB_SQL(check_two_orders,
 	"s.manifest = d.manifest GROUP BY s.device_no HAVING count(DISTINCT g.rollout_id) > 1");
 DB_SQL(check_assigned,
 	"SELECT 'wave ' || g.wave || ' of rollout ' || r.name || ' has ' || g.assigned || "
-	"' devices, ' || (SELECT count(*) FROM assignment a WHERE a.rollout_id = r.id AND "
+	"' devices, ' || (SELECT total(n) FROM assignment a WHERE a.rollout_id = r.id AND "
 	"a.wave = g.wave) || ' are assigned' FROM stage g JOIN rollout r ON r.id = g.rollout_id "
-	"WHERE g.layer = 0 AND g.assigned <> (SELECT count(*) FROM assignment a WHERE "
+	"WHERE g.layer = 0 AND g.assigned <> (SELECT total(n) FROM assignment a WHERE "
 	"a.rollout_id = r.id AND a.wave = g.wave)");
 DB_SQL(check_count_steps, "SELECT count(*) FROM step");
 

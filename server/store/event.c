@@ -14,6 +14,15 @@ DB_SQL(event_insert,
 DB_SQL(event_select,
 	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
 	"WHERE seq > $1 ORDER BY seq LIMIT $2");
+DB_SQL(event_select_back,
+	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
+	"WHERE seq < $1 ORDER BY seq DESC LIMIT $2");
+DB_SQL(event_select_of,
+	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
+	"WHERE seq > $1 AND subject = $2 ORDER BY seq LIMIT $3");
+DB_SQL(event_select_of_back,
+	"SELECT seq, at, actor, kind, subject, data, hash FROM event "
+	"WHERE seq < $1 AND subject = $2 ORDER BY seq DESC LIMIT $3");
 DB_SQL(event_delete_until, "DELETE FROM event WHERE seq <= $1");
 DB_SQL(event_insert_checkpoint,
 	"INSERT INTO audit_checkpoint (seq, hash, envelope, created_at) VALUES ($1, $2, $3, $4)");
@@ -51,28 +60,45 @@ enum fl_code event_add(struct store *store, const struct event *e, struct fl_err
 		err);
 }
 
+static enum fl_code call(const struct db_rows *rows, event_fn fn, void *context, struct fl_err *err)
+{
+	struct fl_bytes hash = db_bytes(rows, 6);
+	struct event e = {
+		.seq = db_int(rows, 0),
+		.at = db_int(rows, 1),
+		.actor = db_text(rows, 2),
+		.kind = db_text(rows, 3),
+		.subject = db_text(rows, 4),
+		.data = db_text(rows, 5),
+	};
+
+	if (hash.n == sizeof(e.hash))
+		memcpy(e.hash, hash.p, hash.n);
+	return fn(context, &e, err);
+}
+
 enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn,
 	void *context, struct fl_err *err)
 {
+	return event_walk(
+		store, &(struct event_walk){ .from = after, .limit = limit }, fn, context, err);
+}
+
+enum fl_code event_walk(struct store *store, const struct event_walk *w, event_fn fn, void *context,
+	struct fl_err *err)
+{
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_query(store->db, event_select, DB_ARGS(DB_I(after), DB_I(limit)), &rows, err);
+	int64_t from = w->newest && w->from == 0 ? INT64_MAX : w->from;
+	enum fl_code code = w->subject == NULL
+		? db_query(store->db, w->newest ? event_select_back : event_select,
+			  DB_ARGS(DB_I(from), DB_I(w->limit)), &rows, err)
+		: db_query(store->db, w->newest ? event_select_of_back : event_select_of,
+			  DB_ARGS(DB_I(from), DB_T(w->subject), DB_I(w->limit)), &rows, err);
 	bool more = code == FL_OK;
 
-	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
-		struct fl_bytes hash = db_bytes(&rows, 6);
-		struct event e = {
-			.seq = db_int(&rows, 0),
-			.at = db_int(&rows, 1),
-			.actor = db_text(&rows, 2),
-			.kind = db_text(&rows, 3),
-			.subject = db_text(&rows, 4),
-			.data = db_text(&rows, 5),
-		};
-		if (hash.n == sizeof(e.hash))
-			memcpy(e.hash, hash.p, hash.n);
-		code = fn(context, &e, err);
-	}
+	while (code == FL_OK && !(w->enough != NULL && *w->enough) &&
+		(code = db_next(&rows, &more, err)) == FL_OK && more)
+		code = call(&rows, fn, context, err);
 	return code;
 }
 

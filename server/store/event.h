@@ -31,6 +31,18 @@ enum fl_code event_add(
 enum fl_code event_each(struct store *store, int64_t after, int64_t limit, event_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;
 
+/* A way through the trail. */
+struct event_walk {
+	int64_t from;        /* events above this number; newest: below it, 0 from the head on */
+	bool newest;         /* the newest first */
+	const char *subject; /* only these; NULL: all */
+	int64_t limit;       /* rows */
+	const bool *enough;  /* the walk ends when this becomes true; NULL: never */
+};
+/* Walk as `w` says. */
+enum fl_code event_walk(struct store *store, const struct event_walk *w, event_fn fn, void *context,
+	struct fl_err *err) FL_MUST_CHECK;
+
 /* Where the trail was cut: the last line that was pruned. */
 struct event_checkpoint {
 	int64_t seq; /* 0: it was never cut */

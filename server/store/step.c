@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/step.h"
 
+#include "server/store/assignment.h"
 #include "server/store/db.h"
 #include "server/store/rollout_row.h"
+
+#include <stdlib.h>
 
 /* Numbers of enum step_state in SQL: everything before confirmed has not ended; unreached ones are
  * offered when the device comes back. */
@@ -46,16 +49,9 @@ DB_SQL(step_select_outcomes,
 	"SELECT delivered, state, cause FROM step WHERE stage_id = $1 AND delivered IS NOT NULL "
 	"AND "
 	"delivered > $2 ORDER BY delivered");
-DB_SQL(step_select_candidates,
-	"SELECT a.device_no, a.class, d.retired_at, EXISTS (SELECT 1 FROM step s WHERE "
-	"s.device_no = a.device_no AND " OPEN(
-		"s") ") FROM assignment a "
-		     "JOIN device d ON d.no = a.device_no WHERE a.rollout_id = $1 AND a.wave = $2 "
-		     "AND "
-		     "a.device_no > $3 ORDER BY a.device_no LIMIT $4");
-DB_SQL(step_select_drift,
-	"SELECT total(d.state_id <> a.state_id), count(*) FROM assignment a JOIN device d ON "
-	"d.no = a.device_no WHERE a.rollout_id = $1");
+DB_SQL(step_select_candidate,
+	"SELECT d.retired_at, EXISTS (SELECT 1 FROM step s WHERE s.device_no = d.no AND " OPEN(
+		"s") ") FROM device d WHERE d.no = $1");
 DB_SQL(step_select_waiting,
 	"SELECT s.device_no FROM stage g JOIN rollout r ON r.id = g.rollout_id JOIN step s ON "
 	"s.stage_id = g.id WHERE g.state NOT IN ('pending', 'skipped') AND " OPEN("s"));
@@ -216,37 +212,41 @@ enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate
 	return code;
 }
 
-enum fl_code step_candidates(struct store *store, int64_t rollout_id, int wave, int64_t after,
-	struct step_candidate *out, size_t max, size_t *n, struct fl_err *err)
+static enum fl_code read_candidate(struct store *store, const struct assignment *a,
+	struct step_candidate *out, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	bool more = false;
-	enum fl_code code = db_query(store->db, step_select_candidates,
-		DB_ARGS(DB_I(rollout_id), DB_I(wave), DB_I(after), DB_I(max)), &rows, err);
+	enum fl_code code =
+		db_one(store->db, step_select_candidate, DB_ARGS(DB_I(a->device_no)), &rows, err);
 
-	*n = 0;
-	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
-		out[(*n)++] = (struct step_candidate){
-			.device_no = db_int(&rows, 0),
-			.class = (int)db_int(&rows, 1),
-			.retired = !db_is_null(&rows, 2),
-			.busy = db_int(&rows, 3) != 0,
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_CORRUPT, "device number %lld is assigned but not there",
+			(long long)a->device_no);
+	if (code == FL_OK)
+		*out = (struct step_candidate){
+			.device_no = a->device_no,
+			.class = (int)a->class,
+			.retired = !db_is_null(&rows, 0),
+			.busy = db_int(&rows, 1) != 0,
 		};
 	return code;
 }
 
-enum fl_code step_drift(
-	struct store *store, int64_t rollout_id, int64_t *drifted, int64_t *of, struct fl_err *err)
+enum fl_code step_candidates(struct store *store, int64_t rollout_id, int wave, int64_t after,
+	struct step_candidate *out, size_t max, size_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	struct assignment *a = calloc(max, sizeof(*a));
 	enum fl_code code =
-		db_one(store->db, step_select_drift, DB_ARGS(DB_I(rollout_id)), &rows, err);
+		a == NULL ? fl_fail(err, FL_NOMEM, "there is no memory for a slice") : FL_OK;
 
-	if (code != FL_OK)
-		return code;
-	*drifted = (int64_t)db_real(&rows, 0);
-	*of = db_int(&rows, 1);
-	return FL_OK;
+	*n = 0;
+	if (code == FL_OK)
+		code = assignment_slice(store, rollout_id,
+			&(struct assignment){ .wave = wave, .device_no = after }, a, max, n, err);
+	for (size_t i = 0; i < *n && code == FL_OK; i++)
+		code = read_candidate(store, &a[i], &out[i], err);
+	free(a);
+	return code;
 }
 
 enum fl_code step_waiting(struct store *store, step_device_fn fn, void *arg, struct fl_err *err)

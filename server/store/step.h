@@ -74,10 +74,6 @@ struct step_candidate {
 enum fl_code step_candidates(struct store *store, int64_t rollout_id, int wave, int64_t after,
 	struct step_candidate *out, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
-/* How many devices of a rollout have another state than when it was planned, and of how many. */
-enum fl_code step_drift(struct store *store, int64_t rollout_id, int64_t *drifted, int64_t *of,
-	struct fl_err *err) FL_MUST_CHECK;
-
 /* Call fn for each device that has a step which may be delivered or is in flight. */
 typedef void (*step_device_fn)(void *arg, int64_t device_no);
 enum fl_code step_waiting(

@@ -3,7 +3,7 @@
  * Every kind of event of the audit trail. EVENT(code, text, subject, summary)
  *
  * The text never changes once released. subject: what the event's subject names: TOKEN, MODULE,
- * VERSION ("module@version"), ARTIFACT (hex digest), RELEASE, DEVICE (its id), ROLLOUT, SERVER.
+ * VERSION ("module@version"), ARTIFACT (hex digest), RELEASE, DEVICE (its id), ROLLOUT, WEBHOOK, SERVER.
  * To add one: add a row; the manual and the tests follow. */
 EVENT(SERVER_STARTED, "server.started", SERVER, "fleetd has started")
 EVENT(SERVER_CREATED, "server.created", SERVER, "The database was created")
@@ -22,6 +22,11 @@ EVENT(DEVICES_REGISTERED, "devices.registered", SERVER, "Devices were registered
 EVENT(DEVICE_ENROLLED, "device.enrolled", DEVICE, "A device enrolled with its key")
 EVENT(DEVICE_CHANGED, "device.changed", DEVICE, "A device's labels or gateway were changed")
 EVENT(DEVICE_RETIRED, "device.retired", DEVICE, "A device was retired")
+EVENT(WEBHOOK_CREATED, "webhook.created", WEBHOOK, "A webhook was created")
+EVENT(WEBHOOK_CHANGED, "webhook.changed", WEBHOOK, "A webhook, its secret or its place in the trail was changed")
+EVENT(WEBHOOK_DELETED, "webhook.deleted", WEBHOOK, "A webhook was deleted")
+EVENT(WEBHOOK_TESTED, "webhook.tested", WEBHOOK, "A test message was asked for; this is it")
+EVENT(WEBHOOK_DISABLED, "webhook.disabled", WEBHOOK, "A webhook was switched off, since its target wants no more")
 EVENT(ROLLOUT_CREATED, "rollout.created", ROLLOUT, "A rollout was created")
 EVENT(ROLLOUT_PLANNED, "rollout.planned", ROLLOUT, "A plan was made")
 EVENT(ROLLOUT_APPROVED, "rollout.approved", ROLLOUT, "An approver agreed with a plan")

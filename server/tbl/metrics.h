@@ -34,4 +34,7 @@ METRIC(GAUGE, DELTA_QUEUE, "fleetd_delta_queue_length", "Deltas that wait to be 
 METRIC(GAUGE, DELTA_BACKGROUND, "fleetd_delta_background_length", "Pairs for which a smaller delta may be built later")
 METRIC(COUNTER, DELTA_SAVED, "fleetd_delta_saved_bytes_total", "Bytes that devices need not fetch: artifact sizes less the sizes offered")
 METRIC(SECONDS, DELTA_SECONDS, "fleetd_delta_build_duration_seconds", "Building one delta")
+METRIC(COUNTER, WEBHOOKS_DELIVERED, "fleetd_webhooks_delivered_total", "Events that targets of webhooks took")
+METRIC(COUNTER, WEBHOOKS_FAILED, "fleetd_webhooks_failed_total", "Attempts to deliver that failed")
+METRIC(COUNTER, WEBHOOKS_DEAD, "fleetd_webhooks_dead_total", "Events given up, since the target did not take them in time")
 METRIC(GAUGE, START_TIME, "fleetd_start_time_seconds", "When this process began, seconds since 1970")

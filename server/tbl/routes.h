@@ -67,6 +67,14 @@ ROUTE(GET, "/api/v1/events", ROLE_READ, 0, READ, api_events, "The audit trail; a
 ROUTE(GET, "/api/v1/audit/head", ROLE_READ, 0, READ, api_audit_head, "Where the audit trail stands, signed; its newest checkpoint and the key")
 ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, "Prune old events; a signed checkpoint stands for them")
 
+/* ---- webhooks */
+ROUTE(GET, "/api/v1/webhooks", ROLE_OPERATE, 0, READ, api_webhooks_list, "List webhooks, never their secrets")
+ROUTE(GET, "/api/v1/webhooks/{webhook}", ROLE_OPERATE, 0, READ, api_webhook_get, "One webhook and how it fares")
+ROUTE(PUT, "/api/v1/webhooks/{webhook}", WHO_ADMIN, 16 * KIB, WRITE, api_webhook_put, "Create a webhook (its secret is shown once) or change it")
+ROUTE(DELETE, "/api/v1/webhooks/{webhook}", WHO_ADMIN, 0, WRITE, api_webhook_delete, "Delete a webhook")
+ROUTE(GET, "/api/v1/webhooks/{webhook}/deliveries", ROLE_OPERATE, 0, READ, api_webhook_deliveries, "What came of its events, newest first")
+ROUTE(POST, "/api/v1/webhooks/{webhook}/{verb}", WHO_ADMIN, 16 * KIB, WRITE, api_webhook_verb, "test, rotate (a new secret), replay (events again from a number)")
+
 /* ---- deltas */
 ROUTE(GET, "/api/v1/deltas", ROLE_READ, 0, READ, api_deltas_list, "Deltas, their sizes and savings")
 ROUTE(GET, "/api/v1/deltas/queue", ROLE_READ, 0, READ, api_deltas_queue, "What is being built or waits, with its reasons")

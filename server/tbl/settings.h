@@ -95,6 +95,18 @@ SETTING(DURATION, delta_cpu, "60s", 1000, 86400000, false, false,
 SETTING(DURATION, delta_time, "120s", 1000, 86400000, false, false,
 	"Wall clock of one build.")
 
+/* ---- webhooks */
+SETTING(BOOL, webhook_http, "no", 0, 0, true, false, "Allow webhooks to addresses without TLS.")
+SETTING(BOOL, webhook_private, "no", 0, 0, true, false,
+	"Allow webhooks to loopback, link-local and private addresses. Whoever may create webhooks can then "
+	"make fleetd talk to hosts that only it can reach.")
+SETTING(STRING, webhook_ca, "", 0, 0, true, false,
+	"PEM file of the authorities that targets' certificates are checked against; empty: the system's.")
+SETTING(DURATION, webhook_timeout, "10s", 100, 300000, true, false,
+	"How long a target may take to answer.")
+SETTING(DURATION, webhook_give_up, "24h", 1000, 2592000000, true, false,
+	"An event that is older than this and still not taken is dead.")
+
 /* ---- log */
 SETTING(STRING, log_level, "info", 0, 0, true, false, "error, warning, info or debug.")
 SETTING(STRING, log_format, "text", 0, 0, true, false, "text (key=value) or json.")

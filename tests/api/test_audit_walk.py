@@ -81,8 +81,17 @@ RECIPES = {
         rollout, lambda s: s.post(f"{API}/rollouts/one/start", {}), "rollout.verb", "one"),
     "POST /api/v1/audit/prune": (
         lambda s: older(s), lambda s: s.post(f"{API}/audit/prune", {"before": now()}), "audit.pruned", "default"),
+    "PUT /api/v1/webhooks/{webhook}": (nothing, lambda s: hook(s), "webhook.created", "ops"),
+    "DELETE /api/v1/webhooks/{webhook}": (
+        lambda s: hook(s), lambda s: s.delete(f"{API}/webhooks/ops"), "webhook.deleted", "ops"),
+    "POST /api/v1/webhooks/{webhook}/{verb}": (
+        lambda s: hook(s), lambda s: s.post(f"{API}/webhooks/ops/test", {}), "webhook.tested", "ops"),
     "POST /device/v1/enrol": (nothing, lambda s: enrol(s), "device.enrolled", "dev-1"),
 }
+
+
+def hook(server):
+    return server.put(f"{API}/webhooks/ops", {"url": "https://example.invalid/", "kinds": ["server.created"]})
 
 
 def now():

@@ -72,6 +72,41 @@ def test_pages_after_a_number(fleetd):
     assert fleetd.get(f"{API}/events?after=-1").status == 400
 
 
+def walk(client, query):
+    """Numbers of all events that the query finds, page after page."""
+    seen, more = [], query
+    while more:
+        page = client.get(f"{API}/events?{more}").json()
+        seen += [e["seq"] for e in page["items"]]
+        more = page["next"] and f"{query}&cursor={page['next']}"
+    return seen
+
+
+def test_filters(fleetd):
+    """By subject, kind or group of kinds, actor, and the newest first; pages of each miss nothing."""
+    ci = fleetd.make_token("ci", ["publisher"])
+    for i in range(6):
+        (ci if i % 2 else fleetd).put(f"{API}/modules/m{i % 3}", {"kind": "wasm", "description": f"{i}"})
+    fleetd.post(f"{API}/devices", data=b'{"id":"m1"}\n')
+    fleetd.patch(f"{API}/devices/m1", {"labels": {"a": 1}})
+    every = everything(fleetd)
+    for limit in (1, 2, 100):
+        for query, wanted in [
+            ("subject=m1", lambda e: e["subject"] == "m1"),
+            ("kind=module", lambda e: e["kind"].startswith("module.")),
+            ("kind=module.changed", lambda e: e["kind"] == "module.changed"),
+            ("kind=mod", lambda e: False),
+            ("actor=ci", lambda e: e["actor"] == "ci"),
+            ("actor=ci&kind=module&subject=m1", lambda e: (e["actor"], e["subject"]) == ("ci", "m1")),
+        ]:
+            found = [e["seq"] for e in every if wanted(e)]
+            assert bool(found) == (query != "kind=mod")
+            assert walk(fleetd, f"limit={limit}&{query}") == found, query
+            assert walk(fleetd, f"limit={limit}&{query}&order=newest") == found[::-1], query
+        assert walk(fleetd, f"limit={limit}&order=newest&after=4") == [3, 2, 1]
+    assert fleetd.get(f"{API}/events?order=up").status == 400
+
+
 class Stream:
     """A listener on the live stream."""
 

@@ -176,6 +176,23 @@ def use_server(c):
     assert c.request("POST", "/api/v1/audit/prune", json={"before": "soon"}).status == 400
 
 
+def use_webhooks(c):
+    """Requests to the webhooks' addresses."""
+    hook = {"url": "https://example.invalid/", "kinds": ["rollout.*"], "selector": "id==d", "enabled": False}
+    assert c.request("PUT", "/api/v1/webhooks/w", json=hook).status == 201
+    assert c.request("PUT", "/api/v1/webhooks/w", json={**hook, "enabled": True}).status == 200
+    assert c.request("PUT", "/api/v1/webhooks/w", json={"url": "x"}).status == 400
+    assert c.request("PUT", "/api/v1/webhooks/w", json={"url": "https://127.0.0.1"}).status == 422
+    assert c.request("POST", "/api/v1/webhooks/w/test", json={}).status == 202
+    assert c.request("POST", "/api/v1/webhooks/w/rotate", json={}).status == 200
+    assert c.request("POST", "/api/v1/webhooks/w/replay", json={"after": 1}).status == 200
+    assert c.request("POST", "/api/v1/webhooks/w/replay", json={}).status == 400
+    assert c.request("POST", "/api/v1/webhooks/w/fly", json={}).status == 404
+    for path in ("webhooks", "webhooks/w", "webhooks/none", "webhooks/w/deliveries", "webhooks/w/deliveries?state=x"):
+        c.request("GET", f"/api/v1/{path}")
+    assert c.request("DELETE", "/api/v1/webhooks/w").status == 204
+
+
 def planned(c, name):
     """The rollout once its planning has ended: its figures are waited for."""
     headers = {}
@@ -236,6 +253,7 @@ def test_live_answers_fit_the_document(fleetd):
     use_registry(c)
     use_devices(c)
     use_server(c)
+    use_webhooks(c)
     use_rollouts(c)
     c.request("DELETE", "/api/v1/devices/d")
     assert c.seen == set(operations())

@@ -127,9 +127,9 @@ int main(void)
 
 	build(&u, entries);
 	must(strategy_read(NULL, 1, &strategy, NULL) == FL_OK, "no strategy");
-	printf("plan_10k_s %.4f s\n", measure(&in, 10000));
-	printf("plan_100k_s %.4f s\n", measure(&in, 100000));
-	printf("plan_1m_s %.4f s\n", measure(&in, 1000000));
+	printf("plan_think_10k_s %.4f s\n", measure(&in, 10000));
+	printf("plan_think_100k_s %.4f s\n", measure(&in, 100000));
+	printf("plan_think_1m_s %.4f s\n", measure(&in, 1000000));
 	strategy_fini(&strategy);
 	universe_fini(&u);
 	return 0;

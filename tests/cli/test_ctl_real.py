@@ -155,6 +155,8 @@ def test_the_audit_trail_is_followed(real):
     assert follower.returncode == 0, err
     assert json.loads(out)["subject"] == f"seen-{last}"
     assert f"seen-{last}" in real("audit", "ls", "--after", last).out
+    newest = real("audit", "ls", "--newest", "--subject", f"seen-{last}", "--kind", "module", "--actor", "admin").out
+    assert len(newest.splitlines()) == 2 and f"seen-{last}" in newest
 
 
 def test_lists_are_paged(real):

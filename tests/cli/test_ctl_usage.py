@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 NOUNS = ["login", "logout", "whoami", "module", "version", "artifact", "release", "device", "plan", "rollout",
-         "token", "audit", "delta", "server", "completion", "help"]
+         "token", "audit", "webhook", "delta", "server", "completion", "help"]
 
 
 def test_help_lists_every_noun(ctl):

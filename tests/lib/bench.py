@@ -26,15 +26,15 @@ def good(answer):
     return answer.json() if answer.body else None
 
 
-def publish(server, module, versions):
-    """A module with versions of a few bytes each."""
+def publish(server, module, versions, requires=None):
+    """A module with versions of a few bytes each, all with the same requirements."""
     good(server.put(f"/api/v1/modules/{module}", {"kind": "file"}))
     for version in versions:
         data = f"{module} {version}".encode()
         digest = hashlib.sha256(data).hexdigest()
         kind = {"Content-Type": "application/octet-stream"}
         good(server.put(f"/api/v1/artifacts/{digest}", data=data, headers=kind))
-        good(server.put(f"/api/v1/modules/{module}/versions/{version}", {"variants": [{"sha256": digest}]}))
+        good(server.put(f"/api/v1/modules/{module}/versions/{version}", {"variants": [{"sha256": digest}], "requires": requires or {}}))
 
 
 def wait_for(server, path, condition, limit=100000):

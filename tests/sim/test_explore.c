@@ -386,9 +386,9 @@ static int try_engine(bool full)
 	s.rules.order = ENGINE_PIPELINED;
 	failed += explore("1 device, misfits, retirement", &s, true) != NULL;
 	s = setup(1, 1, "0");
-	s.retire = s.misfit = s.no_way = s.every_word = true;
+	s.retire = s.misfit = s.no_way = s.every_word = s.rules.approval = true;
 	s.attempts = 2;
-	failed += explore("1 device, every word", &s, true) != NULL;
+	failed += explore("1 device, approval, every word", &s, true) != NULL;
 	if (!full)
 		return failed;
 	s = setup(2, 2, "01");

@@ -38,7 +38,8 @@ static uint64_t rarity(const struct world_action *a)
 		return a->fact.kind == FACT_START || a->fact.kind == FACT_RESUME ||
 				a->fact.kind == FACT_PROMOTE
 			? 10
-			: 2000;
+			: a->fact.kind == FACT_ROLLBACK ? 500
+							: 2000;
 	case WORLD_RETIRE:
 		return 1000;
 	case WORLD_STEP_DUE:

@@ -10,9 +10,9 @@ void world_init(const struct world_setup *setup, struct world *w)
 {
 	size_t devices = (size_t)setup->devices;
 
-	w->rollout = (struct engine_rollout){
-		.id = 1, .state = ROLLOUT_READY, .back_wave = ENGINE_ALL_WAVES
-	};
+	w->rollout = (struct engine_rollout){ .id = 1,
+		.state = setup->rules.approval ? ROLLOUT_WAITING_APPROVAL : ROLLOUT_READY,
+		.back_wave = ENGINE_ALL_WAVES };
 	for (int i = 0; i < world_stages(setup); i++) {
 		w->stages[i] = (struct engine_stage){ .id = i + 1,
 			.wave = i / setup->rules.layers,

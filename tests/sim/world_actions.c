@@ -18,11 +18,15 @@ static void add(struct choice *c, struct world_action a)
 
 static void add_verbs(const struct world_setup *setup, const struct world *w, struct choice *c)
 {
-	static const enum engine_fact_kind plain[] = { FACT_START, FACT_PAUSE, FACT_RESUME };
+	static const enum engine_fact_kind plain[] = { FACT_START, FACT_PAUSE, FACT_RESUME,
+		FACT_APPROVED, FACT_DENIED };
+	const size_t n = setup->hands_off ? 1
+		: setup->rules.approval   ? FL_COUNT(plain)
+					  : FL_COUNT(plain) - 2;
 	struct world_action a = { .kind = WORLD_VERB };
 	int attempts = 0;
 
-	for (size_t i = 0; i < (setup->hands_off ? 1 : FL_COUNT(plain)); i++) {
+	for (size_t i = 0; i < n; i++) {
 		a.fact = (struct engine_fact){ .kind = plain[i] };
 		add(c, a);
 	}
