@@ -358,7 +358,7 @@ static enum fl_code open_files(
 	if (old[0] != '\0')
 		f->old_fd = open(old, O_RDONLY | O_CLOEXEC);
 	f->data_fd = open(data, O_RDONLY | O_CLOEXEC);
-	f->out_fd = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	f->out_fd = open(out, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if ((old[0] != '\0' && f->old_fd < 0) || f->data_fd < 0 || f->out_fd < 0)
 		return fl_fail_errno(err, errno, "cannot open the files of a patch");
 	return FL_OK;
@@ -374,6 +374,15 @@ static void close_files(const struct fl_apply *f)
 	}
 }
 
+static bool not_stopped(void *ctx, uint64_t done)
+{
+	const struct agent *a = ctx;
+
+	(void)done;
+	return *a->stop == 0;
+}
+
+/* A stop leaves the half-written file: the next start goes on with it. */
 static enum fl_code decode(struct agent *a, const struct module *m,
 	const struct protocol_offer *offer, struct fl_err *err)
 {
@@ -386,7 +395,10 @@ static enum fl_code decode(struct agent *a, const struct module *m,
 		.out_fd = -1,
 		.size = (uint64_t)m->size,
 		.sha256 = sha256,
-		.memory_max = (uint64_t)a->settings->memory };
+		.memory_max = (uint64_t)a->settings->memory,
+		.resume = true,
+		.go_on = not_stopped,
+		.ctx = a };
 	enum fl_code code = part_path(a, offer->sha256, "", data, err);
 
 	if (f.codec == NULL || !fl_unhex(m->sha256, sha256, sizeof(sha256)))
@@ -404,7 +416,7 @@ static enum fl_code decode(struct agent *a, const struct module *m,
 		code = fl_apply(&f, err);
 	if (code == FL_OK)
 		code = fl_file_commit(f.out_fd, part, out, err);
-	else if (f.out_fd >= 0)
+	else if (f.out_fd >= 0 && code != FL_STOPPED)
 		(void)unlink(part);
 	close_files(&f);
 	return code;
@@ -423,7 +435,7 @@ static enum fl_code patch_one(
 	code = kept_offer(a, &wish, &offer, err);
 	if (code == FL_OK)
 		code = decode(a, m, &offer, err);
-	if (code != FL_OK)
+	if (code != FL_OK && code != FL_STOPPED)
 		forget_offer(a, m->sha256);
 	return code;
 }
@@ -436,6 +448,8 @@ enum fsm_state fetch_patch(struct agent *a)
 	switch (each_missing(a, patch_one, NULL, &err)) {
 	case FL_OK:
 		return FSM_INSTALLING;
+	case FL_STOPPED:
+		return FSM_PATCHING;
 	case FL_FULL:
 	case FL_IO:
 		return give_up(a, "device", &err);

@@ -15,18 +15,59 @@
 
 /* A sink that hashes and counts what passes to the file. */
 struct checked {
-	int fd;
-	uint64_t size;
+	const struct fl_apply *apply;
+	uint64_t size; /* that passed */
+	uint64_t have; /* bytes of the file that an earlier try has left */
 	crypto_hash_sha256_state hash;
 };
+
+/* Whether the file has these bytes at `at` already. */
+static bool has_bytes(int fd, uint64_t at, struct fl_bytes bytes)
+{
+	uint8_t piece[4096];
+
+	for (size_t done = 0; done < bytes.n;) {
+		size_t n = bytes.n - done < sizeof(piece) ? bytes.n - done : sizeof(piece);
+		ssize_t got = pread(fd, piece, n, (off_t)(at + done));
+
+		if (got != (ssize_t)n || memcmp(piece, bytes.p + done, n) != 0)
+			return false;
+		done += n;
+	}
+	return true;
+}
+
+static enum fl_code write_at(int fd, uint64_t at, struct fl_bytes bytes, struct fl_err *err)
+{
+	while (bytes.n > 0) {
+		ssize_t n = pwrite(fd, bytes.p, bytes.n, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fl_fail_errno(err, errno, "cannot write");
+		at += (uint64_t)n;
+		bytes.p += n;
+		bytes.n -= (size_t)n;
+	}
+	return FL_OK;
+}
 
 static enum fl_code write_checked(void *ctx, struct fl_bytes bytes, struct fl_err *err)
 {
 	struct checked *c = ctx;
+	const struct fl_apply *a = c->apply;
+	enum fl_code code = FL_OK;
 
+	if (bytes.n > a->size - c->size)
+		return fl_fail(err, FL_CORRUPT, "more bytes came out than were expected");
 	(void)crypto_hash_sha256_update(&c->hash, bytes.p, bytes.n);
+	if (c->size + bytes.n > c->have || !has_bytes(a->out_fd, c->size, bytes))
+		code = write_at(a->out_fd, c->size, bytes, err);
 	c->size += bytes.n;
-	return fl_file_write(c->fd, bytes, err);
+	if (code == FL_OK && a->go_on != NULL && !a->go_on(a->ctx, c->size))
+		code = fl_fail(err, FL_STOPPED, "stopped");
+	return code;
 }
 
 enum fl_code fl_apply_map(int fd, struct fl_bytes *out, struct fl_err *err)
@@ -68,32 +109,54 @@ static enum fl_code decode(
 
 	if (code != FL_OK)
 		return code;
+	if (a->data_size != 0 && a->data_size < data.size)
+		data.size = a->data_size;
 	return a->codec->decode(old, &data, &limits, &sink, err);
+}
+
+/* What an earlier try has left; without `resume` nothing may be left. */
+static enum fl_code begin(const struct fl_apply *a, struct checked *to, struct fl_err *err)
+{
+	struct stat st;
+
+	*to = (struct checked){ .apply = a };
+	(void)crypto_hash_sha256_init(&to->hash);
+	if (!a->resume)
+		return FL_OK;
+	if (fstat(a->out_fd, &st) != 0)
+		return fl_fail_errno(err, errno, "cannot look at the half-written file");
+	to->have = (uint64_t)st.st_size;
+	return FL_OK;
+}
+
+static enum fl_code end(const struct fl_apply *a, struct checked *to, struct fl_err *err)
+{
+	uint8_t got[crypto_hash_sha256_BYTES];
+
+	if (to->size != a->size)
+		return fl_fail(err, FL_CORRUPT, "%llu bytes came out where %llu were expected",
+			(unsigned long long)to->size, (unsigned long long)a->size);
+	(void)crypto_hash_sha256_final(&to->hash, got);
+	if (memcmp(got, a->sha256, sizeof(got)) != 0)
+		return fl_fail(err, FL_CORRUPT, "the decoded bytes have another digest");
+	if (to->have > a->size && ftruncate(a->out_fd, (off_t)a->size) != 0)
+		return fl_fail_errno(err, errno, "cannot cut the file");
+	return FL_OK;
 }
 
 enum fl_code fl_apply(const struct fl_apply *a, struct fl_err *err)
 {
-	uint8_t got[crypto_hash_sha256_BYTES];
-	struct checked to = { .fd = a->out_fd };
+	struct checked to;
 	struct fl_bytes old = { 0 };
-	enum fl_code code = FL_OK;
+	enum fl_code code = begin(a, &to, err);
 
-	if (a->codec->needs_old)
+	if (code == FL_OK && a->codec->needs_old)
 		code = fl_apply_map(a->old_fd, &old, err);
 	if (code != FL_OK)
 		return code;
-	(void)crypto_hash_sha256_init(&to.hash);
 	code = decode(a, old, &to, err);
 	fl_apply_unmap(&old);
-	if (code != FL_OK)
-		return code;
-	if (to.size != a->size)
-		return fl_fail(err, FL_CORRUPT, "%llu bytes came out where %llu were expected",
-			(unsigned long long)to.size, (unsigned long long)a->size);
-	(void)crypto_hash_sha256_final(&to.hash, got);
-	if (memcmp(got, a->sha256, sizeof(got)) != 0)
-		return fl_fail(err, FL_CORRUPT, "the decoded bytes have another digest");
-	return FL_OK;
+	return code == FL_OK ? end(a, &to, err) : code;
 }
 
 enum fl_code fl_apply_digest(int fd, uint8_t sha256[32], uint64_t *size, struct fl_err *err)

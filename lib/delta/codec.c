@@ -28,6 +28,28 @@ const struct fl_codec *fl_codec_find(const char *name)
 	return NULL;
 }
 
+/* First bytes of data: wasm-delta, exe-patch and layer-patch have one of their own, version and kind
+ * in the second; a zstd frame has four (RFC 8878, 3.1.1). */
+const struct fl_codec *fl_codec_guess(struct fl_bytes data, bool has_old)
+{
+	static const uint8_t zstd[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+
+	if (data.n >= 4 && memcmp(data.p, zstd, 4) == 0)
+		return fl_codec_find(has_old ? "zstd-patch" : "zstd");
+	if (data.n < 2 || !has_old)
+		return NULL;
+	switch (data.p[0]) {
+	case 0xd7:
+		return fl_codec_find("wasm-delta");
+	case 0xd8:
+		return fl_codec_find("exe-patch");
+	case 0xd9:
+		return fl_codec_find("layer-patch");
+	default:
+		return NULL;
+	}
+}
+
 /* ---- sources and sinks */
 
 static enum fl_code read_bytes(void *ctx, uint64_t offset, void *to, size_t n, struct fl_err *err)

@@ -39,6 +39,15 @@ struct fl_codec_limits {
 	uint64_t memory_max; /* heap; data that needs more is FL_TOO_LARGE; 0: no limit */
 };
 
+/* One line of what is in a delta. */
+struct fl_codec_part {
+	const char *name;
+	uint64_t bytes; /* that it takes in the delta */
+	uint64_t count; /* of what it holds; 0: not counted */
+	char note[96];  /* "" or a remark: "91.3 % predicted" */
+};
+typedef void (*fl_codec_part_fn)(void *ctx, const struct fl_codec_part *part);
+
 struct fl_codec {
 	const char *name; /* as in offers, in the store and on the command line */
 	bool needs_old;   /* false: `old` is not looked at */
@@ -61,10 +70,18 @@ struct fl_codec {
 
 	/* Likewise of encoding, both files mapped; an estimate from above. */
 	uint64_t (*encode_memory)(uint64_t old_size, uint64_t new_size, int level);
+
+	/* Tell what whole data consist of, part by part; `old` as for decoding. FL_CORRUPT. NULL: this
+	 * codec has nothing to tell. */
+	enum fl_code (*inspect)(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
+		void *ctx, struct fl_err *err);
 };
 
 /* The codec of that name, NULL if there is none. Static memory. */
 const struct fl_codec *fl_codec_find(const char *name);
+/* The codec whose data begin like these; with `has_old` one that needs old bytes where both would do.
+ * NULL: these are the artifact itself, or no codec's. */
+const struct fl_codec *fl_codec_guess(struct fl_bytes data, bool has_old);
 /* The i-th codec, best first; NULL behind the last. */
 const struct fl_codec *fl_codec_at(size_t i);
 

@@ -8,8 +8,11 @@
  * before anything is allocated. Exactly one frame, nothing behind it. */
 #include "lib/delta/codec_table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_frameHeaderSize */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -327,12 +330,58 @@ static uint64_t encode_memory_patch(uint64_t old_size, uint64_t new_size, int le
 		(1ULL << window_log(new_size) >> 4);
 }
 
+/* ---- looking */
+
+/* RFC 8878 3.1.1.2: three bytes before each block: last, type, size. */
+static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
+	void *ctx, struct fl_err *err)
+{
+	static const char *const names[] = { "raw blocks", "repeated bytes", "compressed blocks" };
+	struct fl_codec_part head = { .name = "head" }, blocks[3] = { 0 };
+	uint8_t bytes[HEADER_MAX] = { 0 };
+	struct header h;
+	enum fl_code code;
+	bool last = false;
+	size_t at;
+
+	(void)old;
+	memcpy(bytes, data.p, data.n < HEADER_MAX ? data.n : HEADER_MAX);
+	code = parse_header(bytes, &h, err);
+	if (code != FL_OK)
+		return code;
+	at = ZSTD_frameHeaderSize(data.p, data.n);
+	head.bytes = at;
+	(void)snprintf(head.note, sizeof(head.note), "window %llu, content %llu",
+		(unsigned long long)h.window, (unsigned long long)h.content);
+	while (!ZSTD_isError(at) && !last && data.n - at >= 3) {
+		uint64_t block = little_endian(data.p + at, 3), size = block >> 3;
+		unsigned type = block >> 1 & 3;
+
+		last = block & 1;
+		if (type == 3 || (type != 1 && size > data.n - at - 3))
+			return fl_fail(err, FL_CORRUPT, "a block is larger than the data");
+		blocks[type].bytes += 3 + (type == 1 ? 1 : size);
+		blocks[type].count++;
+		at += 3 + (size_t)(type == 1 ? 1 : size);
+	}
+	if (!last)
+		return fl_fail(err, FL_CORRUPT, "the last block is missing");
+	fn(ctx, &head);
+	for (unsigned i = 0; i < 3; i++) {
+		blocks[i].name = names[i];
+		if (blocks[i].count > 0)
+			fn(ctx, &blocks[i]);
+	}
+	return FL_OK;
+}
+
 const struct fl_codec fl_codec_zstd = {
 	.name = "zstd",
 	.encode = encode_full,
 	.decode = decode_full,
 	.decode_memory = memory_full,
 	.encode_memory = encode_memory_full,
+	.inspect = inspect,
 };
 
 const struct fl_codec fl_codec_zstd_patch = {
@@ -342,4 +391,5 @@ const struct fl_codec fl_codec_zstd_patch = {
 	.decode = decode_patch,
 	.decode_memory = memory_patch,
 	.encode_memory = encode_memory_patch,
+	.inspect = inspect,
 };

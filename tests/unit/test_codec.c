@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "lib/delta/apply.h"
+#include "lib/delta/trailer.h"
 #include "lib/file.h"
 
 /* Bytes that look like a module: runs of few symbols, reproducible. */
@@ -398,6 +399,93 @@ static void a_patch_for_another_file_is_refused(void **state)
 	drop(other);
 }
 
+/* Stops after half of the bytes. */
+static bool half_way(void *ctx, uint64_t done)
+{
+	const struct fl_apply *a = ctx;
+
+	return done < a->size / 2;
+}
+
+static void applying_goes_on_where_it_stopped(void **state)
+{
+	/* A stop leaves the first half; the next try writes only what is missing or differs, and cuts what
+	 * is too much. */
+	struct fl_bytes old = make_bytes(1 << 20, 5), new = make_next(old);
+	FL_AUTO_BUF struct fl_buf data = { 0 };
+	uint8_t sha256[32];
+	uint64_t size;
+	struct files f;
+	struct fl_apply a = { .codec = fl_codec_find("zstd-patch"),
+		.size = new.n,
+		.sha256 = sha256,
+		.resume = true,
+		.go_on = half_way };
+
+	(void)state;
+	a.ctx = &a;
+	files_set_up(&f, old, new);
+	encode(a.codec, old, new, &data);
+	assert_int_equal(
+		fl_file_put(f.data, (struct fl_bytes){ data.p, data.n }, 0600, NULL), FL_OK);
+	a.old_fd = open(f.old, O_RDONLY);
+	a.data_fd = open(f.data, O_RDONLY);
+	a.out_fd = open(f.new, O_RDONLY);
+	assert_int_equal(fl_apply_digest(a.out_fd, sha256, &size, NULL), FL_OK);
+	(void)close(a.out_fd);
+	a.out_fd = open(f.out, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_int_equal(fl_apply(&a, NULL), FL_STOPPED);
+	a.go_on = NULL;
+	assert_int_equal(pwrite(a.out_fd, "damage", 6, 70000), 6);
+	assert_int_equal(fl_apply(&a, NULL), FL_OK);
+	assert_file(f.out, new);
+	assert_int_equal(pwrite(a.out_fd, "too much", 8, (off_t) new.n), 8);
+	assert_int_equal(fl_apply(&a, NULL), FL_OK);
+	assert_file(f.out, new);
+	(void)close(a.out_fd);
+	/* what is right is not written again: a file that cannot be written to will do */
+	a.out_fd = open(f.out, O_RDONLY);
+	assert_int_equal(fl_apply(&a, NULL), FL_OK);
+	(void)close(a.old_fd);
+	(void)close(a.data_fd);
+	(void)close(a.out_fd);
+	files_tear_down(&f);
+	drop(old);
+	drop(new);
+}
+
+static void a_trailer_comes_back(void **state)
+{
+	/* What was added is read, wherever it stands; bytes without one have none; a damaged one is
+	 * FL_CORRUPT. */
+	const struct fl_trailer t = { .old_sha256 = { 1 },
+		.new_sha256 = { 2 },
+		.new_size = 1ULL << 40,
+		.memory = 77,
+		.codec = "wasm-delta-256k" };
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+	struct fl_trailer got;
+	size_t n = 0;
+
+	(void)state;
+	fl_buf_str(&b, "delta");
+	assert_int_equal(
+		fl_trailer_read((struct fl_bytes){ b.p, b.n }, &got, &n, NULL), FL_NOT_FOUND);
+	fl_trailer_add(&b, &t);
+	assert_int_equal(fl_trailer_read((struct fl_bytes){ b.p, b.n }, &got, &n, NULL), FL_OK);
+	assert_int_equal(b.n - n, 5);
+	assert_memory_equal(&got, &t, sizeof(t));
+	for (size_t cut = 1; cut < b.n; cut++)
+		assert_int_equal(
+			fl_trailer_read((struct fl_bytes){ b.p + cut, b.n - cut }, &got, &n, NULL),
+			cut <= 5                      ? FL_OK
+				: b.n - cut < 88 + 12 ? FL_NOT_FOUND
+						      : FL_CORRUPT);
+	b.p[6] ^= 1;
+	assert_int_equal(
+		fl_trailer_read((struct fl_bytes){ b.p, b.n }, &got, &n, NULL), FL_CORRUPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +500,8 @@ int main(void)
 		cmocka_unit_test(the_zstd_program_decodes_our_patches),
 		cmocka_unit_test(we_decode_patches_of_the_zstd_program),
 		cmocka_unit_test(a_patch_for_another_file_is_refused),
+		cmocka_unit_test(applying_goes_on_where_it_stopped),
+		cmocka_unit_test(a_trailer_comes_back),
 	};
 
 	return cmocka_run_group_tests_name("codec", tests, NULL, NULL);

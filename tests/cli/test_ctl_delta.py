@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fleetctl delta on files: make, apply, inspect without a server; warm, queue, stats with one."""
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from deltas import digest, module, next_version, wait_for  # noqa: E402
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two versions of a file of 1 MiB: their paths."""
+    old = module(5, 1 << 20)
+    (tmp_path / "old").write_bytes(old)
+    (tmp_path / "new").write_bytes(next_version(old))
+    return tmp_path / "old", tmp_path / "new"
+
+
+def test_make_and_apply(ctl, pair, tmp_path):
+    """The delta is small, says what it is between, and gives the new file back; nothing else is left."""
+    old, new = pair
+    patch, out = tmp_path / "p.delta", tmp_path / "out"
+    made = ctl("delta", "make", old, new, "-o", patch, "--json").json
+    assert made["size"] == patch.stat().st_size < 10000 and made["codec"] == "zstd-patch"
+    done = ctl("delta", "apply", old, patch, "-o", out, "--json").json
+    assert out.read_bytes() == new.read_bytes()
+    assert done["sha256"] == digest(new.read_bytes())
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"old", "new", "p.delta", "out"}
+    said = ctl("delta", "inspect", patch, "--json").json
+    assert said["trailer"]["old_sha256"] == digest(old.read_bytes())
+    assert sum(p["bytes"] for p in said["parts"]) == said["size"]
+    assert re.search(r"compressed blocks +[\d,]+ ", ctl("delta", "inspect", patch).out)
+
+
+def test_the_zstd_program_reads_a_patch_with_its_trailer(ctl, pair, tmp_path):
+    """`zstd -d --patch-from` decodes what `delta make` wrote, and `delta apply` what zstd wrote."""
+    old, new = pair
+    patch, stock, out = tmp_path / "p.delta", tmp_path / "p.zst", tmp_path / "out"
+    ctl("delta", "make", old, new, "-o", patch, "--codec", "zstd-patch", "--level", "9")
+    subprocess.run(["zstd", "-q", "-d", f"--patch-from={old}", patch, "-o", out], check=True)
+    assert out.read_bytes() == new.read_bytes()
+    subprocess.run(["zstd", "-q", "-19", f"--patch-from={old}", new, "-o", stock], check=True)
+    out.unlink()
+    ctl("delta", "apply", old, stock, "-o", out, "--sha256", digest(new.read_bytes()))
+    assert out.read_bytes() == new.read_bytes()
+
+
+def test_what_does_not_fit_is_refused(ctl, pair, tmp_path):
+    """Another old file, a damaged or cut delta, another digest, too little memory, an unknown codec: each
+    is said, and no file appears."""
+    old, new = pair
+    patch, bare, out = tmp_path / "p.delta", tmp_path / "bare", tmp_path / "out"
+    ctl("delta", "make", old, new, "-o", patch)
+    ctl("delta", "make", old, new, "-o", bare, "--bare")
+    assert bare.stat().st_size < patch.stat().st_size
+    assert "for another old file" in ctl("delta", "apply", new, patch, "-o", out).err
+    damaged = bytearray(patch.read_bytes())
+    damaged[200] ^= 1
+    (tmp_path / "damaged").write_bytes(damaged)
+    assert ctl("delta", "apply", old, tmp_path / "damaged", "-o", out).code != 0
+    (tmp_path / "cut").write_bytes(bare.read_bytes()[:-5])
+    assert ctl("delta", "apply", old, tmp_path / "cut", "-o", out).code != 0
+    assert ctl("delta", "apply", old, bare, "-o", out, "--sha256", "0" * 64).code != 0
+    assert "memory" in ctl("delta", "apply", old, patch, "-o", out, "--memory", "1000").err
+    assert "no codec" in ctl("delta", "make", old, new, "-o", out, "--codec", "lzma").err
+    assert "what it is" in ctl("delta", "apply", old, new, "-o", out).err
+    assert not out.exists() and not Path(f"{out}.part").exists()
+
+
+def test_apply_goes_on_where_it_stopped(ctl, pair, tmp_path):
+    """A half-written part, even one that is damaged in the middle or too long, becomes the right file."""
+    old, new = pair
+    patch, out = tmp_path / "p.delta", tmp_path / "out"
+    ctl("delta", "make", old, new, "-o", patch)
+    right = new.read_bytes()
+    damaged = bytearray(right)
+    damaged[300_000] ^= 1
+    for left in (right[:500_000], bytes(damaged), right + b"more", b"something else"):
+        Path(f"{out}.part").write_bytes(left)
+        ctl("delta", "apply", old, patch, "-o", out)
+        assert out.read_bytes() == right
+        out.unlink()
+
+
+def test_warm_queue_and_stats(ctl_for, fleetd, tmp_path):
+    """Two versions are warmed by name, in both directions; queue and stats say what happens."""
+    old = module(6, 1 << 18)
+    files = [tmp_path / "1.wasm", tmp_path / "2.wasm"]
+    files[0].write_bytes(old)
+    files[1].write_bytes(next_version(old))
+    ctl = ctl_for(f"http://127.0.0.1:{fleetd.port}", fleetd.token)
+    for number, path in enumerate(files, 1):
+        result = ctl("version", "publish", "app", f"{number}.0.0", path, "--kind", "file")
+        assert result.code == 0, result
+    assert "2 deltas will be built" in ctl("delta", "warm", "--module", "app", "1.0.0", "2.0.0", "--reverse").out
+    wait_for(lambda: len([r for r in ctl("delta", "ls", "--json").json["items"]
+                          if r["from"] and r["state"] == "ready"]) >= 2, "both are ready")
+    stats = ctl("delta", "stats").out
+    assert re.search(r"zstd-patch +3 +2 +0 +0 ", stats) and "the cache has" in stats
+    assert ctl("delta", "queue", "--json").json["items"] is not None
+    assert "say a rollout" in ctl("delta", "warm").err
