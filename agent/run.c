@@ -135,11 +135,9 @@ static enum fl_code judge(
 		return FL_OK;
 	if (r->reasons)
 		last_line(output, said, sizeof(said));
-	if (WIFEXITED(status))
-		return fl_fail(err, FL_REFUSED, "the command ended with status %d%s%s",
-			WEXITSTATUS(status), said[0] != '\0' ? ": " : "", said);
-	return fl_fail(err, FL_REFUSED, "the command was ended by signal %d%s%s", WTERMSIG(status),
-		said[0] != '\0' ? ": " : "", said);
+	return fl_fail(err, FL_REFUSED, "%s%sthe command %s %d", said, said[0] != '\0' ? "; " : "",
+		WIFEXITED(status) ? "ended with status" : "was ended by signal",
+		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
 static enum fl_code supervise(

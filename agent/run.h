@@ -17,7 +17,7 @@ struct run {
 
 /* Run to the end. The command gets a process group of its own, no input, and its output goes to
  * `output` (at most output->max bytes; NULL: to the agent's stderr). FL_REFUSED with r->reasons: the
- * sentence ends with the last line that it printed. When time is over, on a stop, and
+ * sentence begins with the last line that it printed. When time is over, on a stop, and
  * after its end the whole group is killed. FL_OK: exit status 0. FL_REFUSED: another one, or a
  * signal. FL_TIMEOUT, FL_STOPPED, FL_IO, FL_NOMEM. */
 enum fl_code run_command(

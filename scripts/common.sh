@@ -36,17 +36,42 @@ quietly() {
 	fi
 }
 
+# counted LOG TOTAL WHAT COMMAND...: the same; on a terminal the lines of LOG are counted meanwhile.
+counted() {
+	local log=$1 total=$2 what=$3 lines counter failed=0
+	shift 3
+	if [ -z "$green" ] || [ "$total" -eq 0 ]; then
+		quietly "$log" "$@"
+		return
+	fi
+	: >"$log"
+	while sleep 0.2; do
+		lines=$(wc -l <"$log")
+		[ "$lines" -le "$total" ] || lines=$total
+		printf '\r\e[K    %s %d of %d' "$what" "$lines" "$total"
+	done &
+	counter=$!
+	quietly "$log" "$@" || failed=$?
+	kill $counter
+	wait $counter 2>/dev/null || true
+	printf '\r\e[K'
+	return $failed
+}
+
 # build FOLDER [CONFIGURE-ARGUMENT...]: configure once, make what is out of date.
 build() {
-	local dir=$1
+	local dir=$1 steps
 	shift
 	mkdir -p "$dir"
 	if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
+		[ -z "$green" ] || printf '\r\e[K    configuring'
 		quietly "$dir/autoreconf.log" autoreconf -fi "$top"
 	fi
 	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/arguments" 2>/dev/null)" != "$*" ]; then
+		[ -z "$green" ] || printf '\r\e[K    configuring'
 		(cd "$dir" && quietly "$dir/configure.log" "$top/configure" PYTHON="$python" "$@")
 		printf '%s' "$*" >"$dir/arguments"
 	fi
-	quietly "$dir/make.log" make -C "$dir" -j "$jobs" --no-print-directory
+	steps=$(make -C "$dir" -n --no-print-directory 2>/dev/null | grep -c 'echo "  [A-Z]' || true)
+	counted "$dir/make.log" "$steps" 'building' make -C "$dir" -j "$jobs" --no-print-directory
 }
