@@ -84,4 +84,6 @@ def test_deltas_are_listed_with_their_sizes(story, browser):
     story.start("autumn")
     browser.go("/deltas")
     browser.see(".list", "zstd-patch")
+    browser.see(".list th", "runtime 1.1.0")
     browser.see(".tiles", "Saved")
+    browser.see("h2", "By codec")

@@ -111,6 +111,48 @@ def test_a_refused_act_says_what_to_do(story, browser):
     assert browser.complaints(but=["422"]) == []
 
 
+def approver(story, name):
+    return story.api.make_token(name, ["approver"]).token
+
+
+def test_a_plan_is_approved_by_those_who_may(story, browser):
+    """Two approvers agree with the plan's digest, with a word each; then an operator can start it."""
+    story.create("autumn", approvals=2)
+    story.wait("autumn", "waiting_approval")
+    browser.go("/rollouts/autumn")
+    browser.see(".approvals", "2 approvals missing")
+    for name, word in (("anna", "read it"), ("bob", "me too")):
+        browser.open(story.api, approver(story, name))
+        browser.go("/rollouts/autumn")
+        browser.see(".badge", "waiting approval")
+        assert buttons(browser) == ["Approve", "Deny"]
+        act(browser, "Approve", ("[name=why]", word))
+        browser.see(".approvals", f"approved by {name}")
+        browser.see(".approvals", word)
+    browser.see("h1 .badge", "ready")
+    browser.open(story.api)
+    browser.go("/rollouts/autumn")
+    act(browser, "Start")
+    browser.see("h1 .badge", "running")
+
+
+def test_a_plan_is_denied_with_a_reason(story, browser):
+    """Denying asks why; the rollout never starts, and everybody sees who said so."""
+    story.create("autumn", approvals=1)
+    story.wait("autumn", "waiting_approval")
+    browser.open(story.api, approver(story, "anna"))
+    browser.go("/rollouts/autumn")
+    browser.click(".verbs button", "Deny")
+    browser.click("dialog button[type=submit]")
+    assert browser.all("dialog[open]"), "a reason is required"
+    browser.type("dialog [name=why]", "wave 2 is too large")
+    browser.click("dialog button[type=submit]")
+    browser.see("h1 .badge", "denied")
+    browser.see(".approvals", "denied by anna")
+    browser.see(".approvals", "wave 2 is too large")
+    assert buttons(browser) == []
+
+
 def test_a_viewer_looks_and_does_not_touch(story, browser):
     """Without the role of an operator there are no buttons."""
     story.start("autumn")

@@ -85,7 +85,8 @@ class Browser:
     def load(self, server):
         """The dashboard of this server, with nobody signed in."""
         self.url = f"http://127.0.0.1:{server.port}/"
-        self.driver.get(self.url)
+        self.driver.get(self.url + "#/login")  # here nothing is asked for
+        self.see("form.login")
         self.run("sessionStorage.clear()")
         self.driver.get("about:blank")
         self.driver.get(self.url)

@@ -77,10 +77,14 @@ class Story:
 
     # ---- rollouts
 
+    def create(self, name, release=None, **strategy):
+        """Create a rollout; planning begins."""
+        body = {"release": release or name, "selector": "", "strategy": {**STRATEGY, **strategy}}
+        return ok(self.api.put(f"/api/v1/rollouts/{name}", body))
+
     def plan(self, name, release=None, **strategy):
         """Create a rollout and wait for its plan."""
-        body = {"release": release or name, "selector": "", "strategy": {**STRATEGY, **strategy}}
-        ok(self.api.put(f"/api/v1/rollouts/{name}", body))
+        self.create(name, release, **strategy)
         return self.wait(name, "ready")
 
     def start(self, name, release=None, **strategy):

@@ -7,6 +7,7 @@ import { icon } from './base/icon'
 import { link } from './base/live'
 import { notice, sentence } from './base/notice'
 import type { Server, WhoAmI } from './base/types'
+import { auditPage } from './pages/audit'
 import { deltasPage } from './pages/deltas'
 import { devicePage } from './pages/device'
 import { devicesPage } from './pages/devices'
@@ -22,18 +23,17 @@ interface Known {
 }
 type Show = (page: Element, parts: string[], query: URLSearchParams, known: Known, signal: AbortSignal) => void
 
-const mayAct = (known: Known): boolean => known.who.roles.some((r) => r === 'operator' || r === 'admin')
-
 /** Addresses behind the #; the first that matches is shown. */
 const PAGES: [RegExp, Show][] = [
   [/^\/$/, (page, _, __, ___, signal) => rolloutsPage(page, signal)],
   [/^\/rollouts\/([^/]+)\/L(\d+)\.W(\d+)$/, (page, [name = '', l, w], _, __, signal) => stagePage(page, name, Number(l), Number(w), signal)],
-  [/^\/rollouts\/([^/]+)(?:\/(plan))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, view === 'plan' ? 'plan' : 'progress', mayAct(known), signal)],
+  [/^\/rollouts\/([^/]+)(?:\/(plan))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, view === 'plan' ? 'plan' : 'progress', known.who.roles, signal)],
   [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
   [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
+  [/^\/audit$/, (page, _, query, __, signal) => auditPage(page, Object.fromEntries(query), signal)],
   [/^\/deltas$/, (page, _, __, ___, signal) => deltasPage(page, signal)],
 ]
-const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/deltas', 'Deltas']]
+const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
 
 let leave = new AbortController()
 let known: Known | null = null

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { Deltas, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Delta, DeltaQueue, DeltaStats, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -74,6 +74,15 @@ export interface StepFilter {
   cursor?: string
 }
 
+export interface EventFilter {
+  kind?: string
+  subject?: string
+  actor?: string
+  order?: string
+  limit?: number
+  cursor?: string
+}
+
 export const api = {
   whoami: () => get<WhoAmI>('/api/v1/whoami'),
   server: (signal?: AbortSignal) => get<Server>('/api/v1/server', signal),
@@ -84,8 +93,12 @@ export const api = {
   devices: (q: string, cursor: string, signal: AbortSignal) => get<Page<Device>>('/api/v1/devices' + query({ limit: 50, q, cursor }), signal),
   device: (d: string, signal: AbortSignal) => get<Device>(device(d), signal),
   reports: (d: string, signal: AbortSignal) => get<Page<Report>>(`${device(d)}/reports` + query({ limit: 50 }), signal),
-  events: (after: number, limit: number, signal: AbortSignal) => get<Page<Event>>('/api/v1/events' + query({ after, limit }), signal),
-  deltas: (cursor: string, signal: AbortSignal) => get<Deltas>('/api/v1/deltas' + query({ limit: 100, cursor }), signal),
+  events: (filter: EventFilter, signal: AbortSignal) => get<Page<Event>>('/api/v1/events' + query({ ...filter }), signal),
+  auditHead: (signal: AbortSignal) => get<AuditHead>('/api/v1/audit/head', signal),
+  deltas: (cursor: string, signal: AbortSignal) => get<Page<Delta>>('/api/v1/deltas' + query({ limit: 100, cursor }), signal),
+  deltaStats: (signal: AbortSignal) => get<DeltaStats>('/api/v1/deltas/stats', signal),
+  deltaQueue: (signal: AbortSignal) => get<DeltaQueue>('/api/v1/deltas/queue', signal),
+  artifact: (sha256: string, signal: AbortSignal) => get<{ used_by: { module: string; version: string }[] }>(`/api/v1/artifacts/${sha256}`, signal),
 
   /** The figures of a rollout, and their tag; waits on the server until the tag has changed. */
   async stats(r: string, tag: string, signal: AbortSignal): Promise<{ stats: Stats | null; tag: string }> {

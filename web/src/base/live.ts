@@ -59,7 +59,7 @@ export function once(signal: AbortSignal, turn: () => Promise<void>): void {
   })
 }
 
-/** Lines of an SSE event to an Event; null for a comment. */
+/** Lines of an SSE event to an Event; null for a comment, and for the word that old ones were pruned. */
 function parse(block: string): Event | null {
   let kind = ''
   let data = ''
@@ -68,8 +68,7 @@ function parse(block: string): Event | null {
     else if (line.startsWith('data: ')) data += line.slice(6)
   }
   if (!data) return null
-  const body = JSON.parse(data) as Omit<Event, 'kind' | 'at'> & { at: number | string }
-  return { ...body, kind, at: new Date(body.at).toISOString() }
+  return kind === 'pruned' ? null : { ...(JSON.parse(data) as Event), kind }
 }
 
 async function read(body: ReadableStream<Uint8Array>, heard: (event: Event) => void): Promise<void> {

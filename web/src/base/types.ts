@@ -34,6 +34,7 @@ export interface Rollout {
   created_by: string
   started_at: string | null
   ended_at: string | null
+  approvals?: { by: string; agrees: boolean; why: string; plan_digest: string; at: string }[]
 }
 
 export interface Threshold {
@@ -50,6 +51,8 @@ export interface Strategy {
   probation_s?: number
   on_failure?: string
   max_in_flight?: number
+  approvals?: number
+  approvers?: string[]
 }
 
 export interface Gate {
@@ -194,6 +197,7 @@ export interface Delta {
   from: string | null
   to: string
   codec: string
+  level: number
   state: string
   size: number
   full_size: number
@@ -203,6 +207,29 @@ export interface Delta {
   created_at: string
 }
 
-export interface Deltas extends Page<Delta> {
+export interface DeltaCodec {
+  codec: string
+  level: number
+  ready: number
+  useless: number
+  failed: number
+  bytes: number
+  uses: number
+  saved: number
+  built_ms: number
+}
+
+export interface DeltaStats {
   summary: Record<string, number>
+  codecs: DeltaCodec[]
+  cache: Record<string, number>
+}
+
+export interface DeltaQueue {
+  items: { from: string | null; to: string; place: string; tiers: string[]; devices: number; gain: number }[]
+}
+
+export interface AuditHead {
+  head: { signed: { seq: number; at: number } }
+  checkpoint: { signed: { seq: number; at: number } } | null
 }

@@ -3,8 +3,9 @@
 
 import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
-import { ago, clock } from '../base/format'
-import { everyWhile, listen } from '../base/live'
+import { ago, clock, some } from '../base/format'
+import { icon } from '../base/icon'
+import { everyWhile, listen, once } from '../base/live'
 import type { Event, Plan, Rollout, Stats, Step } from '../base/types'
 import { figuresTable, headline } from '../parts/figures'
 import { grid } from '../parts/grid'
@@ -26,21 +27,32 @@ interface Known {
   stats: Stats
   plan: Plan | null
   failed: Step[]
-  events: Event[]
 }
 
 export const rolloutAddress = (name: string, view = ''): string => `#/rollouts/${encodeURIComponent(name)}${view ? `/${view}` : ''}`
 
+/** Who has agreed with the plan, and how many are missing. */
+function approvals(r: Rollout): Described | false {
+  const given = r.approvals ?? []
+  const needed = r.strategy.approvals ?? 0
+  const agreed = given.filter((a) => a.agrees).length
+  return (needed > 0 || given.length > 0) && h('ul', { class: 'approvals', 'aria-label': 'Approvals' },
+    given.map((a) => h('li', { key: a.by, class: a.agrees ? 'good' : 'bad' }, h('span', { class: 'state' }, icon(a.agrees ? 'done' : 'failed'), a.agrees ? 'approved' : 'denied'),
+      ` by ${a.by} ${ago(a.at)}`, a.why && h('span', { class: 'quiet' }, ` · ${a.why}`))),
+    r.state === 'waiting_approval' && h('li', { key: 'missing', class: 'wait' }, h('span', { class: 'state' }, icon('person'), `${some(needed - agreed, 'approval')} missing`),
+      r.strategy.approvers && r.strategy.approvers.length > 0 && h('span', { class: 'quiet' }, ` · of ${r.strategy.approvers.join(', ')}`)))
+}
+
 /** Name, state, what it waits for, and what can be done. */
-export function rolloutHead(r: Rollout, stats: Stats | null, mayAct: boolean): Described {
+export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[]): Described {
   return h('header', { class: 'title' },
     h('div', {},
       h('h1', {}, r.name, ' ', badge(r.state)),
       h('p', { class: 'quiet' }, `Release ${r.release} to `, r.selector ? h('code', {}, r.selector) : 'every device',
         ` · made by ${r.created_by} `, h('time', { datetime: r.created_at, title: clock(r.created_at) }, ago(r.created_at))),
       r.reason && h('p', { class: 'reason' }, `Why: ${r.reason}`),
-      h('p', { class: 'now' }, rolloutSentence(r, stats))),
-    mayAct && verbButtons(r, stats))
+      h('p', { class: 'now' }, rolloutSentence(r, stats)), approvals(r)),
+    verbButtons(r, stats, roles))
 }
 
 export function tabs(name: string, current: View): Described {
@@ -49,13 +61,14 @@ export function tabs(name: string, current: View): Described {
   return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, tab('progress', 'Progress'), tab('plan', 'Plan'))
 }
 
-function progress(k: Known): Child {
+function progress(k: Known, events: Event[]): Child {
   return [
     headline(k.stats.total),
     grid(k.rollout, k.stats, k.plan),
     h('section', {}, h('h2', {}, 'Figures by wave'), figuresTable(k.stats, k.plan)),
     h('div', { class: 'columns' },
-      k.events.length > 0 && h('section', { key: 'events' }, h('h2', {}, 'What happened'), h('div', { class: 'card' }, timeline(k.events.slice(0, SHOWN)))),
+      events.length > 0 && h('section', { key: 'events' }, h('h2', {}, 'What happened ', h('small', {}, h('a', { href: `#/audit?subject=${encodeURIComponent(k.rollout.name)}` }, 'all of it'))),
+        h('div', { class: 'card' }, timeline(events))),
       k.failed.length > 0 && h('section', { key: 'failed' }, h('h2', {}, 'Failures'), stepsTable(k.rollout.name, k.failed, 'Failures'))),
   ]
 }
@@ -67,15 +80,16 @@ async function failedSteps(name: string, stats: Stats, signal: AbortSignal): Pro
   return pages.flatMap((p) => p.items).sort((a, b) => b.changed_at.localeCompare(a.changed_at)).slice(0, SHOWN)
 }
 
-export function rolloutPage(page: Element, name: string, view: View, mayAct: boolean, signal: AbortSignal): void {
+export function rolloutPage(page: Element, name: string, view: View, roles: string[], signal: AbortSignal): void {
   let known: Known | null = null
+  let events: Event[] = []
   let tag = ''
 
   function draw(): void {
     if (!known) return
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
-      rolloutHead(known.rollout, known.stats, mayAct), tabs(name, view),
-      view === 'plan' ? planView(known.plan, known.rollout) : progress(known))
+      rolloutHead(known.rollout, known.stats, roles), tabs(name, view),
+      view === 'plan' ? planView(known.plan, known.rollout) : progress(known, events))
   }
   async function turn(): Promise<void> {
     const fresh = await api.stats(name, tag, signal)
@@ -83,16 +97,29 @@ export function rolloutPage(page: Element, name: string, view: View, mayAct: boo
     if (fresh.stats) {
       const rollout = await api.rollout(name, signal)
       const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
-      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal), events: known?.events ?? [] }
+      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal) }
     }
+    draw()
+  }
+  const ours = (e: Event) => e.subject === name && /^(rollout|stage|gate|invariant)\./.test(e.kind)
+  const keep = (more: Event[]) => {
+    const all = new Map([...events, ...more].map((e) => [e.seq, e]))
+    events = [...all.values()].sort((a, b) => b.seq - a.seq).slice(0, SHOWN)
     draw()
   }
   show(page, loading())
   everyWhile(signal, 150, turn)
-  listen(signal, (e) => {
-    if (e.subject !== name || !/^(rollout|stage|gate)\./.test(e.kind) || !known) return
-    known.events = [e, ...known.events].slice(0, 100)
+  once(signal, async () => keep((await api.events({ subject: name, order: 'newest', limit: 2 * SHOWN }, signal)).items.filter(ours)))
+  // what changes without changing a figure: an approval, a plan that is ready
+  const again = async () => {
+    const rollout = await api.rollout(name, signal)
+    if (known) known = { ...known, rollout }
     draw()
+  }
+  listen(signal, (e) => {
+    if (!ours(e)) return
+    keep([e])
+    if (e.kind.startsWith('rollout.')) once(signal, again)
   })
   // what is left of a soak changes by itself
   const ticking = window.setInterval(draw, 1000)

@@ -15,18 +15,27 @@ export function eventSentence(e: Event): string {
   switch (e.kind) {
     case 'rollout.created': return `created for release ${text(d['release'])}`
     case 'rollout.planned': return `planned: ${text(d['devices'])} devices, ${text(d['layers'])} layers, ${text(d['waves'])} waves`
+    case 'rollout.approved': return `approved${d['why'] ? `: ${text(d['why'])}` : ''}`
+    case 'rollout.denied': return `denied: ${text(d['why'])}`
     case 'rollout.state': return `${words(text(d['state']))}${d['reason'] ? `: ${text(d['reason'])}` : ''}`
     case 'rollout.verb': return `${text(d['verb'])}: ${text(d['did'])}`
     case 'stage.state': return `${text(d['stage'])} ${words(text(d['state']))}`
     case 'gate.decided': return `gate of ${text(d['stage'])} ${words(text(d['state']))}: ${text(d['text'])}`
   }
-  const facts = Object.entries(d).map(([key, value]) => `${words(key)} ${text(value)}`)
-  return `${e.kind.replace('.', ' ')}${facts.length > 0 ? `: ${facts.join(', ')}` : ''}`
+  const facts = Object.entries(d).filter(([, value]) => value !== '').map(([key, value]) => `${words(key)} ${text(value)}`)
+  return facts.join(', ') || (e.kind.split('.')[1] ?? e.kind)
 }
 
 export function eventIcon(e: Event): Described {
   const state = text(e.data['state'])
   return e.kind === 'rollout.verb' ? h('span', { class: 'sign' }, icon('person')) : h('span', { class: `sign ${state ? toneOf(state) : ''}` }, state ? stateIcon(state) : icon('dot'))
+}
+
+/** Where the subject of an event is shown. */
+export function subjectLink(e: Event): Described | string {
+  const group = e.kind.split('.')[0] ?? ''
+  const to = ['rollout', 'stage', 'gate'].includes(group) ? 'rollouts' : group === 'device' ? 'devices' : ''
+  return to ? h('a', { href: `#/${to}/${encodeURIComponent(e.subject)}` }, e.subject) : e.subject
 }
 
 export function timeline(events: Event[]): Described {

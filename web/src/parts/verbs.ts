@@ -11,13 +11,18 @@ interface Verb {
   verb: string
   label: string
   states: string[]
+  roles: string[]
   look: string
   title: (r: Rollout) => string
   fields: (r: Rollout, stats: Stats | null) => Child
   body: (form: FormData, r: Rollout) => object
 }
 
-const why = (): Child => h('label', {}, 'Why (for the audit trail)', h('input', { name: 'why', maxlength: 200, autocomplete: 'off' }))
+const why = (required = false): Child =>
+  h('label', {}, 'Why (for the audit trail)', h('input', { name: 'why', maxlength: 200, autocomplete: 'off', required }))
+
+const OPERATE = ['operator', 'admin']
+const APPROVE = ['approver', 'admin']
 
 const said = (form: FormData, field: string): string => String(form.get(field) ?? '').trim()
 
@@ -39,7 +44,19 @@ function passable(stats: Stats | null): [string, string][] {
 
 const VERBS: Verb[] = [
   {
-    verb: 'start', label: 'Start', states: ['ready', 'scheduled'], look: 'main',
+    verb: 'approve', label: 'Approve', states: ['waiting_approval'], roles: APPROVE, look: 'main',
+    title: (r) => `Approve the plan of ${r.name}?`,
+    fields: (r) => [h('p', {}, 'You agree with exactly this plan: ', h('code', {}, r.plan_digest), '. Have you read it?'), why()],
+    body: (form, r) => ({ plan_digest: r.plan_digest, ...reason(form) }),
+  },
+  {
+    verb: 'deny', label: 'Deny', states: ['waiting_approval'], roles: APPROVE, look: 'grave',
+    title: (r) => `Deny the plan of ${r.name}?`,
+    fields: () => [h('p', {}, 'It never starts; a better one needs another name.'), why(true)],
+    body: (form, r) => ({ plan_digest: r.plan_digest, ...reason(form) }),
+  },
+  {
+    verb: 'start', label: 'Start', states: ['ready', 'scheduled'], roles: OPERATE, look: 'main',
     title: (r) => `Start ${r.name}?`,
     fields: (r) => [
       h('p', {}, `${some(r.targets, 'device')} in ${some(r.waves, 'wave')} and ${some(r.layers, 'layer')}. What runs is the plan that you have read`,
@@ -49,19 +66,19 @@ const VERBS: Verb[] = [
     body: (form, r) => ({ ...(r.plan_digest && { plan_digest: r.plan_digest }), ...(form.get('drift') && { accept_drift: true }) }),
   },
   {
-    verb: 'pause', label: 'Pause', states: ['running', 'rolling_back'], look: '',
+    verb: 'pause', label: 'Pause', states: ['running', 'rolling_back'], roles: OPERATE, look: '',
     title: (r) => `Pause ${r.name}?`,
     fields: () => [h('p', {}, 'Nothing more is offered and the clocks stand still. Devices that have begun go on.'), why()],
     body: reason,
   },
   {
-    verb: 'resume', label: 'Resume', states: ['paused'], look: 'main',
+    verb: 'resume', label: 'Resume', states: ['paused'], roles: OPERATE, look: 'main',
     title: (r) => `Resume ${r.name}?`,
     fields: (r) => h('p', {}, 'It goes on where it was.', r.reason && ` It was paused: ${r.reason}.`),
     body: () => ({}),
   },
   {
-    verb: 'promote', label: 'Promote', states: ['running', 'paused'], look: '',
+    verb: 'promote', label: 'Promote', states: ['running', 'paused'], roles: OPERATE, look: '',
     title: () => 'Pass a gate by hand?',
     fields: (_, stats) => [
       h('p', {}, 'The stage counts as succeeded, whatever its gate has seen; the next one opens.'),
@@ -70,13 +87,13 @@ const VERBS: Verb[] = [
     body: (form) => ({ stage: said(form, 'stage') }),
   },
   {
-    verb: 'retry', label: 'Retry', states: ['running', 'paused'], look: '',
+    verb: 'retry', label: 'Retry', states: ['running', 'paused'], roles: OPERATE, look: '',
     title: () => 'Offer it again to devices that failed?',
     fields: (_, stats) => h('p', {}, `${some(stats ? stats.total.failed + stats.total.timed_out : 0, 'device')} failed. They try again in their stages.`),
     body: () => ({}),
   },
   {
-    verb: 'stop', label: 'Stop', states: ['ready', 'scheduled', 'running', 'paused'], look: 'grave',
+    verb: 'stop', label: 'Stop', states: ['ready', 'scheduled', 'running', 'paused'], roles: OPERATE, look: 'grave',
     title: (r) => `Stop ${r.name} for good?`,
     fields: (_, stats) => [
       h('p', {}, 'It cannot be started again. ', stats ? `${some(stats.total.confirmed, 'confirmed device')} keep the new versions.` : 'Confirmed devices keep the new versions.'),
@@ -86,7 +103,7 @@ const VERBS: Verb[] = [
     body: (form) => ({ in_flight: said(form, 'in_flight') }),
   },
   {
-    verb: 'rollback', label: 'Roll back', states: ['running', 'paused', 'stopped', 'completed', 'failed'], look: 'grave',
+    verb: 'rollback', label: 'Roll back', states: ['running', 'paused', 'stopped', 'completed', 'failed'], roles: OPERATE, look: 'grave',
     title: (r) => `Roll ${r.name} back?`,
     fields: (_, stats) => [
       h('p', {}, 'Devices go back to what they ran before, in reverse order of layers. Devices that a newer rollout has changed are left alone.'),
@@ -116,7 +133,7 @@ function useful(v: Verb, rollout: Rollout, stats: Stats | null): boolean {
 }
 
 /** The buttons that make sense now. */
-export function verbButtons(rollout: Rollout, stats: Stats | null): Described {
-  return h('div', { class: 'verbs', role: 'group', 'aria-label': 'What can be done' }, VERBS.filter((v) => useful(v, rollout, stats)).map((v) =>
+export function verbButtons(rollout: Rollout, stats: Stats | null, roles: string[]): Described {
+  return h('div', { class: 'verbs', role: 'group', 'aria-label': 'What can be done' }, VERBS.filter((v) => v.roles.some((r) => roles.includes(r)) && useful(v, rollout, stats)).map((v) =>
     h('button', { key: v.verb, 'data-verb': v.verb, class: v.look, onclick: () => void act(v, rollout, stats) }, v.label)))
 }
