@@ -258,6 +258,19 @@ struct engine_view {
 	int64_t now_ms;
 };
 
+/* Why a step that waits is not delivered at this moment. To add a reason: a row here, a return of
+ * may_offer (engine_device.c). */
+#define ENGINE_HOLDS(X)                                                   \
+	X(NONE)                                                           \
+	X(ROLLOUT) /* the rollout's state: nothing is offered in it */    \
+	X(STAGE)   /* the stage's state */                                \
+	X(ROWS)    /* the stage's rows are being made, or turned round */ \
+	X(SLOTS)   /* as many devices are under way as may be */          \
+	X(SLICE)   /* the first slice of a rollback is not back yet */    \
+	X(OTHER)   /* another step, of this device or of one that it works with, comes first */
+#define ENGINE_HOLD_ENUM_(name) ENGINE_HOLD_##name,
+enum engine_hold { ENGINE_HOLDS(ENGINE_HOLD_ENUM_) ENGINE_HOLD_MAX };
+
 /* What an event says happened; the runner gives it its name in the audit trail. */
 enum engine_event_kind {
 	ENGINE_EVENT_STATE,  /* the rollout's state changed */
@@ -293,6 +306,7 @@ struct engine_out {
 	struct figures_sums delta; /* what the step's change adds to its stage's sums */
 	bool offer;                /* the step goes to the device now: write its manifest */
 	bool attend;               /* set the device's attention */
+	enum engine_hold hold;     /* of a poll: why nothing is offered now */
 	bool keep;                 /* nothing now, but soon: leave the attention set */
 	bool follow;               /* make the device's row in its next open layer */
 	bool withdraw;             /* the device holds an order that is void: give it one back */

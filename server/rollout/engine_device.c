@@ -78,28 +78,42 @@ static bool slice_full(const struct engine_turn *t)
 		2 * ended < t->rules->back_first;
 }
 
-/* I3. Whether this step may be delivered now; *soon: not yet, but without another fact about it. */
-static bool may_offer(const struct engine_turn *t, bool *soon)
+/* I3. Whether this step may be delivered now: HOLD_NONE, or why not. */
+static enum engine_hold may_go_back(const struct engine_turn *t)
 {
 	enum rollout_state r = t->view->rollout->state;
 	const struct engine_stage *s = t->view->stage;
 
-	*soon = false;
-	if (t->view->step->back) {
-		if (s->state == STAGE_ROLLING_BACK ? r != ROLLOUT_ROLLING_BACK
-						   : s->state != STAGE_ROLLED_BACK ||
-					(r != ROLLOUT_ROLLING_BACK && r != ROLLOUT_ROLLED_BACK &&
-						r != ROLLOUT_STOPPED))
-			return false;
-		*soon = slice_full(t);
-		return (s->jobs & ENGINE_BACK) == 0 && !*soon;
-	}
-	if ((r != ROLLOUT_RUNNING && r != ROLLOUT_COMPLETED) || (s->jobs & ENGINE_OPEN) != 0 ||
-		(s->state != STAGE_RUNNING && s->state != STAGE_SOAKING &&
-			s->state != STAGE_SUCCEEDED))
-		return false;
-	*soon = t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight;
-	return !*soon;
+	if (r != ROLLOUT_ROLLING_BACK &&
+		(s->state == STAGE_ROLLING_BACK ||
+			(r != ROLLOUT_ROLLED_BACK && r != ROLLOUT_STOPPED)))
+		return ENGINE_HOLD_ROLLOUT;
+	if (s->state != STAGE_ROLLING_BACK && s->state != STAGE_ROLLED_BACK)
+		return ENGINE_HOLD_STAGE;
+	if ((s->jobs & ENGINE_BACK) != 0)
+		return ENGINE_HOLD_ROWS;
+	return slice_full(t) ? ENGINE_HOLD_SLICE : ENGINE_HOLD_NONE;
+}
+
+static enum engine_hold may_go_on(const struct engine_turn *t)
+{
+	enum rollout_state r = t->view->rollout->state;
+	const struct engine_stage *s = t->view->stage;
+
+	if (r != ROLLOUT_RUNNING && r != ROLLOUT_COMPLETED)
+		return ENGINE_HOLD_ROLLOUT;
+	if (s->state != STAGE_RUNNING && s->state != STAGE_SOAKING && s->state != STAGE_SUCCEEDED)
+		return ENGINE_HOLD_STAGE;
+	if ((s->jobs & ENGINE_OPEN) != 0)
+		return ENGINE_HOLD_ROWS;
+	if (t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight)
+		return ENGINE_HOLD_SLOTS;
+	return ENGINE_HOLD_NONE;
+}
+
+static enum engine_hold may_offer(const struct engine_turn *t)
+{
+	return t->view->step->back ? may_go_back(t) : may_go_on(t);
 }
 
 static void deliver(struct engine_turn *t)
@@ -138,7 +152,12 @@ static void polled(struct engine_turn *t)
 		end_undelivered(t, STEP_REMOVED, STEP_REMOVED);
 		return;
 	}
-	if (!may_offer(t, &t->out->keep) || t->fact->fit == ENGINE_LATER)
+	t->out->hold = may_offer(t);
+	/* without another fact about this step */
+	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE;
+	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_LATER)
+		t->out->hold = ENGINE_HOLD_OTHER;
+	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {
 	case ENGINE_ALREADY:
