@@ -278,6 +278,14 @@ enum fl_code blobs_size(
 	return fl_fail_errno(err, errno, "cannot look at %s", path);
 }
 
+enum fl_code blobs_settle(struct blobs *b, const uint8_t sha256[BLOB_DIGEST], struct fl_err *err)
+{
+	char path[BLOBS_PATH_MAX];
+
+	blobs_folder_blob(b, sha256, path);
+	return fl_file_sync_dir(path, err);
+}
+
 /* The digest of an open file, from its start. */
 static enum fl_code hash_file(
 	int fd, uint8_t sha256[BLOB_DIGEST], int64_t *size, struct fl_err *err)

@@ -72,6 +72,10 @@ int64_t blob_upload_received(const struct blob_upload *u);
 /* Make it a blob; the caller holds the digest. FL_CORRUPT: the digest is another (nothing is kept);
  * FL_INVALID: bytes are missing. Then only blob_upload_drop is left. Frees and nulls *u on FL_OK. */
 enum fl_code blob_upload_finish(struct blob_upload **u, struct fl_err *err) FL_MUST_CHECK;
+/* Bring the name of a blob that is there to the disk once more: an earlier upload may have failed at
+ * just that, and acknowledged nothing. Not on the loop thread. FL_IO. */
+enum fl_code blobs_settle(
+	struct blobs *b, const uint8_t sha256[BLOB_DIGEST], struct fl_err *err) FL_MUST_CHECK;
 /* Keep what came as the part of this digest, if it is more than the part that is there; the way out
  * of a cut connection. Frees and nulls *u. Also for NULL. */
 void blob_upload_keep(struct blob_upload **u);

@@ -142,8 +142,10 @@ static enum fl_code finish(struct request *rq, struct fl_err *err)
 	if (in->refusal.code != FL_OK)
 		return refuse(rq, &in->refusal, err);
 	if (in->upload == NULL) { /* it was here before */
-		request_then(rq, LANE_WRITE, record);
-		return FL_OK;
+		code = blobs_settle(in->blobs, in->sha256, err);
+		if (code == FL_OK)
+			request_then(rq, LANE_WRITE, record);
+		return code;
 	}
 	received = blob_upload_received(in->upload);
 	if (received != in->extent.end)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A preloaded library that makes the disk fail: writes and syncs of files whose name ends in
- * $FAULT_SUFFIX, while the file $FAULT_CONTROL says so. Its text is "KIND AFTER": KIND is none, sync
+ * A preloaded library that makes the disk fail: writes and syncs of files whose path contains
+ * $FAULT_PATH, while the file $FAULT_CONTROL says so. Its text is "KIND AFTER": KIND is none, sync
  * (EIO), full (ENOSPC, after half of the bytes) or write (EIO); AFTER is the number of calls of that
  * kind that still go well. */
 #define _GNU_SOURCE
@@ -22,16 +22,16 @@ static long left;
 
 static bool is_meant(int fd)
 {
-	const char *suffix = getenv("FAULT_SUFFIX");
+	const char *part = getenv("FAULT_PATH");
 	char link[64], path[4096];
 	ssize_t n;
 
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, path, sizeof(path) - 1);
-	if (n <= 0 || suffix == NULL)
+	if (n <= 0 || part == NULL)
 		return false;
 	path[n] = '\0';
-	return (size_t)n >= strlen(suffix) && strcmp(path + n - strlen(suffix), suffix) == 0;
+	return strstr(path, part) != NULL;
 }
 
 /* A changed control begins anew; the same one goes on counting. */

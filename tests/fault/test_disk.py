@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk that fails in the middle of a batch: nothing that was acknowledged is missing, nothing that was
 refused is there."""
+import hashlib
 import http.client
 import os
 import subprocess
@@ -83,13 +84,13 @@ def assert_honest(server, load):
     assert not load.refused & names, sorted(load.refused & names)[:5]
 
 
-def environment(shim, control):
+def environment(shim, control, path="fleetd.db-wal"):
     """The shim in front of everything; sanitizers want to be first and need not be."""
     options = os.environ.get("ASAN_OPTIONS", "")
     return {
         "LD_PRELOAD": str(shim),
         "FAULT_CONTROL": str(control),
-        "FAULT_SUFFIX": "-wal",
+        "FAULT_PATH": path,
         "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".lstrip(":"),
     }
 
@@ -148,3 +149,32 @@ def test_full_disk_at_the_first_start(new_fleetd, tmp_path, shim):
     assert "full" in refused.stderr and "free" in refused.stderr
     server.start()
     assert server.get("/api/v1/whoami").status == 200
+
+
+@pytest.mark.parametrize("path", ["/blobs/incoming/", "/blobs/sha256/"])
+def test_failing_sync_of_an_upload(new_fleetd, tmp_path, shim, path):
+    """An upload whose bytes or whose name cannot be brought to the disk is not acknowledged, and none of its
+    bytes are trusted later: it begins anew, and what was acknowledged before is untouched."""
+    control = tmp_path / "control"
+    control.write_text("none 0")
+    server = new_fleetd()
+    server.start(env=environment(shim, control, path))
+    contents = [os.urandom(300_000) for _ in range(3)]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+
+    def upload(number):
+        return server.put(f"/api/v1/artifacts/{digests[number]}", data=contents[number],
+                          headers={"Content-Type": "application/octet-stream"}).status
+
+    assert upload(0) == 201
+    control.write_text("sync 0")
+    assert [upload(1), upload(1)] == [500, 500], "also what lies there by now is not acknowledged"
+    refused = server.get(f"/api/v1/artifacts/{digests[1]}")
+    assert refused.status == 404 and "received" not in refused.json()
+    control.write_text("none 1")
+    assert [upload(n) for n in (0, 1, 2)] == [200, 201, 201]
+    server.kill()
+    assert server.run("--verify").returncode == 0
+    server.start(env=environment(shim, control, path))
+    for digest, content in zip(digests, contents):
+        assert server.get(f"/blobs/sha256/{digest}").body == content
