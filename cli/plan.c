@@ -183,6 +183,59 @@ static void show_stages(const struct cli *cli, const json_t *plan)
 	table_print(&t, &cli->out, stdout, false);
 }
 
+static void forecast_row(struct table *t, const json_t *stage)
+{
+	const json_t *f = json_object_get(stage, "forecast");
+	int64_t never = value_int(f, "never_seen");
+	char text[TEXT_SHORT];
+
+	table_addf(t, TERMINAL_PLAIN, "L%lld.W%lld", (long long)value_int(stage, "layer"),
+		(long long)value_int(stage, "wave"));
+	table_add(t, text_seconds(text, value_real(f, "time_s")));
+	table_add(t, text_seconds(text, value_real(f, "time_max_s")));
+	table_add(t, text_seconds(text, value_real(f, "reach_p95_s")));
+	table_addf(t, never > 0 ? TERMINAL_WARN : TERMINAL_PLAIN, "%s",
+		never > 0 ? text_count(text, never) : "-");
+	table_add(t, text_count(text, value_int(f, "peak_offers_s")));
+	table_add(t, text_bytes(text, value_int(f, "peak_bytes_s")));
+	table_add(t,
+		value_real(f, "downtime_s") < 0 ? NULL
+						: text_seconds(text, value_real(f, "downtime_s")));
+	table_add(t, text_seconds(text, value_real(f, "build_s")));
+}
+
+static void show_forecast(const struct cli *cli, const json_t *plan)
+{
+	static const struct table_column columns[] = {
+		{ .title = "STAGE" },
+		{ .title = "TIME", .right = true },
+		{ .title = "AT MOST", .right = true },
+		{ .title = "95 % ASK IN", .right = true },
+		{ .title = "NEVER SEEN", .right = true },
+		{ .title = "OFFERS/S", .right = true },
+		{ .title = "BYTES/S", .right = true },
+		{ .title = "DOWNTIME", .right = true },
+		{ .title = "TO BUILD", .right = true },
+	};
+	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
+	const json_t *stages = json_object_get(plan, "stages");
+	const json_t *whole = json_object_get(plan, "forecast");
+	char time[TEXT_SHORT], most[TEXT_SHORT];
+
+	if (json_array_size(stages) == 0 || !json_is_object(whole))
+		return;
+	for (size_t i = 0; i < json_array_size(stages); i++)
+		forecast_row(&t, json_array_get(stages, i));
+	title(cli, "Forecast: from the polls of the fleet and the rollouts that have been");
+	table_print(&t, &cli->out, stdout, false);
+	(void)printf("All of it: %s, at most %s%s\n",
+		text_seconds(time, value_real(whole, "time_s")),
+		text_seconds(most, value_real(whole, "time_max_s")),
+		json_is_true(json_object_get(whole, "observed"))
+			? ""
+			: " (a guess: no rollout has been observed yet)");
+}
+
 /* One layer's switches of a class: "lib@1.4.0", "app@2.1.0, plugin@3.0.0". */
 static void add_steps(struct fl_buf *b, const json_t *to)
 {
@@ -283,6 +336,7 @@ void plan_show(const struct cli *cli, const json_t *plan)
 	show_layers(cli, plan);
 	show_waves(cli, plan);
 	show_stages(cli, plan);
+	show_forecast(cli, plan);
 	show_classes(cli, plan);
 	show_refusals(cli, plan);
 }

@@ -108,7 +108,9 @@ static bool passes(enum fl_code code)
 static enum fl_code load(struct task *t, struct store *store, struct fl_err *err)
 {
 	struct rollout row = { 0 };
-	struct planning_request rq = { .strategy = &t->strategy, .rollout_id = t->rollout_id };
+	struct planning_request rq = {
+		.strategy = &t->strategy, .rollout_id = t->rollout_id, .fleet = t->server->fleet
+	};
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = rollout_by_id(store, t->rollout_id, &row, err);
 

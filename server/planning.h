@@ -16,6 +16,7 @@
 #include "server/rollout/plan.h"
 #include "server/store/store.h"
 
+struct fleet;
 struct server;
 
 /* What to plan for. Borrowed until planning_load returns, the strategy as long as the snapshot lives. */
@@ -24,7 +25,8 @@ struct planning_request {
 	const char *selector; /* RSQL, "" for every device */
 	const char *scope;    /* RSQL that limits what the caller sees; NULL: nothing */
 	const struct strategy *strategy;
-	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
+	int64_t rollout_id;        /* which rollout does not hold its own devices; 0: a preview */
+	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
 
 /* A loaded snapshot: a plan_input and the memory that it borrows. */

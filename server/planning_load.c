@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/planning_load.h"
 
+#include "server/fleet.h"
 #include "server/store/state.h"
 
 #include <malloc.h> /* malloc_trim */
@@ -90,6 +91,7 @@ static bool devices_grow(struct planning_devices *d)
 	if (!widen(&d->no, cap, sizeof(*d->no)) ||
 		!widen(&d->gateway_no, cap, sizeof(*d->gateway_no)) ||
 		!widen(&d->state_id, cap, sizeof(*d->state_id)) ||
+		!widen(&d->silent_s, cap, sizeof(*d->silent_s)) ||
 		!widen(&d->flags, cap, sizeof(*d->flags)))
 		return false;
 	d->cap = cap;
@@ -107,14 +109,28 @@ static void devices_fini(struct planning_devices *d)
 	free(d->stratum);
 	free(d->held);
 	free(d->wave);
+	free(d->silent_s);
 	free(d->flags);
 	*d = (struct planning_devices){ 0 };
 }
 
-static bool add_device(struct planning_devices *to, const struct device *d, unsigned flags)
+/* Seconds since it last spoke. */
+static uint32_t silence(const struct planning_loader *l, const struct device *d)
+{
+	struct fleet_device known;
+	int64_t seen = d->last_seen, now = l->store->now_ms / 1000;
+
+	if (l->rq->fleet != NULL && fleet_get(l->rq->fleet, d->no, &known) && known.seen_s > seen)
+		seen = known.seen_s;
+	return seen == 0 ? PLAN_NEVER_SEEN : seen >= now ? 0 : (uint32_t)(now - seen);
+}
+
+static bool add_device(const struct planning_loader *l, struct planning_devices *to,
+	const struct device *d, unsigned flags)
 {
 	if (!devices_grow(to))
 		return false;
+	to->silent_s[to->n] = silence(l, d);
 	to->no[to->n] = d->no;
 	to->gateway_no[to->n] = d->gateway_no;
 	to->state_id[to->n] = d->state_id;
@@ -128,11 +144,12 @@ static enum fl_code on_selected(void *context, const struct device *d, struct fl
 	struct planning_loader *l = context;
 
 	l->gateways = l->gateways || d->gateway || d->gateway_no != 0;
-	return add_device(&l->s->devices, d, PLAN_SELECTED) ? FL_OK : nomem(err);
+	return add_device(l, &l->s->devices, d, PLAN_SELECTED) ? FL_OK : nomem(err);
 }
 
 /* The second look: everything that depends on something selected. */
 struct neighbours {
+	const struct planning_loader *l;
 	struct planning_devices all;
 	const struct planning_devices *selected;
 	struct planning_map near; /* numbers of gateways that matter */
@@ -146,13 +163,13 @@ static enum fl_code on_neighbour(void *context, const struct device *d, struct f
 	if (!selected && planning_map_get(&x->near, d->no) == UNIVERSE_NONE &&
 		(d->gateway_no == 0 || planning_map_get(&x->near, d->gateway_no) == UNIVERSE_NONE))
 		return FL_OK;
-	return add_device(&x->all, d, selected ? PLAN_SELECTED : 0) ? FL_OK : nomem(err);
+	return add_device(x->l, &x->all, d, selected ? PLAN_SELECTED : 0) ? FL_OK : nomem(err);
 }
 
 static enum fl_code load_neighbours(struct planning_loader *l, struct fl_err *err)
 {
 	struct planning_devices *d = &l->s->devices;
-	struct neighbours x = { .selected = d };
+	struct neighbours x = { .l = l, .selected = d };
 	enum fl_code code = FL_OK;
 
 	for (size_t i = 0; i < d->n && code == FL_OK; i++) {
@@ -361,6 +378,7 @@ static void write_input(struct planning_snapshot *s, const struct planning_reque
 		.stratum = d->stratum,
 		.held = d->held,
 		.wave = d->wave,
+		.silent_s = d->silent_s,
 		.flags = d->flags };
 }
 
@@ -393,6 +411,8 @@ static enum fl_code load(struct planning_loader *l, struct fl_err *err)
 		code = load_early(l, err);
 	if (code == FL_OK)
 		code = planning_load_deltas(l, err);
+	if (code == FL_OK)
+		code = planning_load_history(l, err);
 	return code;
 }
 

@@ -5,7 +5,8 @@
  *   planning_load.c     the order of things; devices, neighbours, states, waves
  *   planning_software.c modules, versions, deltas -> universe
  *   planning_traits.c   attributes and labels -> signatures and strata
- *   planning_holds.c    what other rollouts are changing */
+ *   planning_holds.c    what other rollouts are changing
+ *   planning_history.c  what rollouts have taken so far */
 #ifndef PLANNING_LOAD_H
 #define PLANNING_LOAD_H
 
@@ -25,6 +26,7 @@ struct planning_devices {
 	int64_t *no, *gateway_no, *state_id;
 	uint32_t *state, *signature, *gateway, *stratum, *held;
 	uint16_t *wave;
+	uint32_t *silent_s;
 	uint8_t *flags;
 };
 
@@ -65,6 +67,8 @@ enum fl_code planning_load_software(struct planning_loader *l, struct fl_err *er
 enum fl_code planning_load_deltas(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* What other rollouts change on these devices; before the universe is sealed. */
 enum fl_code planning_load_holds(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
+/* How long rollouts and builds have taken. */
+enum fl_code planning_load_history(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* Signatures and strata; after the universe is sealed. */
 enum fl_code planning_load_traits(struct planning_loader *l, const struct device_filter *filter,
 	struct fl_err *err) FL_MUST_CHECK;

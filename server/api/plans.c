@@ -5,6 +5,7 @@
 
 #include "server/api/list.h"
 #include "server/planning.h"
+#include "server/server.h"
 #include "server/rollout/plan_diff.h"
 #include "server/store/assignment.h"
 #include "server/store/plan.h"
@@ -259,7 +260,8 @@ enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 	wanted = (struct planning_request){ .release = b.release,
 		.selector = b.selector,
 		.scope = rq->who.selector,
-		.strategy = &p->strategy };
+		.strategy = &p->strategy,
+		.fleet = rq->server->fleet };
 	code = planning_load(rq->store, &wanted, &p->snapshot, err);
 	if (code == FL_NOT_FOUND)
 		return fl_fail(

@@ -25,6 +25,7 @@
 
 #define PLAN_NO_WAVE    UINT16_MAX
 #define PLAN_NO_DEVICE  UINT32_MAX
+#define PLAN_NEVER_SEEN UINT32_MAX
 #define PLAN_LAYERS_MAX 1000
 #define PLAN_FORMAT     1 /* of plan_json; rises when an older fleetd could not read it */
 
@@ -51,6 +52,14 @@ struct plan_devices {
 		*wave; /* first selector wave that matches it, PLAN_NO_WAVE; NULL: there is no
 				    * selector wave */
 	const uint8_t *flags;
+	const uint32_t *silent_s; /* seconds since it last spoke, PLAN_NEVER_SEEN; NULL: unknown */
+};
+
+/* What rollouts and builds so far have taken; below 0: there were none. */
+struct plan_history {
+	int64_t took_median_ms, took_p95_ms; /* delivery to confirmed */
+	int64_t downtime_ms;                 /* median of installing to installed */
+	int64_t build_us_per_kib;            /* of a delta, by the size of the new artifact */
 };
 
 /* Another unfinished rollout has changes of these modules pending on some devices. */
@@ -79,6 +88,7 @@ struct plan_input {
 	uint32_t n_holds;
 	const struct plan_delta *deltas; /* in any order */
 	uint32_t n_deltas;
+	struct plan_history history;
 };
 
 /* ---- what comes out */
@@ -131,6 +141,21 @@ struct plan_wave {
 	uint32_t devices; /* all of them to update */
 };
 
+/* What a stage will probably take. Not part of the digest: it is what was known at that moment.
+ *
+ * A fleet that polls regularly tells by how long its devices have been silent how long they will be so
+ * from any moment on: both are spread alike. */
+struct plan_forecast {
+	int64_t reach_p95_s;   /* until 95 % of its devices ask; at most the stage's deadline */
+	int64_t never_seen;    /* devices of it that have never spoken */
+	int64_t time_s;        /* from its opening until its gate can pass, soak included */
+	int64_t time_max_s;    /* until every deadline has passed */
+	int64_t peak_offers_s; /* devices that are offered it in a second, at most */
+	int64_t peak_bytes_s;  /* what those take, if each second's are done in a second */
+	int64_t downtime_ms;   /* of each device; -1: never observed */
+	int64_t build_ms;      /* processor time for the deltas that are not ready */
+};
+
 /* One cell. plan.stages is ordered by wave, then layer. */
 struct plan_stage {
 	uint32_t layer, wave;
@@ -139,6 +164,8 @@ struct plan_stage {
 	int64_t bytes_delta;      /* with the deltas that are ready; -1: none is */
 	uint32_t deltas_to_build; /* distinct pairs of artifacts without a ready delta */
 	uint32_t no_way_back;     /* devices that cannot go back once they have passed it */
+	int64_t build_bytes;      /* of the new artifacts whose deltas are to be built; not kept */
+	struct plan_forecast forecast;
 };
 
 /* A pair of artifacts that devices will need a delta for: forwards as it stands, for a rollback the
@@ -178,7 +205,10 @@ struct plan {
 	uint32_t totals[PLAN_KIND_MAX]; /* selected devices per kind */
 	uint8_t strategy[32]; /* SHA-256 of the strategy's JSON: a digest approves the gates too */
 	uint8_t members[32];  /* digest over (device number, wave, class) of all selected devices */
-	uint8_t digest[32];   /* SHA-256 over the canonical JSON of plan_json without "digest" */
+	uint8_t digest[32];   /* SHA-256 over the canonical JSON of plan_json without "digest" and
+			       * "forecast" */
+	int64_t time_s, time_max_s; /* forecast of all stages, in their order */
+	bool observed;              /* the times rest on rollouts that have been; else on guesses */
 	/* per device of the input, by its index; NULL in a plan that was read from JSON */
 	uint32_t *class_of;    /* UINT32_MAX for neighbours */
 	uint16_t *wave_of;     /* PLAN_NO_WAVE for all that are not to be updated */

@@ -7,6 +7,7 @@
  *   plan_layers.c  the hops of all combos -> layers
  *   plan_sets.c    states and hops -> interned sets and classes
  *   plan_stages.c  waves, stages, pairs, refusals of gates, notes, digest
+ *   plan_forecast.c time, load, downtime
  *   plan_json.c, plan_read.c: the plan as JSON and back */
 #ifndef ROLLOUT_PLAN_BUILD_H
 #define ROLLOUT_PLAN_BUILD_H
@@ -165,5 +166,7 @@ uint32_t build_layer_of(
 bool build_classes(struct plan_builder *b);
 /* Waves, stages, pairs, notes, refusals and digests. */
 bool build_stages(struct plan_builder *b);
+/* What each stage will probably take; after the stages have devices and bytes. */
+bool build_forecast(struct plan_builder *b);
 
 #endif

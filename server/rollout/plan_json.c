@@ -198,16 +198,33 @@ static json_t *wave_json(const void *p, const void *q, size_t i)
 		"name", w->name);
 }
 
+static json_t *seconds_json(int64_t ms)
+{
+	return ms < 0 ? json_null() : json_integer((ms + 500) / 1000);
+}
+
+static json_t *forecast_json(const struct plan_stage *s)
+{
+	const struct plan_forecast *f = &s->forecast;
+
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "reach_p95_s",
+		(json_int_t)f->reach_p95_s, "never_seen", (json_int_t)f->never_seen, "time_s",
+		(json_int_t)f->time_s, "time_max_s", (json_int_t)f->time_max_s, "peak_offers_s",
+		(json_int_t)f->peak_offers_s, "peak_bytes_s", (json_int_t)f->peak_bytes_s,
+		"downtime_s", seconds_json(f->downtime_ms), "build_s", seconds_json(f->build_ms));
+}
+
 static json_t *stage_json(const void *p, const void *q, size_t i)
 {
 	const struct plan_stage *s = &((const struct plan *)p)->stages[i];
 
 	(void)q;
-	return json_pack("{s:I,s:I,s:I,s:I,s:o,s:I,s:I}", "layer", (json_int_t)s->layer, "wave",
+	return json_pack("{s:I,s:I,s:I,s:I,s:o,s:I,s:I,s:o}", "layer", (json_int_t)s->layer, "wave",
 		(json_int_t)s->wave, "devices", (json_int_t)s->devices, "bytes_full",
 		(json_int_t)s->bytes_full, "bytes_delta",
 		s->bytes_delta < 0 ? json_null() : json_integer(s->bytes_delta), "deltas_to_build",
-		(json_int_t)s->deltas_to_build, "no_way_back", (json_int_t)s->no_way_back);
+		(json_int_t)s->deltas_to_build, "no_way_back", (json_int_t)s->no_way_back,
+		"forecast", forecast_json(s));
 }
 
 static json_t *pair_json(const void *p, const void *q, size_t i)
@@ -263,13 +280,15 @@ static json_t *totals_json(const struct plan *p)
 /* What both forms share. */
 static json_t *common_json(const struct plan *p)
 {
-	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "release", p->release,
-		"order", strategy_order_text(p->order), "seed", (json_int_t)p->seed, "digest",
-		hex_json(p->digest), "layers", array_of(p->n_layers, layer_json, p, NULL), "waves",
-		array_of(p->n_waves, wave_json, p, NULL), "stages",
+	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:{s:I,s:I,s:b}}", "release",
+		p->release, "order", strategy_order_text(p->order), "seed", (json_int_t)p->seed,
+		"digest", hex_json(p->digest), "layers", array_of(p->n_layers, layer_json, p, NULL),
+		"waves", array_of(p->n_waves, wave_json, p, NULL), "stages",
 		array_of((size_t)p->n_waves * p->n_layers, stage_json, p, NULL), "totals",
 		totals_json(p), "refusals", array_of(p->n_refusals, refusal_json, p, NULL), "notes",
-		array_of(p->n_notes, text_json, p->notes, NULL));
+		array_of(p->n_notes, text_json, p->notes, NULL), "forecast", "time_s",
+		(json_int_t)p->time_s, "time_max_s", (json_int_t)p->time_max_s, "observed",
+		p->observed);
 }
 
 json_t *plan_json(const struct plan *p)

@@ -213,6 +213,24 @@ static void read_layers(struct reader *r, const json_t *json)
 	}
 }
 
+/* Seconds back to milliseconds, null to -1. */
+static int64_t read_seconds(struct reader *r, const json_t *value)
+{
+	return json_is_null(value) ? -1 : read_number(r, value, INT64_MAX / 1000) * 1000;
+}
+
+static void read_forecast(struct reader *r, const json_t *json, struct plan_forecast *f)
+{
+	f->reach_p95_s = read_number(r, json_object_get(json, "reach_p95_s"), INT64_MAX);
+	f->never_seen = read_number(r, json_object_get(json, "never_seen"), UINT32_MAX);
+	f->time_s = read_number(r, json_object_get(json, "time_s"), INT64_MAX);
+	f->time_max_s = read_number(r, json_object_get(json, "time_max_s"), INT64_MAX);
+	f->peak_offers_s = read_number(r, json_object_get(json, "peak_offers_s"), INT64_MAX);
+	f->peak_bytes_s = read_number(r, json_object_get(json, "peak_bytes_s"), INT64_MAX);
+	f->downtime_ms = read_seconds(r, json_object_get(json, "downtime_s"));
+	f->build_ms = read_seconds(r, json_object_get(json, "build_s"));
+}
+
 static void read_waves(struct reader *r, const json_t *json)
 {
 	struct plan *p = r->p;
@@ -247,6 +265,7 @@ static void read_waves(struct reader *r, const json_t *json)
 			(uint32_t)read_number(r, json_object_get(s, "deltas_to_build"), UINT32_MAX);
 		out->no_way_back =
 			(uint32_t)read_number(r, json_object_get(s, "no_way_back"), UINT32_MAX);
+		read_forecast(r, json_object_get(s, "forecast"), &out->forecast);
 	}
 }
 
@@ -285,8 +304,9 @@ static const char **read_texts(struct reader *r, const json_t *array, uint32_t *
 static void read_remarks(struct reader *r, const json_t *json)
 {
 	struct plan *p = r->p;
-	const json_t *refusals =
-		read_array(r, json, "refusals", &p->n_refusals, &p->refusals, sizeof(*p->refusals));
+	const json_t *forecast,
+		*refusals = read_array(
+			r, json, "refusals", &p->n_refusals, &p->refusals, sizeof(*p->refusals));
 
 	for (uint32_t i = 0; refusals != NULL && i < p->n_refusals; i++) {
 		const json_t *f = json_array_get(refusals, i);
@@ -297,6 +317,10 @@ static void read_remarks(struct reader *r, const json_t *json)
 		p->refusals[i].chain =
 			read_texts(r, json_object_get(f, "chain"), &p->refusals[i].n_chain);
 	}
+	forecast = json_object_get(json, "forecast");
+	p->time_s = read_number(r, json_object_get(forecast, "time_s"), INT64_MAX);
+	p->time_max_s = read_number(r, json_object_get(forecast, "time_max_s"), INT64_MAX);
+	p->observed = json_is_true(json_object_get(forecast, "observed"));
 	p->notes = read_texts(r, json_object_get(json, "notes"), &p->n_notes);
 }
 

@@ -371,8 +371,10 @@ static void add_class(struct staging *s, struct plan_stage *stage, uint32_t clas
 		if (pair == NULL)
 			continue;
 		pair->devices += devices;
-		if (!ready && pair->stage != mark)
+		if (!ready && pair->stage != mark) {
 			stage->deltas_to_build++;
+			stage->build_bytes += c->full;
+		}
 		pair->stage = mark;
 	}
 }
@@ -594,9 +596,14 @@ static bool digest_plan(struct plan_builder *b)
 {
 	FL_AUTO_JSON json_t *json = plan_json(b->out);
 	FL_AUTO_BUF struct fl_buf text = { 0 };
+	json_t *stage;
+	size_t i;
 
-	if (json == NULL || json_object_del(json, "digest") != 0)
+	if (json == NULL || json_object_del(json, "digest") != 0 ||
+		json_object_del(json, "forecast") != 0)
 		return build_nomem(b);
+	json_array_foreach (json_object_get(json, "stages"), i, stage)
+		(void)json_object_del(stage, "forecast");
 	if (fl_json_canonical(&text, json, &b->failure) != FL_OK ||
 		fl_buf_check(&text, &b->failure) != FL_OK)
 		return false;
@@ -608,7 +615,7 @@ bool build_stages(struct plan_builder *b)
 {
 	struct staging s = { .b = b, .out = b->out };
 	bool ok = refuse_conflicts(b) && make_waves(b) && find_changes(&s) && count_devices(&s) &&
-		make_stages(&s) && write_pairs(&s) && note_no_way_back(&s) &&
+		make_stages(&s) && build_forecast(b) && write_pairs(&s) && note_no_way_back(&s) &&
 		refuse_hungry_gates(b);
 
 	free(s.changes);

@@ -15,6 +15,15 @@ DB_SQL(plan_insert,
 	"INSERT INTO plan (rollout_id, digest, content, created_at) VALUES ($1, $2, $3, $4) "
 	"ON CONFLICT (rollout_id) DO UPDATE SET digest = excluded.digest, "
 	"content = excluded.content, created_at = excluded.created_at");
+DB_SQL(plan_select_sums, "SELECT sums FROM stage WHERE opened_at > 0 ORDER BY id DESC LIMIT 200");
+DB_SQL(plan_select_switches,
+	"SELECT device_no, stage_id, at, state = 'installing' FROM report WHERE "
+	"id > (SELECT coalesce(max(id), 0) FROM report) - 5000 AND stage_id IS NOT NULL AND "
+	"state IN ('installing', 'installed') ORDER BY device_no, stage_id, id");
+DB_SQL(plan_select_builds,
+	"SELECT total(d.built_ms), total(a.size) FROM (SELECT to_artifact, built_ms FROM delta "
+	"WHERE state = 'ready' AND built_ms > 0 ORDER BY id DESC LIMIT 500) d "
+	"JOIN artifact a ON a.id = d.to_artifact");
 DB_SQL(plan_select_deltas,
 	"SELECT from_artifact, to_artifact, min(size) FROM delta WHERE state = 'ready' "
 	"AND from_artifact <> 0 GROUP BY from_artifact, to_artifact");
@@ -96,4 +105,49 @@ enum fl_code plan_each_delta(
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
 		code = fn(context, db_int(&rows, 0), db_int(&rows, 1), db_int(&rows, 2), err);
 	return code;
+}
+
+enum fl_code plan_each_sums(struct store *store, plan_sums_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, plan_select_sums, DB_NO_ARGS, &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct figures_sums sums;
+
+		code = figures_decode(db_bytes(&rows, 0), &sums, err);
+		if (code == FL_OK)
+			code = fn(context, &sums, err);
+	}
+	return code;
+}
+
+enum fl_code plan_each_switch(
+	struct store *store, plan_switch_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, plan_select_switches, DB_NO_ARGS, &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct plan_switch s = { db_int(&rows, 0), db_int(&rows, 1), db_int(&rows, 2),
+			db_int(&rows, 3) != 0 };
+
+		code = fn(context, &s, err);
+	}
+	return code;
+}
+
+enum fl_code plan_build_rate(struct store *store, int64_t *us_per_kib, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, plan_select_builds, DB_NO_ARGS, &rows, err);
+
+	if (code != FL_OK)
+		return code;
+	*us_per_kib = db_real(&rows, 1) < 1024
+		? -1
+		: (int64_t)(db_real(&rows, 0) * 1000 * 1024 / db_real(&rows, 1));
+	return FL_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef STORE_PLAN_H
 #define STORE_PLAN_H
 
+#include "server/rollout/figures.h"
 #include "server/store/store.h"
 
 #include "lib/buf.h"
@@ -30,5 +31,26 @@ typedef enum fl_code (*plan_delta_fn)(
 	void *context, int64_t from, int64_t to, int64_t size, struct fl_err *err);
 enum fl_code plan_each_delta(
 	struct store *store, plan_delta_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- what has been, for forecasts: the newest only, so that they cost the same whatever has been */
+
+/* The sums of the stages that were opened last. Another code than FL_OK ends the loop. */
+typedef enum fl_code (*plan_sums_fn)(
+	void *context, const struct figures_sums *sums, struct fl_err *err);
+enum fl_code plan_each_sums(
+	struct store *store, plan_sums_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+/* When devices said that they switch and that they have, by device, stage and time. */
+struct plan_switch {
+	int64_t device_no, stage_id;
+	int64_t at;  /* ms */
+	bool begins; /* installing; else installed */
+};
+typedef enum fl_code (*plan_switch_fn)(
+	void *context, const struct plan_switch *s, struct fl_err *err);
+enum fl_code plan_each_switch(
+	struct store *store, plan_switch_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+/* Microseconds that the newest deltas have taken per KiB of the new artifact; -1: none was built. */
+enum fl_code plan_build_rate(
+	struct store *store, int64_t *us_per_kib, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

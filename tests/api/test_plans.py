@@ -249,9 +249,22 @@ def test_rollout_has_its_plan(chain):
     assert plan["digest"] == got["plan_digest"] == before["digest"]
     assert answer.headers["ETag"] == f'"{plan["digest"]}"'
     assert plan["rollout"] == "r-plan" and plan["created_at"]
-    assert {k: plan[k] for k in before if k not in ("id", "rollout", "created_at")} == {
-        k: before[k] for k in before if k not in ("id", "rollout", "created_at")}
+    other = ("id", "rollout", "created_at", "forecast", "stages")  # a forecast is of its moment
+    assert {k: plan[k] for k in before if k not in other} == {k: before[k] for k in before if k not in other}
+    assert [{**s, "forecast": 0} for s in plan["stages"]] == [{**s, "forecast": 0} for s in before["stages"]]
     assert (got["layers"], got["waves"], got["targets"]) == (3, 2, 60)
+
+
+def test_forecast_of_a_fleet_nobody_has_heard_of(chain):
+    """Devices that never asked are told as such, and the stage is expected to last until its deadline."""
+    plan = preview(chain, selector="label.site==one", strategy={"waves": [{"percent": 100}], "reach_s": 500, "soak_s": 7,
+                                                                "install_s": 50}).json()
+    for stage in plan["stages"]:
+        forecast = stage["forecast"]
+        assert (forecast["never_seen"], forecast["reach_p95_s"]) == (stage["devices"], 500)
+        assert forecast["time_max_s"] == 557 and forecast["downtime_s"] is None
+    assert plan["forecast"] == {"time_s": sum(s["forecast"]["time_s"] for s in plan["stages"]),
+                                "time_max_s": 557 * len(plan["stages"]), "observed": False}
 
 
 def test_plans_have_ids_and_are_compared(chain):

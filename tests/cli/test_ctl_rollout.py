@@ -31,6 +31,8 @@ def figures(state, *stages, reason="", completion=0.0):
             "waves": [a_wave(w) for w in waves], "total": {**a_wave(0, completion=completion), "devices": 10 * len(waves)}}
 
 
+FORECAST = {"reach_p95_s": 59, "never_seen": 3, "time_s": 98, "time_max_s": 608400, "peak_offers_s": 17,
+            "peak_bytes_s": 5_000_000, "downtime_s": None, "build_s": 4}
 PLAN = {"rollout": "r", "release": "2026.11", "digest": "e" * 64, "order": "wave_first", "seed": 42,
         "layers": [{"layer": 0, "units": [["runtime"]]}, {"layer": 1, "units": [["lib"], ["app", "plugin"]]}],
         "waves": [{"wave": 0, "devices": 5}, {"wave": 1, "devices": 495, "name": "rest"}],
@@ -43,7 +45,10 @@ PLAN = {"rollout": "r", "release": "2026.11", "digest": "e" * 64, "order": "wave
                      "kind": "update", "reason": ""},
                     {"class": 1, "devices": 20, "from": [], "to": [], "kind": "incompatible",
                      "reason": "app 2.0.0 has no variant for arch mips"}],
-        "totals": {"devices": 500, "update": 480, "noop": 0, "incompatible": 20, "held": 0}, "refusals": []}
+        "totals": {"devices": 500, "update": 480, "noop": 0, "incompatible": 20, "held": 0}, "refusals": [],
+        "forecast": {"time_s": 196, "time_max_s": 1216800, "observed": False}}
+for one in PLAN["stages"]:
+    one["forecast"] = FORECAST
 
 
 @pytest.fixture
@@ -136,6 +141,8 @@ def test_plan_is_readable(ctl, rollout):
     assert re.search(r"1 +lib, app\+plugin", out)
     assert re.search(r"L0.W0 +runtime +5 +47.7 MiB +4.8 MiB +90 % +2 +-", out)
     assert re.search(r"L1.W1 +lib, app\+plugin +495 +4.7 GiB +- +- +0 +7", out)
+    assert re.search(r"L1.W1 +1 min 38 s +7 d 1 h +59 s +3 +17 +4.8 MiB +- +4 s", out), out
+    assert "All of it: 3 min 16 s, at most 14 d 2 h (a guess: no rollout has been observed yet)" in out
     assert re.search(r"480 +to update +app@1.0.0 +runtime@2.0.0, then app@2.0.0", out)
     assert "app 2.0.0 has no variant for arch mips" in out
     assert ctl("plan", "show", "r", "--json").json == PLAN

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The forecast of a plan: from how long devices have been silent to how long stages will take, against
+ * figures worked out by hand. */
+#include "server/rollout/plan.h"
+
+#include "tests/unit/small_universe.h"
+
+#define DEVICES 1000
+
+struct fleet {
+	struct small s;
+	struct strategy strategy;
+	struct plan_input in;
+	int64_t no[DEVICES];
+	uint32_t state[DEVICES], zeros[DEVICES], gateway[DEVICES], silent[DEVICES];
+	uint8_t flags[DEVICES];
+};
+
+/* A thousand devices with app 1 and lib 1, both to be replaced. */
+static void make(struct fleet *f, const char *strategy, struct plan *p)
+{
+	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
+	uint32_t state;
+
+	assert_non_null(json);
+	assert_int_equal(strategy_read(json, 7, &f->strategy, NULL), FL_OK);
+	small_publish(&f->s, "app 1.0.0", "");
+	small_publish(&f->s, "app 2.0.0", "lib ^2");
+	small_publish(&f->s, "lib 1.0.0", "");
+	small_publish(&f->s, "lib 2.0.0", "");
+	small_release(&f->s, "app 2.0.0, lib 2.0.0");
+	state = small_state(&f->s, "app 1.0.0, lib 1.0.0");
+	for (size_t i = 0; i < DEVICES; i++) {
+		f->no[i] = (int64_t)i + 1;
+		f->state[i] = state;
+		f->gateway[i] = PLAN_NO_DEVICE;
+		f->flags[i] = PLAN_SELECTED;
+	}
+	small_seal(&f->s);
+	f->in.universe = &f->s.u;
+	f->in.release = "spring";
+	f->in.entries = f->s.entries;
+	f->in.n_entries = f->s.n_entries;
+	f->in.strategy = &f->strategy;
+	f->in.n_signatures = 1;
+	f->in.devices = (struct plan_devices){ .n = DEVICES,
+		.no = f->no,
+		.state = f->state,
+		.signature = f->zeros,
+		.gateway = f->gateway,
+		.stratum = f->zeros,
+		.held = f->zeros,
+		.flags = f->flags,
+		.silent_s = f->silent };
+	memset(p, 0, sizeof(*p));
+	assert_int_equal(plan_make(&f->in, p, NULL), FL_OK);
+	assert_int_equal(p->n_layers, 2);
+}
+
+static void end(struct fleet *f, struct plan *p)
+{
+	plan_fini(p);
+	universe_fini(&f->s.u);
+	strategy_fini(&f->strategy);
+	memset(f, 0, sizeof(*f));
+}
+
+static struct fleet f;
+
+/* Behaviour: a fleet that polls each minute is reached within a minute, whatever phase it is in; the load
+ * is that of the first seconds. */
+static void follows_the_polls(void **state)
+{
+	struct plan p;
+	const struct plan_forecast *x;
+
+	(void)state;
+	f.in.history = (struct plan_history){ 4000, 9000, 2500, 50 };
+	for (uint32_t i = 0; i < DEVICES; i++)
+		f.silent[i] = i % 60;
+	make(&f, "{\"waves\":[{\"percent\":100}],\"soak_s\":30,\"reach_s\":500,\"install_s\":100}",
+		&p);
+	x = &plan_stage(&p, 0, 0)->forecast;
+	assert_in_range(x->reach_p95_s, 55, 59);
+	assert_int_equal(x->never_seen, 0);
+	assert_int_equal(x->time_s, x->reach_p95_s + 9 + 30);
+	assert_int_equal(x->time_max_s, 500 + 100 + 30);
+	/* Ten of sixty seconds: 170 devices in 10 s. */
+	assert_int_equal(x->peak_offers_s, 17);
+	assert_int_equal(x->peak_bytes_s, 17 * plan_stage(&p, 0, 0)->bytes_full / DEVICES);
+	assert_int_equal(x->downtime_ms, 2500);
+	assert_int_equal(p.time_s, 2 * x->time_s);
+	assert_int_equal(p.time_max_s, 2 * x->time_max_s);
+	assert_true(p.observed);
+	end(&f, &p);
+}
+
+/* Behaviour: devices that never spoke count as such, and when they are too many the stage is expected to
+ * run until its deadline. */
+static void counts_the_silent(void **state)
+{
+	struct plan p;
+
+	(void)state;
+	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
+	for (uint32_t i = 0; i < DEVICES; i++)
+		f.silent[i] = i % 10 == 0 ? PLAN_NEVER_SEEN : 3600;
+	make(&f, "{\"waves\":[{\"percent\":100}],\"reach_s\":86400,\"install_s\":100}", &p);
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.never_seen, DEVICES / 10);
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.reach_p95_s, 86400);
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.downtime_ms, -1);
+	assert_false(p.observed);
+	end(&f, &p);
+	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
+	for (uint32_t i = 0; i < DEVICES; i++)
+		f.silent[i] = i % 50 == 0 ? PLAN_NEVER_SEEN : 3600;
+	make(&f, "{\"waves\":[{\"percent\":100}],\"reach_s\":86400}", &p);
+	/* 98 % come; a bucket is at most an eighth wide. */
+	assert_in_range(plan_stage(&p, 0, 0)->forecast.reach_p95_s, 3600, 3600 * 9 / 8);
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.peak_offers_s, 0);
+	end(&f, &p);
+}
+
+/* Behaviour: a limit of devices in flight makes the stage longer and its peak lower. */
+static void limits_make_it_longer(void **state)
+{
+	struct plan p;
+	const struct plan_forecast *x;
+
+	(void)state;
+	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
+	make(&f, "{\"waves\":[{\"percent\":100}],\"max_in_flight\":50}", &p);
+	x = &plan_stage(&p, 0, 0)->forecast;
+	/* All ask at once: 20 rounds of 50, of which 19 must be waited for; 50 in 10 s are 5 a second. */
+	assert_int_equal(x->time_s, 0 + 19 * 10 + 20);
+	assert_int_equal(x->peak_offers_s, 5);
+	end(&f, &p);
+}
+
+/* Behaviour: the time of the whole follows the order: pipelined stages run beside each other. */
+static void adds_up_by_order(void **state)
+{
+	static const char *const orders[] = { "wave_first", "layer_first", "pipelined" };
+	struct plan p;
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(orders); i++) {
+		char text[256];
+		int64_t each;
+
+		(void)snprintf(text, sizeof(text),
+			"{\"waves\":[{\"count\":10},{\"count\":10},{\"percent\":100}],\"order\":\"%"
+			"s\","
+			"\"soak_s\":100}",
+			orders[i]);
+		f.in.history = (struct plan_history){ 1000, 2000, -1, -1 };
+		make(&f, text, &p);
+		each = plan_stage(&p, 0, 0)->forecast.time_s;
+		assert_int_equal(each, 102);
+		/* 3 waves, 2 layers: six in a row, or a way of four */
+		assert_int_equal(p.time_s, (i == 2 ? 4 : 6) * each);
+		end(&f, &p);
+	}
+}
+
+/* Behaviour: the forecast is not part of the digest, comes back from the JSON as it was, and tells the
+ * processor time of what is to be built. */
+static void stands_beside_the_digest(void **state)
+{
+	struct plan p, q = { 0 };
+	uint8_t digest[32];
+	FL_AUTO_JSON json_t *json = NULL;
+
+	(void)state;
+	f.in.history = (struct plan_history){ 1000, 2000, 3000, 2000000 };
+	make(&f, "{}", &p);
+	memcpy(digest, p.digest, 32);
+	assert_int_equal(plan_stage(&p, 0, 0)->deltas_to_build, 1);
+	/* lib 2.0.0 was published fourth: 1004 bytes are not a KiB */
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.build_ms, 0);
+	json = plan_json(&p);
+	assert_int_equal(plan_read(json, &q, NULL), FL_OK);
+	assert_memory_equal(&plan_stage(&p, 1, 1)->forecast, &plan_stage(&q, 1, 1)->forecast,
+		sizeof(struct plan_forecast));
+	assert_int_equal(p.time_s, q.time_s);
+	assert_int_equal(p.observed, q.observed);
+	plan_fini(&q);
+	end(&f, &p);
+	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
+	for (uint32_t i = 0; i < DEVICES; i++)
+		f.silent[i] = 77;
+	make(&f, "{}", &p);
+	assert_memory_equal(digest, p.digest, 32);
+	end(&f, &p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(follows_the_polls),
+		cmocka_unit_test(counts_the_silent),
+		cmocka_unit_test(limits_make_it_longer),
+		cmocka_unit_test(adds_up_by_order),
+		cmocka_unit_test(stands_beside_the_digest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
