@@ -110,7 +110,7 @@ static const struct figure figures[] = {
 	{ "SENT", "bytes_sent", BYTES },
 	{ "SAVED", "bytes_saved", BYTES },
 };
-#define FIRST_PART 7
+#define FIRST_PART 8
 
 static void add_figure(struct table *t, const json_t *wave, const struct figure *f)
 {
@@ -161,9 +161,41 @@ static void show_part(const struct cli *cli, const json_t *stats, size_t from, s
 	table_print(&t, &cli->out, stdout, false);
 }
 
+/* ---- the table of stages, and what their gates say */
+
+static void add_stage(struct table *t, const json_t *stage)
+{
+	const char *state = value_text(stage, "state");
+	char text[TEXT_SHORT];
+
+	table_add(t, stats_stage_name(text, stage));
+	table_addf(t, stats_style(state), "%s", state != NULL ? state : "-");
+	table_add(t, text_count(text, value_int(stage, "targets")));
+	table_add(t, text_share(text, value_real(stage, "completion")));
+	table_add(t, text_share(text, value_real(stage, "failure")));
+	table_add(t, text_share(text, value_real(stage, "rollback")));
+	table_add(t, text_bytes(text, value_int(stage, "bytes_sent")));
+	table_add(t, text_bytes(text, value_int(stage, "bytes_saved")));
+}
+
+/* The sentences are long: they have a table of their own, without the stages that nothing is said of. */
+static void add_gate(struct table *t, const json_t *stage)
+{
+	const char *gate = value_text(json_object_get(stage, "gate"), "text");
+	FL_AUTO_BUF struct fl_buf steps = { 0 };
+	char text[TEXT_SHORT];
+
+	value_pairs(&steps, json_object_get(stage, "steps"), " ");
+	if (steps.n == 0 && (gate == NULL || gate[0] == '\0'))
+		return;
+	table_add(t, stats_stage_name(text, stage));
+	table_add(t, (char *)steps.p);
+	table_add(t, gate);
+}
+
 static void show_stages(const struct cli *cli, const json_t *stats)
 {
-	static const struct table_column columns[] = {
+	static const struct table_column figure_columns[] = {
 		{ .title = "STAGE" },
 		{ .title = "STATE" },
 		{ .title = "TARGETS", .right = true },
@@ -172,32 +204,25 @@ static void show_stages(const struct cli *cli, const json_t *stats)
 		{ .title = "ROLLBACK", .right = true },
 		{ .title = "SENT", .right = true },
 		{ .title = "SAVED", .right = true },
-		{ .title = "STEPS", .cut = true },
-		{ .title = "GATE", .cut = true },
 	};
-	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
+	static const struct table_column gate_columns[] = { { .title = "STAGE" },
+		{ .title = "STEPS", .cut = true }, { .title = "GATE", .cut = true } };
+	TABLE_AUTO struct table t = { .columns = figure_columns,
+		.n_columns = FL_COUNT(figure_columns) };
+	TABLE_AUTO struct table gates = { .columns = gate_columns,
+		.n_columns = FL_COUNT(gate_columns) };
 	const json_t *stages = json_object_get(stats, "stages");
-	char text[TEXT_SHORT];
 
 	for (size_t i = 0; i < json_array_size(stages); i++) {
-		const json_t *stage = json_array_get(stages, i);
-		const char *state = value_text(stage, "state");
-		FL_AUTO_BUF struct fl_buf steps = { 0 };
-
-		value_pairs(&steps, json_object_get(stage, "steps"), " ");
-		table_add(&t, stats_stage_name(text, stage));
-		table_addf(&t, stats_style(state), "%s", state != NULL ? state : "-");
-		table_add(&t, text_count(text, value_int(stage, "targets")));
-		table_add(&t, text_share(text, value_real(stage, "completion")));
-		table_add(&t, text_share(text, value_real(stage, "failure")));
-		table_add(&t, text_share(text, value_real(stage, "rollback")));
-		table_add(&t, text_bytes(text, value_int(stage, "bytes_sent")));
-		table_add(&t, text_bytes(text, value_int(stage, "bytes_saved")));
-		table_add(&t, (char *)steps.p);
-		table_add(&t, value_text(json_object_get(stage, "gate"), "text"));
+		add_stage(&t, json_array_get(stages, i));
+		add_gate(&gates, json_array_get(stages, i));
 	}
 	if (t.n_cells > 0)
 		table_print(&t, &cli->out, stdout, false);
+	if (gates.n_cells > 0) {
+		(void)putchar('\n');
+		table_print(&gates, &cli->out, stdout, false);
+	}
 }
 
 void stats_show(const struct cli *cli, const json_t *stats, bool stages)
