@@ -336,6 +336,7 @@ void plan_show(const struct cli *cli, const json_t *plan)
 	show_layers(cli, plan);
 	show_waves(cli, plan);
 	show_stages(cli, plan);
+	plan_show_gates(cli, plan);
 	show_forecast(cli, plan);
 	show_classes(cli, plan);
 	show_refusals(cli, plan);

@@ -16,4 +16,7 @@ void plan_show_diff(const struct cli *cli, const json_t *diff);
 /* Append "lib, app+plugin": the units of a layer of the plan's `layers`. NULL plan: nothing. */
 void plan_units(struct fl_buf *b, const json_t *plan, int64_t layer);
 
+/* Print what the plan's gates demand and their chances; nothing if the plan has none. */
+void plan_show_gates(const struct cli *cli, const json_t *plan);
+
 #endif

@@ -7,6 +7,7 @@
 #include "server/planning.h"
 #include "server/server.h"
 #include "server/rollout/plan_diff.h"
+#include "server/rollout/plan_gates.h"
 #include "server/store/assignment.h"
 #include "server/store/plan.h"
 #include "server/store/rollout.h"
@@ -32,6 +33,32 @@ static json_t *dress(json_t *view, const struct rollout *rollout, int64_t create
 	return view;
 }
 
+/* The API's form of a plan, with what its gates would do; *out is a new reference. */
+static enum fl_code view_of(
+	const struct plan *plan, const struct strategy *s, json_t **out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *view = plan_view(plan);
+	json_t *gates = NULL;
+	enum fl_code code = plan_gates(plan, s, &gates, err);
+
+	if (code != FL_OK)
+		return code;
+	if (view == NULL || json_object_set_new(view, "gates", gates) != 0)
+		return fl_fail(err, FL_NOMEM, "no memory for a plan");
+	*out = fl_steal(&view);
+	return FL_OK;
+}
+
+/* The strategy of a rollout; end with strategy_fini, also after a failure. */
+static enum fl_code strategy_of(const struct rollout *r, struct strategy *out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = fl_json_parse(
+		(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) }, &json, err);
+
+	return code == FL_OK ? strategy_read(json, 0, out, err) : code;
+}
+
 /* The plan of a rollout in the API's form; *out is a new reference. */
 static enum fl_code load_view(
 	struct store *store, const struct rollout *r, json_t **out, struct fl_err *err)
@@ -40,6 +67,8 @@ static enum fl_code load_view(
 	FL_AUTO_JSON json_t *json = NULL;
 	struct plan_row row;
 	struct plan plan = { 0 };
+	struct strategy strategy = { 0 };
+	json_t *view = NULL;
 	enum fl_code code = plan_get(store, r->engine.id, &row, &content, err);
 
 	if (code == FL_NOT_FOUND)
@@ -50,9 +79,14 @@ static enum fl_code load_view(
 	if (code == FL_OK)
 		code = plan_read(json, &plan, err);
 	if (code == FL_OK)
-		*out = dress(plan_view(&plan), r, row.created_at);
+		code = strategy_of(r, &strategy, err);
+	if (code == FL_OK)
+		code = view_of(&plan, &strategy, &view, err);
+	if (code == FL_OK)
+		*out = dress(view, r, row.created_at);
 	if (code == FL_OK && *out == NULL)
 		code = fl_fail(err, FL_NOMEM, "no memory for a plan");
+	strategy_fini(&strategy);
 	plan_fini(&plan);
 	return code;
 }
@@ -231,10 +265,13 @@ static enum fl_code preview_make(struct request *rq, struct fl_err *err)
 {
 	struct preview *p = rq->state;
 	struct plan plan = { 0 };
+	json_t *view = NULL;
 	enum fl_code code = plan_make(planning_input(p->snapshot), &plan, err);
 
 	if (code == FL_OK)
-		reply_json(rq, 200, dress(plan_view(&plan), NULL, rq->now_ms));
+		code = view_of(&plan, &p->strategy, &view, err);
+	if (code == FL_OK)
+		reply_json(rq, 200, dress(view, NULL, rq->now_ms));
 	plan_fini(&plan);
 	return code;
 }

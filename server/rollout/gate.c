@@ -21,8 +21,7 @@ bool gate_has(const struct gate_rules *rules, enum gate_kind kind)
 
 /* ---- outcomes */
 
-/* Let the sequential kinds look at the newest outcome; what they decide stays. */
-static void watch(const struct gate_rules *rules, struct gate_tally *tally)
+void gate_kind_watch(const struct gate_rules *rules, struct gate_tally *tally)
 {
 	for (int k = 0; k < GATE_KIND_MAX; k++) {
 		const struct gate_kind_row *row = gate_kind_row((enum gate_kind)k);
@@ -57,7 +56,7 @@ bool gate_take(const struct gate_rules *rules, struct gate_tally *tally, int64_t
 	tally->types[GATE_TYPE_TIMED_OUT] += state == STEP_TIMED_OUT;
 	tally->types[GATE_TYPE_REJECTED] += state == STEP_REJECTED;
 	if (bad || state == STEP_CONFIRMED || state == STEP_REJECTED)
-		watch(rules, tally);
+		gate_kind_watch(rules, tally);
 	return true;
 }
 

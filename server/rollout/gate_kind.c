@@ -33,13 +33,20 @@ static enum gate_decision undecided(const struct gate_feed *feed)
 
 /* ---- success: a share of a number */
 
+static bool success_holds(const struct gate_rules *r, const struct gate_tally *t, bool ended)
+{
+	int64_t n = counted(t);
+
+	return n > 0 && (r->success_minimum == 0 ? ended : n >= r->success_minimum) &&
+		t->successes * PPM >= r->success_ppm * n;
+}
+
 static enum gate_decision success_vote(const struct gate_rules *r, const struct gate_tally *t,
 	const struct gate_feed *feed, char *text)
 {
 	int64_t n = counted(t), least = r->success_minimum;
-	bool enough = least == 0 ? feed->open == 0 : n >= least;
 
-	if (enough && n > 0 && t->successes * PPM >= r->success_ppm * n) {
+	if (success_holds(r, t, feed->open == 0)) {
 		SAY(text, "%" PRId64 " of %" PRId64 " confirmed, %g %% are enough", t->successes, n,
 			gate_percent(r->success_ppm));
 		return GATE_HOLDS;
@@ -190,6 +197,13 @@ static enum gate_decision sprt_watch(const struct gate_rules *r, const struct ga
 	return ratio >= m.reject ? GATE_FAILED : ratio <= m.accept ? GATE_HOLDS : GATE_OPEN;
 }
 
+static bool sprt_holds(const struct gate_rules *r, const struct gate_tally *t, bool ended)
+{
+	(void)r;
+	(void)ended;
+	return latched(t->passed, GATE_SPRT);
+}
+
 static enum gate_decision sprt_vote(const struct gate_rules *r, const struct gate_tally *t,
 	const struct gate_feed *feed, char *text)
 {
@@ -242,6 +256,13 @@ static enum gate_decision bayes_watch(const struct gate_rules *r, const struct g
 		return GATE_FAILED;
 	return counted(t) >= r->bayes_minimum && p <= gate_probability(r->pass_ppm) ? GATE_HOLDS
 										    : GATE_OPEN;
+}
+
+static bool bayes_holds(const struct gate_rules *r, const struct gate_tally *t, bool ended)
+{
+	(void)r;
+	(void)ended;
+	return latched(t->passed, GATE_BAYES);
 }
 
 static enum gate_decision bayes_vote(const struct gate_rules *r, const struct gate_tally *t,
@@ -328,13 +349,15 @@ static void manual_describe(const struct gate_rules *r, char *text)
 const struct gate_kind_row *gate_kind_row(enum gate_kind kind)
 {
 	static const struct gate_kind_row rows[GATE_KIND_MAX] = {
-		[GATE_SUCCESS] = { NULL, success_vote, success_describe, success_needs },
-		[GATE_ERROR] = { error_watch, error_vote, error_describe, NULL },
-		[GATE_STOP] = { stop_watch, stop_vote, stop_describe, NULL },
-		[GATE_SPRT] = { sprt_watch, sprt_vote, sprt_describe, sprt_needs },
-		[GATE_BAYES] = { bayes_watch, bayes_vote, bayes_describe, bayes_needs },
-		[GATE_EXTERNAL] = { NULL, external_vote, external_describe, NULL },
-		[GATE_MANUAL] = { NULL, manual_vote, manual_describe, NULL },
+		[GATE_SUCCESS] = { NULL, success_holds, success_vote, success_describe,
+			success_needs },
+		[GATE_ERROR] = { error_watch, NULL, error_vote, error_describe, NULL },
+		[GATE_STOP] = { stop_watch, NULL, stop_vote, stop_describe, NULL },
+		[GATE_SPRT] = { sprt_watch, sprt_holds, sprt_vote, sprt_describe, sprt_needs },
+		[GATE_BAYES] = { bayes_watch, bayes_holds, bayes_vote, bayes_describe,
+			bayes_needs },
+		[GATE_EXTERNAL] = { NULL, NULL, external_vote, external_describe, NULL },
+		[GATE_MANUAL] = { NULL, NULL, manual_vote, manual_describe, NULL },
 	};
 
 	FL_BUG_IF((unsigned)kind >= GATE_KIND_MAX);

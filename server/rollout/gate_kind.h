@@ -9,6 +9,8 @@
 struct gate_kind_row {
 	/* What a sequential kind decides after an outcome: HOLDS, FAILED or OPEN. NULL: it is none. */
 	enum gate_decision (*watch)(const struct gate_rules *rules, const struct gate_tally *tally);
+	/* Whether it agrees to pass; `ended`: no more can come. NULL: it never objects. */
+	bool (*holds)(const struct gate_rules *rules, const struct gate_tally *tally, bool ended);
 	/* Its vote now, and the numbers as a sentence. */
 	enum gate_decision (*vote)(const struct gate_rules *rules, const struct gate_tally *tally,
 		const struct gate_feed *feed, char *text);
@@ -20,6 +22,9 @@ struct gate_kind_row {
 
 /* The row of a kind. */
 const struct gate_kind_row *gate_kind_row(enum gate_kind kind);
+
+/* Let the sequential kinds look at the newest outcome of a tally; what they decide stays in it. */
+void gate_kind_watch(const struct gate_rules *rules, struct gate_tally *tally);
 
 /* Where a sequential kind stands: the log-likelihood ratio; the probability that the share of failures
  * is above the limit. */
