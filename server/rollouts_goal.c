@@ -94,38 +94,35 @@ enum fl_code rollouts_assume(const struct rollouts_lane *lane, const struct step
 
 /* ---- fits, forward */
 
-/* Whether every step of the device's gateway in lower layers has done its part. */
-static enum fl_code gateway_ready(const struct rollouts_lane *lane, const struct step_view *view,
-	int64_t gateway_no, bool *ready, struct fl_err *err)
+/* Whether the step's change leaves everything working: the device, its gateway, those behind it. */
+static enum fl_code works(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_parsed *parsed, const struct device *d, bool *met, struct fl_err *err)
 {
-	struct step_side side = { .rollout_id = view->rollout.id,
-		.device_no = gateway_no,
-		.wave = view->stage.wave,
-		.layer = view->stage.layer };
-	struct engine_step steps[SIDE_MAX];
-	size_t n = 0;
-	enum fl_code code = step_beside(lane->store, &side, steps, SIDE_MAX, &n, err);
+	struct rollouts_change change = { .device_no = d->no,
+		.is_gateway = d->gateway,
+		.from = goal_set(parsed, view, true),
+		.to = goal_set(parsed, view, false) };
+	struct device gateway = { 0 };
+	enum fl_code code = FL_OK;
 
-	*ready = true;
-	for (size_t i = 0; i < n; i++)
-		*ready = *ready && engine_ready_for_next(&steps[i]);
-	return code;
+	if (d->gateway_no != 0) {
+		code = device_by_no(lane->store, d->gateway_no, &gateway, err);
+		change.gateway_state = gateway.state_id;
+		device_fini(&gateway);
+	}
+	return code == FL_OK ? rollouts_requires_met(lane, &change, met, err) : code;
 }
 
 static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err)
 {
 	struct device d = { 0 };
-	bool has = false, ready = true;
+	bool has = false, met = true;
 	enum fl_code code = device_by_no(lane->store, view->step.device_no, &d, err);
 
 	*fit = ENGINE_FITS;
 	if (code == FL_OK && d.retired_at != 0)
 		*fit = ENGINE_GONE;
-	if (code == FL_OK && *fit == ENGINE_FITS && d.gateway_no != 0)
-		code = gateway_ready(lane, view, d.gateway_no, &ready, err);
-	if (!ready)
-		*fit = ENGINE_LATER;
 	if (code == FL_OK && *fit == ENGINE_FITS) {
 		code = has_set(lane->store, d.state_id, goal_set(parsed, view, false), &has, err);
 		*fit = has ? ENGINE_ALREADY : ENGINE_FITS;
@@ -134,6 +131,10 @@ static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct s
 		code = has_set(lane->store, d.state_id, goal_set(parsed, view, true), &has, err);
 		*fit = has ? ENGINE_FITS : ENGINE_UNFIT;
 	}
+	if (code == FL_OK && *fit == ENGINE_FITS)
+		code = works(lane, view, parsed, &d, &met, err);
+	if (!met)
+		*fit = ENGINE_LATER; /* until its gateway, or who is behind it, is ready */
 	device_fini(&d);
 	return code;
 }
@@ -199,6 +200,18 @@ static enum fl_code way_back(const struct rollouts_lane *lane, const struct step
 	return code;
 }
 
+/* The same for a gateway that goes back. */
+static enum fl_code works_back(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_parsed *parsed, const struct device *d, bool *met, struct fl_err *err)
+{
+	struct rollouts_change change = { .device_no = d->no,
+		.is_gateway = true,
+		.from = goal_set(parsed, view, false),
+		.to = goal_set(parsed, view, true) };
+
+	return rollouts_requires_met(lane, &change, met, err);
+}
+
 /* What the device's own steps above say, and those of the devices behind it. */
 static enum fl_code fit_above(const struct rollouts_lane *lane, const struct step_view *view,
 	enum engine_fit *fit, struct fl_err *err)
@@ -224,7 +237,8 @@ static enum fl_code fit_above(const struct rollouts_lane *lane, const struct ste
 enum fl_code rollouts_fit_back(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err)
 {
-	bool ours = false, there = true;
+	struct device d = { 0 };
+	bool ours = false, there = true, met = true;
 	enum fl_code code = is_ours(lane, view, &ours, err);
 
 	*fit = ENGINE_NOT_OURS;
@@ -233,8 +247,14 @@ enum fl_code rollouts_fit_back(const struct rollouts_lane *lane, const struct st
 	code = fit_above(lane, view, fit, err);
 	if (code == FL_OK && *fit == ENGINE_FITS)
 		code = way_back(lane, view, parsed, &there, err);
-	if (!there)
+	if (code == FL_OK && *fit == ENGINE_FITS && there)
+		code = device_by_no(lane->store, view->step.device_no, &d, err);
+	/* what stays behind a gateway never loses what it needs */
+	if (code == FL_OK && d.gateway)
+		code = works_back(lane, view, parsed, &d, &met, err);
+	if (!there || !met)
 		*fit = ENGINE_NO_WAY;
+	device_fini(&d);
 	return code;
 }
 

@@ -129,6 +129,33 @@ enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_
 enum fl_code rollouts_assume(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, struct fl_err *err) FL_MUST_CHECK;
 
+/* ---- rollouts_requires.c: what is installed goes on working together */
+
+/* A change of what a device has. Borrowed. */
+struct rollouts_change {
+	int64_t device_no;
+	bool is_gateway;
+	int64_t gateway_state; /* what its own gateway has; 0: it has none */
+	const struct plan_set *from, *to;
+};
+/* Whether, after the change, the requirements of the device and of those behind it are met by what is
+ * installed now. */
+enum fl_code rollouts_requires_met(const struct rollouts_lane *lane,
+	const struct rollouts_change *change, bool *met, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- rollouts_rivals.c: one running rollout per device and module */
+
+/* A rollout wants a device. */
+struct rollouts_claim {
+	const struct engine_rollout *rollout;
+	int64_t device_no;
+	int class; /* of the rollout's plan */
+	bool any;  /* it gives way to every other rollout, not only to those started before it */
+};
+/* Whether another rollout that is under way has the device for a module that this one changes too. */
+enum fl_code rollouts_rival(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
+	bool *taken, struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- rollouts_slice.c: mass effects */
 
 /* The kind of a job's row. */

@@ -99,6 +99,22 @@ static bool fact_for(const struct work *w, struct engine_fact *fact)
 	}
 }
 
+/* Whether another rollout has taken the device meanwhile. */
+static enum fl_code fit_again(const struct work *w, const struct engine_step *step,
+	enum engine_fit *fit, struct fl_err *err)
+{
+	bool taken = false;
+	enum fl_code code = rollouts_rival(w->lane,
+		&(struct rollouts_claim){ .rollout = &w->scene->rollout,
+			.device_no = step->device_no,
+			.class = step->class,
+			.any = true },
+		&taken, err);
+
+	*fit = taken ? ENGINE_UNFIT : ENGINE_FITS;
+	return code;
+}
+
 /* Whether a layer above has the device as one that took itself back. */
 static enum fl_code counted_above(
 	const struct work *w, const struct step_view *view, unsigned *flags, struct fl_err *err)
@@ -137,6 +153,8 @@ static enum fl_code change_step(struct work *w, const struct engine_step *step, 
 			if (code == FL_OK)
 				code = counted_above(w, view, &fact.flags, err);
 		}
+		if (w->kind == ENGINE_RETRY)
+			code = fit_again(w, step, &fact.fit, err);
 		if (code == FL_OK)
 			code = rollouts_step_fact(w->lane, view, &fact, &out, err);
 	}

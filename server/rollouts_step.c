@@ -95,7 +95,12 @@ enum fl_code rollouts_make(
 	code = look_below(lane, m, &view.step, &ready, err);
 	if (code != FL_OK || !ready)
 		return code;
-	if (m->device.busy)
+	code = rollouts_rival(lane,
+		&(struct rollouts_claim){ .rollout = m->rollout,
+			.device_no = m->device.device_no,
+			.class = m->device.class },
+		&held, err);
+	if (code == FL_OK && !held && m->device.busy)
 		code = overtake(lane, m->rollout->id, m->device.device_no, &held, err);
 	if (held)
 		fact.fit = ENGINE_UNFIT;

@@ -80,7 +80,7 @@ static enum fl_code verify_stage(
 	struct verify *v, const char *name, const struct engine_stage *g, struct fl_err *err)
 {
 	struct engine_step *steps = calloc(SLICE, sizeof(*steps));
-	struct figures_sums sums = { 0 }, one;
+	struct figures_sums sums = { 0 };
 	const char *what;
 	int64_t after = 0;
 	size_t n = SLICE;
@@ -95,8 +95,7 @@ static enum fl_code verify_stage(
 			if (what != NULL)
 				finding(v, "rollout %s, L%d.W%d, device %" PRId64 ": %s", name,
 					g->layer, g->wave, steps[i].device_no, what);
-			figures_of(&steps[i], &one);
-			figures_add(&sums, &one, 1);
+			figures_add_step(&sums, &steps[i], 1);
 			after = steps[i].device_no;
 		}
 		v->n += (int64_t)n;

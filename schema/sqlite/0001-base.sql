@@ -170,6 +170,7 @@ CREATE TABLE rollout (
   stood_ms INTEGER NOT NULL DEFAULT 0,  -- how long its clock has stood still in all
   clock_floor INTEGER NOT NULL DEFAULT 0 -- its clock never shows less
 ) STRICT;
+CREATE INDEX rollout_under_way ON rollout(id) WHERE started_at <> 0 AND ended_at = 0;
 
 -- content: the immutable plan of a rollout
 CREATE TABLE plan (

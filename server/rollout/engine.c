@@ -228,12 +228,11 @@ static bool view_fits(const struct engine_view *v, enum engine_fact_kind kind)
 static void count_step(struct engine_turn *t)
 {
 	struct engine_out *o = t->out;
-	struct figures_sums before;
 	int64_t states = 0;
 
-	figures_of(&o->step, &o->delta);
-	figures_of(t->fact->kind == FACT_MADE ? NULL : t->view->step, &before);
-	figures_add(&o->delta, &before, -1);
+	figures_add_step(&o->delta, &o->step, 1);
+	if (t->fact->kind != FACT_MADE)
+		figures_add_step(&o->delta, t->view->step, -1);
 	for (size_t i = 0; i < STEP_STATE_MAX; i++)
 		states += o->delta.steps[i];
 	if (states != o->delta.rows || o->delta.rows != (t->fact->kind == FACT_MADE))

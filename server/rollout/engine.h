@@ -211,7 +211,7 @@ struct engine_step {
 	FACT(REACH_DUE, STEP)                                                                  \
 	FACT(CANCEL, STEP)    /* cancel */                                                     \
 	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                    \
-	FACT(AGAIN, STEP)     /* retry: causes */                                              \
+	FACT(AGAIN, STEP)     /* causes; fit: UNFIT when another rollout has the device */     \
 	FACT(REMOVED, STEP)   /* the device is retired */                                      \
 	FACT(OVERTAKEN, STEP) /* a newer rollout takes the device over */
 

@@ -34,14 +34,12 @@ const char *engine_check_step(const struct engine_stage *stage, const struct eng
 static const char *check_sums(
 	const struct engine_stage *stage, const struct engine_step *steps, size_t n)
 {
-	struct figures_sums sums = { 0 }, one;
+	struct figures_sums sums = { 0 };
 	const char *what;
 
 	for (size_t i = 0; i < n; i++) {
-		if (steps[i].stage_id != stage->id)
-			continue;
-		figures_of(&steps[i], &one);
-		figures_add(&sums, &one, 1);
+		if (steps[i].stage_id == stage->id)
+			figures_add_step(&sums, &steps[i], 1);
 	}
 	if (!figures_equal(&sums, &stage->sums, &what))
 		return "I7: a stage's sums are not those of its steps";

@@ -154,9 +154,10 @@ static void polled(struct engine_turn *t)
 	}
 	t->out->hold = may_offer(t);
 	/* without another fact about this step */
-	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE;
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_LATER)
 		t->out->hold = ENGINE_HOLD_OTHER;
+	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE ||
+		t->out->hold == ENGINE_HOLD_OTHER;
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {
@@ -327,7 +328,8 @@ static void again(struct engine_turn *t)
 	const struct engine_step *s = t->view->step;
 	struct engine_step *e;
 
-	if (s->back || engine_step_edge(ENGINE_FORWARD, s->state, STEP_QUEUED) == NULL ||
+	if (t->fact->fit == ENGINE_UNFIT || s->back ||
+		engine_step_edge(ENGINE_FORWARD, s->state, STEP_QUEUED) == NULL ||
 		(s->state != STEP_REJECTED && (t->fact->causes & 1u << s->cause) == 0))
 		return;
 	engine_turn_move_step(t, ENGINE_FORWARD, STEP_QUEUED);

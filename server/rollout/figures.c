@@ -68,60 +68,62 @@ static double begin(size_t i)
 }
 
 /* The part of figures_of about outcomes. */
-static void outcome_of(const struct engine_step *s, struct figures_sums *out)
+static void add_outcome(struct figures_sums *into, const struct engine_step *s, int64_t sign)
 {
-	bool last = (s->flags & ENGINE_LAST) != 0;
-
 	switch (s->outcome) {
 	case STEP_CONFIRMED:
-		out->outcome_confirmed = 1;
-		out->outcome_confirmed_last = last;
-		out->times[bucket(s->took_ms)] = 1;
+		into->outcome_confirmed += sign;
+		into->outcome_confirmed_last += (s->flags & ENGINE_LAST) != 0 ? sign : 0;
+		into->times[bucket(s->took_ms)] += sign;
 		break;
 	case STEP_FAILED:
-		out->outcome_failed = 1;
-		out->causes[s->cause] = 1;
+		into->outcome_failed += sign;
+		into->causes[s->cause] += sign;
 		break;
 	case STEP_TIMED_OUT:
-		out->outcome_timed_out = 1;
-		out->causes[s->cause] = 1;
+		into->outcome_timed_out += sign;
+		into->causes[s->cause] += sign;
 		break;
 	default:
 		break;
 	}
 }
 
-void figures_of(const struct engine_step *s, struct figures_sums *out)
+/* What says whether the new version ran, and who took it back. */
+static void add_switches(struct figures_sums *into, const struct engine_step *s, int64_t sign)
 {
-	bool switched, first, by_device, broken;
+	bool switched = (s->flags & ENGINE_SWITCHED) != 0;
+	bool first = switched && (s->flags & ENGINE_SWITCHED_BEFORE) == 0;
+	bool by_device = (s->flags & ENGINE_BACK_BY_DEVICE) != 0;
+	bool broken = (s->flags & ENGINE_BACK_BROKEN) != 0;
+	bool back = s->state == STEP_ROLLED_BACK, failed = s->state == STEP_ROLLBACK_FAILED;
 
-	memset(out, 0, sizeof(*out));
-	if (s == NULL)
-		return;
-	switched = (s->flags & ENGINE_SWITCHED) != 0;
-	first = switched && (s->flags & ENGINE_SWITCHED_BEFORE) == 0;
-	by_device = (s->flags & ENGINE_BACK_BY_DEVICE) != 0;
-	broken = (s->flags & ENGINE_BACK_BROKEN) != 0;
-	out->rows = 1;
-	out->steps[s->state] = 1;
-	out->back = s->back && !step_ended(s->state);
-	out->excluded = !s->back &&
-		(s->state == STEP_INELIGIBLE || s->state == STEP_SUPERSEDED ||
-			s->state == STEP_CANCELED || s->state == STEP_REMOVED);
-	out->confirmed_last = s->state == STEP_CONFIRMED && (s->flags & ENGINE_LAST) != 0;
-	out->noop_last = s->state == STEP_NOOP && (s->flags & ENGINE_LAST) != 0;
-	outcome_of(s, out);
-	out->switched = first;
-	out->back_by_device = by_device;
-	out->back_by_server = s->state == STEP_ROLLED_BACK && first && !by_device &&
-		(s->flags & ENGINE_BACK_COUNTED) == 0;
-	out->back_failed = (s->state == STEP_ROLLBACK_FAILED) + broken;
-	out->back_ended = (s->state == STEP_ROLLED_BACK) + (s->state == STEP_ROLLBACK_FAILED) +
-		by_device + broken;
-	out->steps_switched = switched;
-	out->steps_back = switched && (by_device || s->state == STEP_ROLLED_BACK);
-	out->bytes_sent = s->sent;
-	out->bytes_saved = s->saved;
+	into->switched += sign * first;
+	into->back_by_device += sign * by_device;
+	into->back_by_server +=
+		sign * (back && first && !by_device && (s->flags & ENGINE_BACK_COUNTED) == 0);
+	into->back_failed += sign * (failed + broken);
+	into->back_ended += sign * (back + failed + by_device + broken);
+	into->steps_switched += sign * switched;
+	into->steps_back += sign * (switched && (by_device || back));
+}
+
+void figures_add_step(struct figures_sums *into, const struct engine_step *s, int sign)
+{
+	bool last = (s->flags & ENGINE_LAST) != 0;
+	bool excluded = s->state == STEP_INELIGIBLE || s->state == STEP_SUPERSEDED ||
+		s->state == STEP_CANCELED || s->state == STEP_REMOVED;
+
+	into->rows += sign;
+	into->steps[s->state] += sign;
+	into->back += sign * (s->back && !step_ended(s->state));
+	into->excluded += sign * (!s->back && excluded);
+	into->confirmed_last += sign * (s->state == STEP_CONFIRMED && last);
+	into->noop_last += sign * (s->state == STEP_NOOP && last);
+	add_outcome(into, s, sign);
+	add_switches(into, s, sign);
+	into->bytes_sent += sign * s->sent;
+	into->bytes_saved += sign * s->saved;
 }
 
 void figures_add(struct figures_sums *into, const struct figures_sums *sums, int sign)

@@ -57,8 +57,8 @@ struct figures {
 	int64_t bytes_sent, bytes_saved;
 };
 
-/* What one step adds to its stage's sums; NULL (no row): nothing. Overwrites *out. */
-void figures_of(const struct engine_step *step, struct figures_sums *out);
+/* Add what one step adds to its stage's sums, or (sign -1) take it off again. */
+void figures_add_step(struct figures_sums *into, const struct engine_step *step, int sign);
 /* into += sign * sums. */
 void figures_add(struct figures_sums *into, const struct figures_sums *sums, int sign);
 /* Whether no member is below 0 and the states add up to the rows; else *what names the member. */

@@ -39,6 +39,9 @@ DB_SQL(assignment_select_devices,
 	"SELECT no, state_id FROM device WHERE no BETWEEN $1 AND $2 AND retired_at IS NULL "
 	"ORDER BY no");
 
+DB_SQL(assignment_select_under_way,
+	"SELECT id, started_at FROM rollout WHERE started_at <> 0 AND ended_at = 0 AND id <> $1");
+
 /* ---- records: distance from the first number, class, state; little-endian */
 
 static void put_number(uint8_t *p, int64_t v)
@@ -185,6 +188,33 @@ enum fl_code assignment_slice(struct store *store, int64_t rollout_id,
 			if (a.device_no > after->device_no)
 				out[(*n)++] = a;
 		}
+	}
+	return code;
+}
+
+enum fl_code assignment_rivals(struct store *store, int64_t device_no, int64_t except,
+	struct assignment_rivals *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code =
+		db_query(store->db, assignment_select_under_way, DB_ARGS(DB_I(except)), &rows, err);
+
+	out->n = 0;
+	while (code == FL_OK && out->n < ASSIGNMENT_RIVALS_MAX &&
+		(code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct assignment a;
+
+		code = assignment_find(store, db_int(&rows, 0), device_no, &a, err);
+		if (code == FL_OK)
+			out->of[out->n++] = (struct assignment_rival){
+				.rollout_id = db_int(&rows, 0),
+				.started_at = db_int(&rows, 1),
+				.wave = (int)a.wave,
+				.class = (int)a.class,
+			};
+		else if (code == FL_NOT_FOUND)
+			code = FL_OK;
 	}
 	return code;
 }

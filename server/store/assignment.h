@@ -57,4 +57,18 @@ struct assignment_drift {
 enum fl_code assignment_drift_more(struct store *store, int64_t rollout_id,
 	struct assignment_drift *d, struct fl_err *err) FL_MUST_CHECK;
 
+/* The part that a device has in another rollout that is under way. */
+struct assignment_rival {
+	int64_t rollout_id, started_at;
+	int wave, class;
+};
+#define ASSIGNMENT_RIVALS_MAX 64
+struct assignment_rivals {
+	struct assignment_rival of[ASSIGNMENT_RIVALS_MAX];
+	size_t n;
+};
+/* Those of a device in rollouts that have started and not ended, but `except`. */
+enum fl_code assignment_rivals(struct store *store, int64_t device_no, int64_t except,
+	struct assignment_rivals *out, struct fl_err *err) FL_MUST_CHECK;
+
 #endif

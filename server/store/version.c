@@ -38,6 +38,16 @@ DB_SQL(requirement_select_all,
 	"SELECT version_id, module, range FROM requirement ORDER BY version_id, module");
 DB_SQL(requirement_insert,
 	"INSERT INTO requirement (version_id, module, range) VALUES ($1, $2, $3)");
+DB_SQL(requirement_select_named,
+	"SELECT q.version_id, q.module, q.range FROM module m JOIN version v ON v.module_id = m.id "
+	"AND v.version = $1 JOIN requirement q ON q.version_id = v.id WHERE m.name = $2");
+/* what a device has itself, its gateway need not have */
+DB_SQL(requirement_select_behind,
+	"SELECT DISTINCT 0, q.module, q.range FROM device d JOIN state_entry e ON "
+	"e.state_id = d.state_id JOIN module m ON m.name = e.module JOIN version v ON "
+	"v.module_id = m.id AND v.version = e.version JOIN requirement q ON q.version_id = v.id "
+	"WHERE d.gateway_no = $1 AND d.retired_at IS NULL AND NOT EXISTS (SELECT 1 FROM "
+	"state_entry o WHERE o.state_id = d.state_id AND o.module = q.module)");
 DB_SQL(need_select_of,
 	"SELECT version_id, attribute, range FROM need WHERE version_id = $1 ORDER BY attribute");
 DB_SQL(need_select_all,
@@ -182,6 +192,26 @@ enum fl_code version_each_requirement(
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code = query_of(
 		store, requirement_select_of, requirement_select_all, version_id, &rows, err);
+
+	return code != FL_OK ? code : each_demand(&rows, fn, context, err);
+}
+
+enum fl_code version_each_required(struct store *store, const char *module, const char *version,
+	demand_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(store->db, requirement_select_named,
+		DB_ARGS(DB_T(version), DB_T(module)), &rows, err);
+
+	return code != FL_OK ? code : each_demand(&rows, fn, context, err);
+}
+
+enum fl_code version_each_required_behind(
+	struct store *store, int64_t gateway_no, demand_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_query(
+		store->db, requirement_select_behind, DB_ARGS(DB_I(gateway_no)), &rows, err);
 
 	return code != FL_OK ? code : each_demand(&rows, fn, context, err);
 }

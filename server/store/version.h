@@ -67,6 +67,13 @@ enum fl_code version_each_variant(struct store *store, int64_t version_id, varia
 /* What a version requires of other modules; version_id 0: of all, by version. */
 enum fl_code version_each_requirement(struct store *store, int64_t version_id, demand_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;
+/* The same by names; nothing for a version that was never published. */
+enum fl_code version_each_required(struct store *store, const char *module, const char *version,
+	demand_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+/* What the devices behind a gateway, as they are now, require of it: version_id is 0, each demand comes
+ * once. What a device has itself is not asked of its gateway. */
+enum fl_code version_each_required_behind(struct store *store, int64_t gateway_no, demand_fn fn,
+	void *context, struct fl_err *err) FL_MUST_CHECK;
 /* What a version needs of the device; version_id 0: of all, by version. */
 enum fl_code version_each_need(struct store *store, int64_t version_id, demand_fn fn, void *context,
 	struct fl_err *err) FL_MUST_CHECK;

@@ -128,7 +128,7 @@ static const char *explore(const char *name, const struct world_setup *setup, bo
 	visit(&s, key, 0);
 	for (uint32_t i = 0; i < s.n && s.broken == NULL; i++)
 		expand(&s, i, actions, tell);
-	printf("%-34s %8zu states %9zu transitions %6.1f s  %s\n", name, s.n, s.transitions,
+	printf("%-38s %8zu states %9zu transitions %6.1f s  %s\n", name, s.n, s.transitions,
 		(double)(clock() - began) / CLOCKS_PER_SEC, s.broken == NULL ? "holds" : s.broken);
 	(void)fflush(stdout);
 	free(s.keys);
@@ -305,6 +305,16 @@ static void completes_early(
 	}
 }
 
+static void ignores_the_gateway(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_fact fact = *f;
+
+	if (f->kind == FACT_POLLED && f->fit == ENGINE_LATER)
+		fact.fit = ENGINE_FITS;
+	engine_step(v, &fact, o);
+}
+
 static void waits_without_a_term(
 	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
 {
@@ -333,6 +343,7 @@ static const struct {
 	{ "leaves a deadline behind", deadline_stays },
 	{ "completes with devices under way", completes_early },
 	{ "lets late devices wait for ever", waits_without_a_term },
+	{ "ignores what the gateway has", ignores_the_gateway },
 };
 
 /* Each broken engine is found out by a small exploration. */
@@ -341,7 +352,7 @@ static int try_mutants(void)
 	struct world_setup s = setup(1, 2, "00");
 	int missed = 0;
 
-	s.fewer = true;
+	s.fewer = s.gateway = true;
 	for (size_t i = 0; i < FL_COUNT(mutants); i++) {
 		s.engine = mutants[i].engine;
 		if (explore(mutants[i].name, &s, false) == NULL)
@@ -358,10 +369,13 @@ static int try_engine(bool full)
 
 	s.fewer = true;
 	failed += explore("2 devices, 2 layers, every verb", &s, true) != NULL;
-	s = setup(2, 2, "011");
-	s.fewer = s.hands_off = true;
+	s = setup(2, 2, "001");
+	s.fewer = s.hands_off = s.gateway = true;
 	s.rules.on_failure = ENGINE_ROLL_IT_BACK;
-	failed += explore("3 devices, 2 waves, 2 layers", &s, true) != NULL;
+	failed += explore("3 devices, 2 waves, 2 layers, gateway", &s, true) != NULL;
+	s = setup(1, 2, "00");
+	s.fewer = s.gateway = true;
+	failed += explore("a gateway and a device, every verb", &s, true) != NULL;
 	s = setup(2, 1, "01");
 	s.fewer = s.causes = true;
 	s.rules.on_failure = ENGINE_STOP_IT;

@@ -226,6 +226,22 @@ static void count(struct turn *t, int stage, const struct figures_sums *delta, u
 
 static void make(struct turn *t, int stage, int device);
 
+/* A device behind a gateway never has what the gateway has not (any more). */
+static void check_gateway(struct turn *t, int stage, int device)
+{
+	int layer = t->w->stages[stage].layer;
+	bool back = t->w->steps[stage][device].back;
+
+	for (int d = 1; d < t->setup->devices && back && device == 0; d++)
+		for (int i = stage + 1; i < stage - layer + t->setup->rules.layers; i++)
+			if (world_behind(t->setup, d) && t->w->present[i][d] &&
+				t->w->steps[i][d].state == STEP_CONFIRMED)
+				broken(t, "a gateway goes back below what a device behind it has");
+	for (int i = stage - layer; i < stage && !back && world_behind(t->setup, device); i++)
+		if (!t->w->present[i][0] || !engine_ready_for_next(&t->w->steps[i][0]))
+			broken(t, "a device is offered what its gateway is not ready for");
+}
+
 /* Whether the engine may offer this step: what must be true of the world, said anew. */
 static void check_offer(struct turn *t, int stage, int device)
 {
@@ -251,6 +267,7 @@ static void check_offer(struct turn *t, int stage, int device)
 			o->state != STEP_REMOVED && o->state != STEP_SUPERSEDED)
 			broken(t, "I8: a device goes back below a layer that it still has");
 	}
+	check_gateway(t, stage, device);
 	for (int d = 0; d < t->setup->devices; d++)
 		if (d != device && t->w->present[stage][d] &&
 			t->w->steps[stage][d].delivered >= s->delivered)
@@ -337,13 +354,27 @@ static enum engine_fit look_above(
 	const struct world_setup *setup, const struct world *w, int stage, int device)
 {
 	int end = (w->stages[stage].wave + 1) * setup->rules.layers;
-	struct engine_step upper[WORLD_STAGES];
+	struct engine_step upper[WORLD_STAGES * WORLD_DEVICES];
 	size_t n = 0;
 
 	for (int i = stage + 1; i < end; i++)
-		if (w->present[i][device])
-			upper[n++] = w->steps[i][device];
+		for (int d = 0; d < setup->devices; d++) {
+			bool needs = d == device || (device == 0 && world_behind(setup, d));
+
+			/* of those behind it only what goes back, as the store finds them */
+			if (needs && w->present[i][d] && (d == device || w->steps[i][d].back))
+				upper[n++] = w->steps[i][d];
+		}
 	return engine_back_fit(upper, n);
+}
+
+/* Whether the gateway has all that the device's step needs. */
+static bool gateway_ready(const struct world *w, int stage)
+{
+	for (int i = stage - w->stages[stage].layer; i < stage; i++)
+		if (!w->present[i][0] || !engine_ready_for_next(&w->steps[i][0]))
+			return false;
+	return true;
 }
 
 static void do_job(struct turn *t, int stage, unsigned job, int device, enum engine_fit fit)
@@ -409,6 +440,8 @@ int world_chosen(
 	}
 	if (choice >= 0 && w->steps[choice][device].back)
 		*fit = look_above(setup, w, choice, device);
+	else if (choice >= 0 && world_behind(setup, device) && !gateway_ready(w, choice))
+		*fit = ENGINE_LATER;
 	return choice;
 }
 

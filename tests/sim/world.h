@@ -26,6 +26,8 @@ struct world_setup {
 	struct engine_rules rules;
 	int devices;
 	int wave_of[WORLD_DEVICES];
+	bool gateway; /* the first device is one, the others of its wave are behind it: each of their
+			 * layers but the lowest needs all that the gateway has below it */
 	bool hands_off;  /* nobody acts after the start: gates, deadlines and devices alone */
 	bool sliced;     /* jobs do one device at a time, anything may happen in between */
 	bool retire;     /* devices may be retired, or taken over by a newer rollout */
@@ -69,6 +71,12 @@ struct world_action {
 static inline int world_stages(const struct world_setup *s)
 {
 	return s->rules.layers * s->rules.waves;
+}
+
+/* Whether the device is behind the gateway. */
+static inline bool world_behind(const struct world_setup *s, int device)
+{
+	return s->gateway && device != 0 && s->wave_of[device] == s->wave_of[0];
 }
 
 /* A rollout whose plan is ready. */

@@ -116,7 +116,8 @@ static void sort_devices(const struct world_setup *setup, uint8_t *blocks, size_
 	uint8_t swap[STEP_BYTES * WORLD_STAGES];
 
 	for (int i = 1; i < setup->devices; i++)
-		for (int k = i; k > 0 && setup->wave_of[k] == setup->wave_of[k - 1] &&
+		for (int k = i; k > (setup->gateway ? 1 : 0) &&
+			setup->wave_of[k] == setup->wave_of[k - 1] &&
 			memcmp(blocks + (size_t)(k - 1) * size, blocks + (size_t)k * size, size) >
 				0;
 			k--) {
@@ -177,12 +178,8 @@ void world_decode(const struct world_setup *setup, const uint8_t *key, struct wo
 	for (int i = 0; i < world_stages(setup); i++) {
 		decode_stage(setup, out, i, key + 8 + (size_t)i * STAGE_BYTES);
 		for (int d = 0; d < setup->devices; d++) {
-			struct figures_sums one;
-
-			if (!out->present[i][d])
-				continue;
-			figures_of(&out->steps[i][d], &one);
-			figures_add(&out->stages[i].sums, &one, 1);
+			if (out->present[i][d])
+				figures_add_step(&out->stages[i].sums, &out->steps[i][d], 1);
 		}
 	}
 }
