@@ -39,7 +39,7 @@ return pale
 
 PAGES = {
     "/": "[data-rollout]", "/rollouts/autumn": ".timeline, .list", "/rollouts/autumn/plan": ".planned",
-    "/rollouts/autumn/L0.W1": ".filters", "/devices": ".list", "/devices/device-001": ".facts", "/deltas": ".list", "/audit": ".list",
+    "/rollouts/autumn/decisions": ".decisions", "/rollouts/autumn/L0.W1": ".filters", "/devices": ".list", "/devices/device-001": ".facts", "/deltas": ".list", "/audit": ".list",
 }
 
 

@@ -58,7 +58,7 @@ def test_the_grid_follows_the_devices(story, browser):
     browser.see(cell("L0.W1"), "opens after L2.W0")
     story.work(1)
     browser.see(cell("L0.W0"), "1 of 2 confirmed")
-    browser.see(cell("L0.W0"), "waits for 1 more")
+    browser.see(cell("L0.W0"), "waits for 1 confirmation of 1 open device")
     story.work(1)
     browser.see(cell("L0.W0") + "[data-state=succeeded]", "100 %")
     browser.see(cell("L1.W0") + "[data-state=running]")
@@ -128,6 +128,33 @@ def test_a_stage_lists_its_devices_by_state(story, browser):
     browser.see(".list", "the health command ended with 1")
     browser.click(".list a", "device-")
     browser.see("h2", "Reports")
+
+
+def test_decisions_are_kept_with_their_numbers(story, browser):
+    """A sequential test shows how many confirmations it waits for, and afterwards where it decided."""
+    sprt = {"p0_percent": 5, "p1_percent": 40, "alpha": 0.1, "beta": 0.2}
+    story.start("autumn", gate={"sprt": sprt, "bayes": {"limit_percent": 50, "pass_below": 0.9, "fail_above": 0.99}},
+                waves=[{"percent": 40}, {"percent": 60}])
+    browser.go("/rollouts/autumn/decisions")
+    browser.see(".empty", "No gate has decided yet")
+    story.work(5)
+    browser.see(".decisions", "4 succeeded, 0 failed; 4 still open")
+    browser.see(".decisions", "log-likelihood ratio -1.838; passes at -1.504, fails at 2.079")
+    browser.see(".decisions", "probability that too many fail")
+    browser.click(".decisions a", "L0.W0")
+    browser.see("h2", "Decisions")
+    browser.go("/rollouts/autumn/plan")
+    browser.see(".facts", "tells 5.0 % of failures from 40.0 %: stops a good release with a chance of 10.0 %")
+
+
+def test_a_sequential_test_says_what_it_waits_for(story, browser):
+    """Wald's test with p0 5 %, p1 40 %, alpha 0.1, beta 0.2 accepts after four clean devices."""
+    sprt = {"p0_percent": 5, "p1_percent": 40, "alpha": 0.1, "beta": 0.2}
+    story.start("autumn", gate={"sprt": sprt}, waves=[{"percent": 40}, {"percent": 60}])
+    browser.go("/rollouts/autumn")
+    browser.see(cell("L0.W0"), "waits for 4 confirmations of 8 open devices")
+    story.work(1)
+    browser.see(cell("L0.W0"), "waits for 3 confirmations of 7 open devices")
 
 
 def test_soak_counts_down(story, browser):

@@ -153,6 +153,16 @@ def test_a_plan_is_denied_with_a_reason(story, browser):
     assert buttons(browser) == []
 
 
+def test_a_verdict_is_given_by_hand(story, browser):
+    """A gate that waits for a verdict from outside takes one from the dashboard, with who and why."""
+    story.start("autumn", gate={"external": {"within_s": 600}})
+    story.work(2)
+    browser.go("/rollouts/autumn")
+    browser.see("[data-stage='L0.W0']", "waits for a verdict")
+    act(browser, "Verdict", ("[name=why]", "smoke tests are green"))
+    browser.see("[data-stage='L0.W0'][data-state=succeeded]", "dashboard: smoke tests are green")
+
+
 def test_a_viewer_looks_and_does_not_touch(story, browser):
     """Without the role of an operator there are no buttons."""
     story.start("autumn")

@@ -12,7 +12,7 @@ import { deltasPage } from './pages/deltas'
 import { devicePage } from './pages/device'
 import { devicesPage } from './pages/devices'
 import { loginPage } from './pages/login'
-import { rolloutPage } from './pages/rollout'
+import { rolloutPage, type View } from './pages/rollout'
 import { rolloutsPage } from './pages/rollouts'
 import { stagePage } from './pages/stage'
 import { empty } from './parts/table'
@@ -27,7 +27,7 @@ type Show = (page: Element, parts: string[], query: URLSearchParams, known: Know
 const PAGES: [RegExp, Show][] = [
   [/^\/$/, (page, _, __, ___, signal) => rolloutsPage(page, signal)],
   [/^\/rollouts\/([^/]+)\/L(\d+)\.W(\d+)$/, (page, [name = '', l, w], _, __, signal) => stagePage(page, name, Number(l), Number(w), signal)],
-  [/^\/rollouts\/([^/]+)(?:\/(plan))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, view === 'plan' ? 'plan' : 'progress', known.who.roles, signal)],
+  [/^\/rollouts\/([^/]+)(?:\/(plan|decisions))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, (view || 'progress') as View, known.who.roles, signal)],
   [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
   [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
   [/^\/audit$/, (page, _, query, __, signal) => auditPage(page, Object.fromEntries(query), signal)],

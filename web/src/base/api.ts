@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Delta, DeltaQueue, DeltaStats, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Decision, Delta, DeltaQueue, DeltaStats, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -90,6 +90,7 @@ export const api = {
   rollout: (r: string, signal: AbortSignal) => get<Rollout>(rollout(r), signal),
   plan: (r: string, signal: AbortSignal) => get<Plan>(`${rollout(r)}/plan`, signal),
   steps: (r: string, filter: StepFilter, signal: AbortSignal) => get<Page<Step>>(`${rollout(r)}/steps` + query({ ...filter }), signal),
+  decisions: (r: string, signal: AbortSignal) => get<Page<Decision>>(`${rollout(r)}/decisions` + query({ limit: 200 }), signal),
   devices: (q: string, cursor: string, signal: AbortSignal) => get<Page<Device>>('/api/v1/devices' + query({ limit: 50, q, cursor }), signal),
   device: (d: string, signal: AbortSignal) => get<Device>(device(d), signal),
   reports: (d: string, signal: AbortSignal) => get<Page<Report>>(`${device(d)}/reports` + query({ limit: 50 }), signal),

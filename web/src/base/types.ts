@@ -42,9 +42,20 @@ export interface Threshold {
   minimum?: number
 }
 
+export interface GateRules {
+  success?: Threshold
+  error?: Threshold
+  stop?: { type: string; threshold: number; min_executed?: number }[]
+  sprt?: { p0_percent: number; p1_percent: number; alpha: number; beta: number }
+  bayes?: { limit_percent: number; pass_below: number; fail_above: number; minimum: number }
+  external?: { within_s: number }
+  manual?: boolean
+  carry?: boolean
+}
+
 export interface Strategy {
   order?: string
-  gate?: { success?: Threshold; error?: Threshold }
+  gate?: GateRules
   soak_s?: number
   reach_s?: number
   install_s?: number
@@ -61,6 +72,39 @@ export interface Gate {
   counted: number
   successes: number
   failures: number
+  verdict?: string
+  said?: string
+}
+
+export interface Vote {
+  kind: string
+  decision: string
+  text: string
+  log_likelihood_ratio?: number
+  accepts_at?: number
+  rejects_at?: number
+  probability_above_limit?: number
+  passes_at?: number
+  fails_at?: number
+}
+
+export interface Decision {
+  id: number
+  at: string
+  stage: string
+  state: string
+  text: string
+  numbers: {
+    successes: number
+    failures: number
+    timed_out: number
+    rejected: number
+    carried_successes?: number
+    carried_failures?: number
+    open: number
+    silent: number
+    votes: Vote[]
+  }
 }
 
 export interface Stage {

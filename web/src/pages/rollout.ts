@@ -6,27 +6,29 @@ import { h, show, type Child, type Described } from '../base/dom'
 import { ago, clock, some } from '../base/format'
 import { icon } from '../base/icon'
 import { everyWhile, listen, once } from '../base/live'
-import type { Event, Plan, Rollout, Stats, Step } from '../base/types'
+import type { Decision, Event, Plan, Rollout, Stats, Step } from '../base/types'
+import { decisionsTable } from '../parts/decisions'
 import { figuresTable, headline } from '../parts/figures'
 import { grid } from '../parts/grid'
 import { planView } from '../parts/plan'
 import { rolloutSentence } from '../parts/sentence'
 import { badge } from '../parts/state'
 import { stepsTable } from '../parts/steps'
-import { loading } from '../parts/table'
+import { empty, loading } from '../parts/table'
 import { timeline } from '../parts/timeline'
 import { verbButtons } from '../parts/verbs'
 
 const FAILED = ['failed', 'timed_out', 'rollback_failed']
 const SHOWN = 12
 
-export type View = 'progress' | 'plan'
+export type View = 'progress' | 'plan' | 'decisions'
 
 interface Known {
   rollout: Rollout
   stats: Stats
   plan: Plan | null
   failed: Step[]
+  decisions: Decision[]
 }
 
 export const rolloutAddress = (name: string, view = ''): string => `#/rollouts/${encodeURIComponent(name)}${view ? `/${view}` : ''}`
@@ -58,7 +60,7 @@ export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[]): D
 export function tabs(name: string, current: View): Described {
   const tab = (view: View, text: string) =>
     h('a', { href: rolloutAddress(name, view === 'progress' ? '' : view), 'aria-current': view === current ? 'page' : null }, text)
-  return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, tab('progress', 'Progress'), tab('plan', 'Plan'))
+  return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, tab('progress', 'Progress'), tab('plan', 'Plan'), tab('decisions', 'Decisions'))
 }
 
 function progress(k: Known, events: Event[]): Child {
@@ -71,6 +73,11 @@ function progress(k: Known, events: Event[]): Child {
         h('div', { class: 'card' }, timeline(events))),
       k.failed.length > 0 && h('section', { key: 'failed' }, h('h2', {}, 'Failures'), stepsTable(k.rollout.name, k.failed, 'Failures'))),
   ]
+}
+
+function decisions(k: Known): Child {
+  return k.decisions.length === 0 ? empty('No gate has decided yet.', 'Each decision is kept here with the numbers that led to it.')
+    : decisionsTable(k.decisions, (stage) => rolloutAddress(k.rollout.name, stage))
 }
 
 /** Failed steps are worth a request only when there are some. */
@@ -89,7 +96,7 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
     if (!known) return
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
       rolloutHead(known.rollout, known.stats, roles), tabs(name, view),
-      view === 'plan' ? planView(known.plan, known.rollout) : progress(known, events))
+      view === 'plan' ? planView(known.plan, known.rollout) : view === 'decisions' ? decisions(known) : progress(known, events))
   }
   async function turn(): Promise<void> {
     const fresh = await api.stats(name, tag, signal)
@@ -97,7 +104,7 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
     if (fresh.stats) {
       const rollout = await api.rollout(name, signal)
       const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
-      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal) }
+      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal), decisions: view === 'decisions' ? (await api.decisions(name, signal)).items : [] }
     }
     draw()
   }

@@ -5,8 +5,9 @@ import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { clock, count, percent, stageName, words } from '../base/format'
 import { everyWhile } from '../base/live'
-import type { Plan, Rollout, Stage, Stats, Step } from '../base/types'
+import type { Decision, Plan, Rollout, Stage, Stats, Step } from '../base/types'
 import { legend, stageBar } from '../parts/bar'
+import { decisionsTable } from '../parts/decisions'
 import { modulesOf, waveName } from '../parts/grid'
 import { stageSentence } from '../parts/sentence'
 import { badge, stateText } from '../parts/state'
@@ -19,6 +20,7 @@ interface Known {
   stage: Stage
   plan: Plan | null
   steps: Step[]
+  decisions: Decision[]
 }
 
 function facts(k: Known): [string, Child][] {
@@ -27,6 +29,7 @@ function facts(k: Known): [string, Child][] {
   return [
     ['Gate', `${g.decision}${g.text ? `: ${g.text}` : ''}`],
     ['Counted', g.counted === 0 ? 'no outcome yet' : `${count(g.counted)} in the order of delivery: ${count(g.successes)} succeeded, ${count(g.failures)} failed`],
+    ...(g.verdict && g.verdict !== 'none' ? [['Verdict', `${g.verdict}${g.said ? `, ${g.said}` : ''}`] as [string, Child]] : []),
     ['Completion', percent(stage.completion)],
     ['Failure', percent(stage.failure)],
     ['Rollback', percent(stage.rollback)],
@@ -59,6 +62,7 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
         h('p', { class: 'now' }, stageSentence(k.rollout, k.stage)))),
       stageBar(k.stage), legend(),
       h('dl', { class: 'card facts' }, facts(k).map(([term, text]) => [h('dt', {}, term), h('dd', {}, text)])),
+      k.decisions.length > 0 && h('section', { key: 'decisions' }, h('h2', {}, 'Decisions'), decisionsTable(k.decisions, (s) => rolloutAddress(name, s))),
       h('section', {}, h('h2', {}, 'Devices'), filters(k, state, (s) => ((state = s), (tag = ''), void load())),
         k.steps.length > 0 ? stepsTable(name, k.steps, 'Devices of this stage')
           : empty(state ? `No device is ${words(state)}.` : 'The steps of this stage are made when it opens.')))
@@ -69,7 +73,8 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
     const rollout = await api.rollout(name, signal)
     const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
     const steps = (await api.steps(name, { layer, wave, state, limit: 200 }, signal)).items
-    known = { rollout, stage, plan, steps }
+    const decisions = (await api.decisions(name, signal)).items.filter((d) => d.stage === title)
+    known = { rollout, stage, plan, steps, decisions }
     draw(known)
   }
   async function load(): Promise<void> {

@@ -42,7 +42,7 @@ function cell(rollout: Rollout, stage: Stage | undefined, plan: Plan | null, wav
       h('span', { class: 'head' }, h('span', { class: 'state' }, stateIcon(stage.state), words(stage.state)), h('b', {}, percent(stage.completion))),
       stageBar(stage),
       h('span', { class: 'foot' }, foot(stage, planned)),
-      h('span', { class: 'why' }, stageSentence(rollout, stage))))
+      h('span', { class: 'why', title: stage.gate.text }, stageSentence(rollout, stage))))
 }
 
 /** The whole grid; `plan` names the layers' modules. */

@@ -3,7 +3,7 @@
 
 import { h, type Child, type Described } from '../base/dom'
 import { bytes, count, percent, roughly, some, words } from '../base/format'
-import type { ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
+import type { GateRules, ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
 import { empty, table } from './table'
 import { icon } from '../base/icon'
 
@@ -49,13 +49,28 @@ function threshold(t: Threshold | undefined, verb: string, all: string): string 
   return `${percent((t?.percent ?? 0) / 100)} ${verb}${t?.minimum ? ` of at least ${some(t.minimum, 'outcome')}` : all}`
 }
 
+/** What must hold before a stage has succeeded; each kind must pass, one that fails fails it. */
+function gateRules(g: GateRules): [string, string][] {
+  const { sprt, bayes } = g
+  return [
+    ...(g.success ? [['A stage succeeds', `when ${threshold(g.success, 'confirm', ', and all have ended')}`] as [string, string]] : []),
+    ...(g.error ? [['A stage fails', `when more than ${threshold(g.error, 'fail', '')}`] as [string, string]] : []),
+    ...(g.stop ?? []).map((s): [string, string] => ['A stage fails', `when more than ${percent(s.threshold / 100)} are ${words(s.type)}, of at least ${count(s.min_executed ?? 1)}`]),
+    ...(sprt ? [['Sequential test', `tells ${percent(sprt.p0_percent / 100)} of failures from ${percent(sprt.p1_percent / 100)}: stops a good release with a chance of ${percent(sprt.alpha)}, passes a bad one with ${percent(sprt.beta)}`] as [string, string]] : []),
+    ...(bayes ? [['Bayesian', `passes when more than ${percent(bayes.limit_percent / 100)} fail with a probability of at most ${percent(bayes.pass_below)}, fails at ${percent(bayes.fail_above)}`] as [string, string]] : []),
+    ...(g.external ? [['A verdict', `from outside within ${roughly(g.external.within_s)}; none is inconclusive`] as [string, string]] : []),
+    ...(g.manual ? [['A person', 'must promote each stage'] as [string, string]] : []),
+    ...(g.carry ? [['Evidence', 'of an undecided wave counts in the next one'] as [string, string]] : []),
+  ]
+}
+
 /** The strategy in sentences. */
 function rules(s: Strategy): [string, string][] {
   return [
     ['Order', ORDERS[s.order ?? 'wave_first'] ?? s.order ?? ''],
-    ['A stage succeeds', `when ${threshold(s.gate?.success, 'confirm', ', and all have ended')}${s.soak_s ? `, for ${roughly(s.soak_s)}` : ''}`],
-    ['A stage fails', `when more than ${threshold(s.gate?.error, 'fail', '')}`],
-    ['Then', { pause: 'it pauses and waits for a person', stop: 'it stops', rollback: 'it rolls back' }[s.on_failure ?? 'pause'] ?? ''],
+    ...gateRules(s.gate ?? {}),
+    ...(s.soak_s ? [['Soak', `it must hold for ${roughly(s.soak_s)}`] as [string, string]] : []),
+    ['On failure', { pause: 'it pauses and waits for a person', stop: 'it stops', rollback: 'it rolls back' }[s.on_failure ?? 'pause'] ?? ''],
     ['A device has', `${roughly(s.reach_s ?? 0)} to be reached, ${roughly(s.install_s ?? 0)} to install, and ${roughly(s.probation_s ?? 0)} of probation`],
     ['At once', s.max_in_flight ? `at most ${some(s.max_in_flight, 'device')}` : 'as many as ask'],
   ]

@@ -2,7 +2,7 @@
 // What a stage or a rollout waits for, in a sentence.
 
 import { count, roughly, some, stageName } from '../base/format'
-import type { Rollout, Stage, Stats } from '../base/types'
+import type { Gate, GateRules, Rollout, Stage, Stats } from '../base/types'
 
 /** States of steps that may still become an outcome. */
 const UNDECIDED = new Set(['queued', 'offered', 'waiting', 'downloading', 'downloaded', 'installing', 'rebooting', 'installed'])
@@ -17,12 +17,23 @@ function needs(rollout: Rollout, layer: number, wave: number): string[] {
   return before.filter(([l, w]) => l >= 0 && w >= 0).map(([l, w]) => stageName(l, w))
 }
 
-/** How many outcomes the gate still waits for, by its thresholds. */
+/** How many confirmations a sequential test still needs if nothing fails any more. */
+function sprtNeeds(test: NonNullable<GateRules['sprt']>, gate: Gate): number {
+  const [p0, p1] = [test.p0_percent / 100, test.p1_percent / 100]
+  const good = Math.log((1 - p1) / (1 - p0))
+  const ratio = gate.successes * good + gate.failures * Math.log(p1 / p0)
+  return Math.max(0, Math.ceil((Math.log(test.beta / (1 - test.alpha)) - ratio) / good - 1e-9))
+}
+
+/** How many outcomes the gate still waits for, where its rules tell; else the server's own words. */
 function waitsFor(rollout: Rollout, stage: Stage): string {
-  const minimum = rollout.strategy.gate?.success?.minimum ?? 0
+  const rules = rollout.strategy.gate ?? {}
   const open = Object.entries(stage.steps).reduce((n, [state, m]) => (UNDECIDED.has(state) ? n + m : n), 0)
-  const missing = minimum > 0 ? Math.min(minimum - stage.gate.counted, open) : open
-  return missing > 0 ? `waits for ${count(missing)} more of ${some(open, 'open device')}` : stage.gate.text
+  if (rules.carry || rules.bayes || stage.gate.counted + open === 0) return stage.gate.text
+  const needs = rules.sprt ? sprtNeeds(rules.sprt, stage.gate) : (rules.success?.minimum || stage.gate.counted + open) - stage.gate.counted
+  if (needs <= 0) return stage.gate.text
+  return needs > open ? `waits for ${count(needs)} confirmations; ${some(open, 'device')} can still bring one`
+    : `waits for ${some(needs, 'confirmation')} of ${some(open, 'open device')}`
 }
 
 export function stageSentence(rollout: Rollout, stage: Stage): string {

@@ -2,12 +2,19 @@
 // Events in words.
 
 import { h, type Described } from '../base/dom'
-import { clock, words } from '../base/format'
+import { clock, short, words } from '../base/format'
 import { icon } from '../base/icon'
 import type { Event } from '../base/types'
 import { stateIcon, toneOf } from './state'
 
-const text = (value: unknown): string => (value === null || value === undefined ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value))
+/** A value for people: digests cut short, lists with commas. */
+function text(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  if (Array.isArray(value)) return value.map(text).join(', ')
+  if (typeof value === 'object') return JSON.stringify(value)
+  return hex(String(value))
+}
+const hex = (value: string): string => (/^[0-9a-f]{64}$/.test(value) ? short(value) : value)
 
 /** What happened, without who and where. */
 export function eventSentence(e: Event): string {
@@ -22,7 +29,7 @@ export function eventSentence(e: Event): string {
     case 'stage.state': return `${text(d['stage'])} ${words(text(d['state']))}`
     case 'gate.decided': return `gate of ${text(d['stage'])} ${words(text(d['state']))}: ${text(d['text'])}`
   }
-  const facts = Object.entries(d).filter(([, value]) => value !== '').map(([key, value]) => `${words(key)} ${text(value)}`)
+  const facts = Object.entries(d).filter(([, value]) => text(value) !== '').map(([key, value]) => `${words(key)} ${text(value)}`)
   return facts.join(', ') || (e.kind.split('.')[1] ?? e.kind)
 }
 
@@ -32,10 +39,10 @@ export function eventIcon(e: Event): Described {
 }
 
 /** Where the subject of an event is shown. */
-export function subjectLink(e: Event): Described | string {
+export function subjectLink(e: Event): Described {
   const group = e.kind.split('.')[0] ?? ''
   const to = ['rollout', 'stage', 'gate'].includes(group) ? 'rollouts' : group === 'device' ? 'devices' : ''
-  return to ? h('a', { href: `#/${to}/${encodeURIComponent(e.subject)}` }, e.subject) : e.subject
+  return to ? h('a', { href: `#/${to}/${encodeURIComponent(e.subject)}` }, e.subject) : h('span', { title: e.subject }, hex(e.subject))
 }
 
 export function timeline(events: Event[]): Described {

@@ -87,6 +87,16 @@ const VERBS: Verb[] = [
     body: (form) => ({ stage: said(form, 'stage') }),
   },
   {
+    verb: 'verdict', label: 'Verdict', states: ['running', 'paused'], roles: OPERATE, look: '',
+    title: () => 'Give the verdict that a gate waits for?',
+    fields: (_, stats) => [
+      h('p', {}, 'What a pipeline or a monitoring system would post, by hand.'),
+      choice('stage', passable(stats), 'Stage'),
+      choice('verdict', [['pass', 'pass'], ['fail', 'fail'], ['inconclusive', 'inconclusive']], 'Verdict'), why(),
+    ],
+    body: (form) => ({ stage: said(form, 'stage'), verdict: said(form, 'verdict'), reporter: 'dashboard', ...reason(form) }),
+  },
+  {
     verb: 'retry', label: 'Retry', states: ['running', 'paused'], roles: OPERATE, look: '',
     title: () => 'Offer it again to devices that failed?',
     fields: (_, stats) => h('p', {}, `${some(stats ? stats.total.failed + stats.total.timed_out : 0, 'device')} failed. They try again in their stages.`),
@@ -128,6 +138,7 @@ async function act(v: Verb, rollout: Rollout, stats: Stats | null): Promise<void
 function useful(v: Verb, rollout: Rollout, stats: Stats | null): boolean {
   if (!v.states.includes(rollout.state)) return false
   if (v.verb === 'promote') return passable(stats).length > 0
+  if (v.verb === 'verdict') return rollout.strategy.gate?.external !== undefined && passable(stats).length > 0
   if (v.verb === 'retry') return stats !== null && stats.total.failed + stats.total.timed_out > 0
   return true
 }
