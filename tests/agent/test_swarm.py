@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections import Counter
 
 from fleet_agent import zstd_patch
@@ -151,6 +152,27 @@ def test_tampered_downloads_are_not_confirmed(mock, swarm, tmp_path):
     mock.wait(lambda: len(mock.ends()) == 2, limit=60)
     s.end()
     assert {(r["state"], r["cause"]) for r in mock.ends()} == {("failed", "network")}
+
+
+def test_slow_downloads_take_their_time(mock, swarm):
+    """--slow bounds what one download reads in a second."""
+    s = swarm("-n", 3, "--decode", "--slow", 100_000, "--poll-interval", 0.2)
+    all_polled(mock, 3)
+    before = time.monotonic()
+    order_all(mock, [("app", "2.0.0", "file", os.urandom(200_000))])
+    mock.wait(lambda: len(mock.ends()) == 3)
+    took = time.monotonic() - before
+    s.end()
+    assert {r["state"] for r in mock.ends()} == {"confirmed"}
+    assert took > 1, "200 kB cannot come faster than in about two seconds"
+
+
+def test_devices_that_are_away_do_not_poll(mock, swarm):
+    """--offline: the same time brings fewer polls; whoever is back is as before."""
+    polls = []
+    for away in ([], ["--offline", "0.8:0.5"]):
+        polls.append(swarm("-n", 30, "--seed", 5, "--poll-interval", 0.05, "--until", "seconds:2", *away).end(stop=False)["polls"])
+    assert polls[1] < polls[0] * 0.7, polls
 
 
 def test_gateways_enrol_first_and_devices_name_them(mock, swarm):
