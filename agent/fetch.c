@@ -16,10 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CODECS_ALL  "zstd-patch,zstd,identity"
-#define CODECS_FULL "zstd,identity"
-#define OFFER_MAX   8192
-#define TRIES_MAX   3 /* downloads with a wrong digest, for one order */
+#define OFFER_MAX 8192
+#define TRIES_MAX 3 /* downloads with a wrong digest, for one order */
 
 /* ---- paths */
 
@@ -179,12 +177,16 @@ static enum fl_code get_offer(
 	struct agent *a, const struct module *m, struct protocol_offer *out, struct fl_err *err)
 {
 	const char *have[128];
-	struct protocol_wish wish = { .sha256 = m->sha256,
-		.have = have,
-		.memory = a->settings->memory,
-		.codecs = a->s.full > 0 ? CODECS_FULL : CODECS_ALL };
+	FL_AUTO_BUF struct fl_buf codecs = { 0 };
+	struct protocol_wish wish = {
+		.sha256 = m->sha256, .have = have, .memory = a->settings->memory
+	};
 	enum fl_code code;
 
+	fl_codec_names(&codecs, a->s.full == 0);
+	if (fl_buf_check(&codecs, err) != FL_OK)
+		return FL_NOMEM;
+	wish.codecs = (const char *)codecs.p;
 	wish.n_have = list_have(a, have, FL_COUNT(have));
 	if (kept_offer(a, &wish, out, NULL) == FL_OK)
 		return FL_OK;

@@ -14,12 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECOND_US   1000000LL
-#define SAMPLE      1024 /* bytes that are fetched without --decode */
-#define TRIES_MAX   3
-#define DATA_MAX    (512U << 20)
-#define MEMORY      (256LL << 20) /* that a device says it has for decoding */
-#define CODECS_FULL "zstd-patch,zstd,identity"
+#define SECOND_US 1000000LL
+#define SAMPLE    1024 /* bytes that are fetched without --decode */
+#define TRIES_MAX 3
+#define DATA_MAX  (512U << 20)
+#define MEMORY    (256LL << 20) /* that a device says it has for decoding */
 
 void order_drop(struct swarm *s, struct device *d)
 {
@@ -196,14 +195,16 @@ static size_t list_have(
 static void ask_offer(struct swarm *s, struct device *d)
 {
 	const char *have[FL_MANIFEST_MODULES_MAX];
-	struct protocol_wish wish = { .sha256 = wanted(d->order)->sha256,
-		.have = have,
-		.codecs = CODECS_FULL,
-		.memory = MEMORY };
+	FL_AUTO_BUF struct fl_buf codecs = { 0 };
+	struct protocol_wish wish = {
+		.sha256 = wanted(d->order)->sha256, .have = have, .memory = MEMORY
+	};
 	struct exchange *x = swarm_exchange(s, d, ASKED_OFFER);
 
 	wish.n_have = list_have(s, d, have, FL_COUNT(have));
-	if (x != NULL &&
+	fl_codec_names(&codecs, true);
+	wish.codecs = (const char *)codecs.p;
+	if (x != NULL && !codecs.failed &&
 		protocol_ask(&x->message, &d->session, &wish, d->accepted, swarm_now_ms(), NULL) ==
 			FL_OK) {
 		swarm_send(s, x);

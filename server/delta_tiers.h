@@ -24,6 +24,7 @@ struct delta_tier {
 static const struct delta_tier delta_tiers[] = {
 	{ "zstd", 3, true, 0, 400 },
 	{ "zstd-patch", 3, true, 0, 240 },
+	{ "exe-patch", 19, false, 0, 150 },
 	{ "zstd-patch", 19, false, 0, 240 },
 	{ "zstd", 19, false, 0, 400 },
 };

@@ -10,6 +10,7 @@
 #include "lib/file.h"
 
 static const struct fl_codec *const codecs[] = {
+	&fl_codec_exe_patch,
 	&fl_codec_zstd_patch,
 	&fl_codec_zstd,
 	&fl_codec_identity,
@@ -26,6 +27,13 @@ const struct fl_codec *fl_codec_find(const char *name)
 		if (strcmp(codecs[i]->name, name) == 0)
 			return codecs[i];
 	return NULL;
+}
+
+void fl_codec_names(struct fl_buf *b, bool with_old)
+{
+	for (size_t i = 0; i < FL_COUNT(codecs); i++)
+		if (with_old || !codecs[i]->needs_old)
+			fl_buf_printf(b, "%s%s", b->n > 0 ? "," : "", codecs[i]->name);
 }
 
 /* First bytes of data: wasm-delta, exe-patch and layer-patch have one of their own, version and kind

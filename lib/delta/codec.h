@@ -53,7 +53,8 @@ struct fl_codec {
 	bool needs_old;   /* false: `old` is not looked at */
 
 	/* Encode `new` for a receiver that has `old`. `level` is the codec's own scale, larger is
-	 * slower and smaller; 0 is its default. FL_TOO_LARGE for sizes it cannot take, FL_NOMEM. */
+	 * slower and smaller; 0 is its default. FL_TOO_LARGE for sizes it cannot take, FL_NOMEM;
+	 * FL_REFUSED: it is for another kind of files than these, nothing was written. */
 	enum fl_code (*encode)(struct fl_bytes old, struct fl_bytes new, int level,
 		const struct fl_sink *out, struct fl_err *err);
 
@@ -82,6 +83,9 @@ const struct fl_codec *fl_codec_find(const char *name);
 /* The codec whose data begin like these; with `has_old` one that needs old bytes where both would do.
  * NULL: these are the artifact itself, or no codec's. */
 const struct fl_codec *fl_codec_guess(struct fl_bytes data, bool has_old);
+/* Append the names of all codecs, comma-separated, best first; without `with_old` those that need no
+ * old bytes. */
+void fl_codec_names(struct fl_buf *b, bool with_old);
 /* The i-th codec, best first; NULL behind the last. */
 const struct fl_codec *fl_codec_at(size_t i);
 

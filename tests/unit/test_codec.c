@@ -54,13 +54,25 @@ static void drop(struct fl_bytes b)
 	free((void *)(uintptr_t)b.p);
 }
 
-static void encode(
+/* False if the codec is not for such bytes; then it has written nothing. */
+static bool takes(
 	const struct fl_codec *c, struct fl_bytes old, struct fl_bytes new, struct fl_buf *out)
 {
 	struct fl_sink sink = fl_sink_buf(out);
 	struct fl_err err = { 0 };
+	enum fl_code code = c->encode(old, new, 0, &sink, &err);
 
-	assert_int_equal(c->encode(old, new, 0, &sink, &err), FL_OK);
+	if (code == FL_REFUSED)
+		assert_int_equal(out->n, 0);
+	else
+		assert_int_equal(code, FL_OK);
+	return code == FL_OK;
+}
+
+static void encode(
+	const struct fl_codec *c, struct fl_bytes old, struct fl_bytes new, struct fl_buf *out)
+{
+	assert_true(takes(c, old, new, out));
 }
 
 static enum fl_code decode(const struct fl_codec *c, struct fl_bytes old, struct fl_bytes data,
@@ -78,18 +90,21 @@ static void round_trip(const struct fl_codec *c, size_t old_size, size_t new_siz
 	struct fl_bytes old = make_bytes(old_size, 1), new = make_bytes(new_size, 2);
 	FL_AUTO_BUF struct fl_buf data = { 0 }, back = { 0 };
 
-	encode(c, old, new, &data);
-	assert_int_equal(decode(c, old, (struct fl_bytes){ data.p, data.n }, new.n, &back), FL_OK);
-	assert_int_equal(back.n, new.n);
-	if (new.n > 0)
-		assert_memory_equal(back.p, new.p, new.n);
+	if (takes(c, old, new, &data)) {
+		assert_int_equal(
+			decode(c, old, (struct fl_bytes){ data.p, data.n }, new.n, &back), FL_OK);
+		assert_int_equal(back.n, new.n);
+		if (new.n > 0)
+			assert_memory_equal(back.p, new.p, new.n);
+	}
 	drop(old);
 	drop(new);
 }
 
 static void every_codec_gives_back_what_it_took(void **state)
 {
-	/* A decoded delta equals the new bytes, for empty, tiny and larger files. */
+	/* A decoded delta equals the new bytes, for empty, tiny and larger files; codecs for special
+	 * files refuse others. */
 	static const size_t sizes[] = { 0, 1, 13, 255, 256, 65535, 65536, 300000 };
 
 	(void)state;
@@ -139,7 +154,8 @@ static void cut_data_are_refused(void **state)
 
 		if (strcmp(c->name, "identity") == 0)
 			continue; /* any bytes are its data; the offer's size and digest decide */
-		encode(c, old, new, &data);
+		if (!takes(c, old, new, &data))
+			continue;
 		for (size_t n = 0; n < data.n; n++) {
 			fl_buf_reset(&back);
 			assert_int_equal(
@@ -164,7 +180,8 @@ static void damaged_data_stay_in_their_limits(void **state)
 		const struct fl_codec *c = fl_codec_at(i);
 		FL_AUTO_BUF struct fl_buf data = { 0 }, back = { 0 };
 
-		encode(c, old, new, &data);
+		if (!takes(c, old, new, &data))
+			continue;
 		for (size_t at = 0; at < data.n; at++) {
 			uint8_t saved = data.p[at];
 
@@ -191,7 +208,8 @@ static void too_much_output_is_refused(void **state)
 	for (size_t i = 0; fl_codec_at(i) != NULL; i++) {
 		FL_AUTO_BUF struct fl_buf data = { 0 }, back = { 0 };
 
-		encode(fl_codec_at(i), old, new, &data);
+		if (!takes(fl_codec_at(i), old, new, &data))
+			continue;
 		assert_int_equal(decode(fl_codec_at(i), old, (struct fl_bytes){ data.p, data.n },
 					 new.n - 1, &back),
 			FL_CORRUPT);
