@@ -175,6 +175,21 @@ def test_the_plan_is_read_before_the_start(story, browser):
     browser.see(".list", "runtime 1.0.0 → 1.1.0")
     browser.see(".facts", plan["digest"])
     browser.see(".facts", "when more than 40.0 % fail of at least 2 outcomes")
+    browser.see(".tiles", "of 20 devices")
+    worst = plan["gates"]["whole"][-1]
+    row = browser.see(".chances tbody tr:first-child", "Passes every gate").text.split()
+    shown = f"{100 * worst['pass']:.1f}" if worst["pass"] >= 0.001 else "<0.1"
+    assert row[-2:] == [shown, "%"], row
+    browser.see(".plot")
+    browser.click("summary", "Chance to pass each stage")
+    browser.see("details", "L2.W2")
+
+
+def test_a_plan_that_is_refused_says_why(story, browser):
+    """What stands against a plan is shown as a chain that one can follow."""
+    story.create("autumn", gate={"sprt": {"p0_percent": 1, "p1_percent": 5, "alpha": 0.05, "beta": 0.1}})
+    browser.go("/rollouts/autumn/plan")
+    browser.see(".refusals", "55")
 
 
 def test_the_page_outlives_a_restart_of_the_server(story, browser):
@@ -191,4 +206,4 @@ def test_the_page_outlives_a_restart_of_the_server(story, browser):
     until("work after the restart", lambda: story.work(1) is None)
     browser.see(cell("L0.W0"), "1 of 2 confirmed")
     assert same_page(browser)
-    assert browser.complaints(but=["ERR_", "net::"]) == []
+    assert browser.complaints(but=["ERR_", "503"]) == []

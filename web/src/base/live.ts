@@ -25,13 +25,13 @@ function setLink(up: boolean): void {
 
 /** What to do about a failed turn: true to try again. */
 function recover(error: unknown): boolean {
-  if (!(error instanceof Problem)) {
+  if (!(error instanceof Problem) || error.status >= 500 || error.status === 429) {
     setLink(false)
     return true
   }
   if (error.status === 401) location.hash = '#/login'
   else notice(error.message, 'bad')
-  return error.status >= 500 || error.status === 429
+  return false
 }
 
 /** Run `turn` until the page is left, `ms` apart; while the server does not answer, wait longer each time. */

@@ -163,6 +163,25 @@ export interface PlanStage {
   bytes_delta: number | null
   deltas_to_build: number
   no_way_back: number
+  forecast?: {
+    reach_p95_s: number
+    never_seen: number
+    time_s: number
+    time_max_s: number
+    peak_offers_s: number
+    peak_bytes_s: number
+    downtime_s: number | null
+    build_s: number
+  }
+}
+
+export interface Chance {
+  failure_percent: number
+  pass: number
+  sample?: number
+  harmed: number
+  pass_silent: number
+  harmed_silent: number
 }
 
 export interface PlanClass {
@@ -185,6 +204,13 @@ export interface Plan {
   totals: Record<string, number>
   refusals: { reason: string; chain: string[]; devices: number }[]
   notes: string[]
+  gates?: {
+    demands: { kind: string; text: string }[]
+    stages: { layer: number; wave: number; devices: number; exact: boolean; chances: Chance[] }[]
+    truncated: boolean
+    whole: Chance[]
+  }
+  forecast?: { time_s: number; time_max_s: number; observed: boolean }
 }
 
 export interface Step {

@@ -50,7 +50,7 @@ export function grid(rollout: Rollout, stats: Stats, plan: Plan | null): Describ
   const layers = [...new Set(stats.stages.map((s) => s.layer))].sort((a, b) => a - b)
   const stages = new Map(stats.stages.map((s) => [stageName(s.layer, s.wave), s]))
   return h('section', { class: 'stages' },
-    h('div', { class: 'scroll', tabindex: stats.waves.length > 3 ? 0 : null, role: 'region', 'aria-label': 'Stages' },
+    h('div', { class: 'scroll grid-scroll', tabindex: stats.waves.length > 3 ? 0 : null, role: 'region', 'aria-label': 'Stages' },
       h('table', { class: 'grid', role: 'table', 'aria-label': 'Stages: layers by waves' },
         h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, h('td', { role: 'cell' }),
           stats.waves.map((w) => h('th', { scope: 'col', role: 'columnheader', key: `${w.wave}` },

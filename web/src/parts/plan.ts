@@ -4,6 +4,7 @@
 import { h, type Child, type Described } from '../base/dom'
 import { bytes, count, percent, roughly, some, words } from '../base/format'
 import type { GateRules, ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
+import { chancesView } from './chances'
 import { empty, table } from './table'
 import { icon } from '../base/icon'
 
@@ -31,14 +32,16 @@ function stageCell(s: PlanStage | undefined): Child {
   return [
     h('b', {}, some(s.devices, 'device')),
     h('span', {}, s.bytes_delta === null ? `${bytes(s.bytes_full)} in full` : `${bytes(s.bytes_delta)} as deltas, ${bytes(s.bytes_full)} in full`),
-    s.deltas_to_build > 0 && h('span', {}, `${some(s.deltas_to_build, 'delta')} to build`),
+    s.deltas_to_build > 0 && h('span', {}, `${some(s.deltas_to_build, 'delta')} to build${s.forecast?.build_s ? `, ${roughly(s.forecast.build_s)} of processor time` : ''}`),
+    s.forecast && h('span', { title: `95 % ask within ${roughly(s.forecast.reach_p95_s)}; every deadline has passed after ${roughly(s.forecast.time_max_s)}` }, `about ${roughly(s.forecast.time_s)}`),
+    s.forecast && s.forecast.never_seen > 0 && h('span', {}, `${count(s.forecast.never_seen)} never seen`),
     s.no_way_back > 0 && h('span', { class: 'bad' }, icon('warning'), `no way back for ${count(s.no_way_back)}`),
   ]
 }
 
 function stages(plan: Plan): Described {
   const find = (layer: number, wave: number) => plan.stages.find((s) => s.layer === layer && s.wave === wave)
-  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Planned stages' }, h('table', { class: 'grid planned', role: 'table' },
+  return h('div', { class: 'scroll grid-scroll', tabindex: 0, role: 'region', 'aria-label': 'Planned stages' }, h('table', { class: 'grid planned', role: 'table' },
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, h('td', { role: 'cell' }), plan.waves.map((w) => h('th', { scope: 'col', role: 'columnheader' }, `Wave ${w.wave} `, h('small', {}, [w.name, some(w.devices, 'device')].filter(Boolean).join(' · ')))))),
     h('tbody', { role: 'rowgroup' }, plan.layers.map((l) => h('tr', { role: 'row' },
       h('th', { scope: 'row', role: 'rowheader' }, `Layer ${l.layer}`, h('small', {}, l.units.map((u) => u.join(' + ')).join(', '))),
@@ -82,10 +85,21 @@ function refusals(plan: Plan): Described | false {
       h('ol', {}, r.chain.map((line) => h('li', {}, line)))))))
 }
 
+const TOTALS: Record<string, string> = { noop: 'are up to date', incompatible: 'cannot take it', held: 'held by another rollout' }
+
 function totals(plan: Plan): Described {
-  const shown = Object.entries(plan.totals).filter(([key, n]) => n > 0 || key === 'update')
-  return h('dl', { class: 'tiles' }, shown.map(([key, n]) => h('div', { class: 'tile', key }, h('dt', {}, key === 'noop' ? 'Up to date' : key === 'update' ? 'To update' : words(key)), h('dd', {}, h('b', {}, count(n))))),
-    h('div', { class: 'tile' }, h('dt', {}, 'In full'), h('dd', {}, h('b', {}, bytes(plan.stages.reduce((n, s) => n + s.bytes_full, 0))))))
+  const tile = (name: string, value: string, ...note: Child[]) => h('div', { class: 'tile', key: name }, h('dt', {}, name), h('dd', {}, h('b', {}, value), h('small', {}, note)))
+  const others = Object.entries(TOTALS).filter(([key]) => (plan.totals[key] ?? 0) > 0).map(([key, text]) => `${count(plan.totals[key] ?? 0)} ${text}`)
+  const full = plan.stages.reduce((n, s) => n + s.bytes_full, 0)
+  const least = plan.stages.reduce((n, s) => n + (s.bytes_delta ?? s.bytes_full), 0)
+  const peak = Math.max(0, ...plan.stages.map((s) => s.forecast?.peak_bytes_s ?? 0))
+  const forever = Math.max(0, ...plan.stages.map((s) => s.no_way_back))
+  return h('dl', { class: 'tiles' },
+    tile('To update', count(plan.totals['update'] ?? 0), others.join(', ') || `of ${some(plan.totals['devices'] ?? 0, 'device')}`),
+    tile('Bytes', bytes(least), least < full ? `${bytes(full)} without deltas` : 'in full; deltas are built meanwhile'),
+    plan.forecast && tile('Time', `about ${roughly(plan.forecast.time_s)}`, plan.forecast.observed ? 'from rollouts that have been' : 'nothing was observed yet'),
+    plan.forecast && tile('Peak', `${bytes(peak)}/s`, `${count(Math.max(0, ...plan.stages.map((s) => s.forecast?.peak_offers_s ?? 0)))} devices a second`),
+    tile('No way back', count(forever), forever === 0 ? 'every device can go back' : 'devices at the most'))
 }
 
 export function planView(plan: Plan | null, rollout: Rollout): Child {
@@ -94,6 +108,7 @@ export function planView(plan: Plan | null, rollout: Rollout): Child {
     refusals(plan), totals(plan),
     plan.notes.length > 0 && h('ul', { class: 'card notes' }, plan.notes.map((n) => h('li', {}, n))),
     h('section', {}, h('h2', {}, 'Stages'), stages(plan)),
+    chancesView(plan),
     h('div', { class: 'columns' },
       h('section', {}, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
         h('dt', {}, 'Digest'), h('dd', {}, h('code', { class: 'long' }, plan.digest)), h('dt', {}, 'Seed'), h('dd', {}, String(plan.seed)))),
