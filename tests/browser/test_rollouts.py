@@ -108,6 +108,7 @@ def test_failures_show_and_are_taken_back(story, browser):
     story.work_until("autumn", "rolled_back")
     browser.see("h1 .badge", "rolled back")
     browser.see(cell("L0.W0") + "[data-state=rolled_back]", "2 of 2 taken back")
+    assert len(browser.all("[aria-label=Failures] tbody tr")) == 2, "who had failed is told afterwards too"
     browser.see(".tile.back", "by server")
 
 

@@ -18,7 +18,7 @@ import { empty, loading } from '../parts/table'
 import { timeline } from '../parts/timeline'
 import { verbButtons } from '../parts/verbs'
 
-const FAILED = ['failed', 'timed_out', 'rollback_failed']
+const FAILED = ['failed', 'timed_out', 'rollback_failed', 'rolled_back', 'held']
 const SHOWN = 12
 
 export type View = 'progress' | 'plan' | 'decisions'
@@ -83,8 +83,9 @@ function decisions(k: Known): Child {
 /** Failed steps are worth a request only when there are some. */
 async function failedSteps(name: string, stats: Stats, signal: AbortSignal): Promise<Step[]> {
   const states = FAILED.filter((state) => stats.stages.some((s) => (s.steps[state] ?? 0) > 0))
-  const pages = await Promise.all(states.map((state) => api.steps(name, { state, limit: SHOWN }, signal)))
-  return pages.flatMap((p) => p.items).sort((a, b) => b.changed_at.localeCompare(a.changed_at)).slice(0, SHOWN)
+  const pages = await Promise.all(states.map((state) => api.steps(name, { state, limit: 3 * SHOWN }, signal)))
+  // of those that are back again, the ones that had failed before
+  return pages.flatMap((p) => p.items).filter((s) => !['rolled_back', 'held'].includes(s.state) || s.cause !== 'none').sort((a, b) => b.changed_at.localeCompare(a.changed_at)).slice(0, SHOWN)
 }
 
 export function rolloutPage(page: Element, name: string, view: View, roles: string[], signal: AbortSignal): void {

@@ -47,7 +47,9 @@ export function stageSentence(rollout: Rollout, stage: Stage): string {
     return left > 0 ? `${stage.gate.text}; ${roughly(left)} of soak left` : stage.gate.text
   }
   if (stage.state === 'running' && stage.gate.decision === 'open') return waitsFor(rollout, stage)
-  return stage.state.startsWith('roll') ? '' : stage.gate.text
+  if (stage.state.startsWith('roll')) return ''
+  // the line above it says how many have confirmed
+  return stage.state === 'succeeded' ? stage.gate.text.replace(/^\d+ of \d+ confirmed, /, '') : stage.gate.text
 }
 
 const NOW: Record<string, string> = {
