@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "cli/explain.h"
 #include "cli/list.h"
 #include "cli/rollout_verbs.h"
 #include "cli/stats.h"
@@ -476,5 +477,6 @@ const struct command cmd_rollout = {
 	.children = (const struct command *const[]){ &cmd_ls, &cmd_show, &cmd_create,
 		&rollout_approve, &rollout_deny, &rollout_start, &cmd_watch, &rollout_pause,
 		&rollout_resume, &rollout_promote, &rollout_verdict, &rollout_stop,
-		&rollout_rollback, &rollout_retry, &cmd_stats, &cmd_steps, &cmd_decisions, NULL },
+		&rollout_rollback, &rollout_retry, &explain_stage, &cmd_stats, &cmd_steps,
+		&cmd_decisions, NULL },
 };

@@ -17,6 +17,7 @@
 
 #include "server/rollout/engine.h"
 
+#include "lib/json.h"
 #include "server/effects.h"
 #include "server/store/store.h"
 
@@ -102,5 +103,25 @@ struct rollouts_verb {
  * lane. */
 enum fl_code rollouts_verb(struct server *server, struct store *store, struct effects *effects,
 	struct rollouts_verb *verb, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- explanations: rollouts_explain.c. Any lane that reads. */
+
+struct device;
+
+/* Why the device is offered what it is offered, or nothing: {"device","summary","lines","rollouts"}, with
+ * a member for each rollout that is under way and selects it, and for the newest ended ones that it took
+ * part in; or, with `only`, for that one (FL_NOT_FOUND if there is none). *out is a new reference. */
+enum fl_code rollouts_explain_device(struct server *server, struct store *store,
+	const struct device *device, const char *only, json_t **out,
+	struct fl_err *err) FL_MUST_CHECK;
+
+struct rollouts_stage_place {
+	int64_t rollout_id;
+	int layer, wave; /* from 0 */
+};
+/* Why a stage is where it is and what it waits for: {"rollout","stage","state","summary","lines"}. *out is
+ * a new reference. FL_NOT_FOUND if the plan has no such stage, or there is no plan. */
+enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
+	const struct rollouts_stage_place *at, json_t **out, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

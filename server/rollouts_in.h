@@ -50,6 +50,11 @@ struct rollouts_lane {
 /* The parsed rollout, borrowed until the next call for more than a few others. FL_CORRUPT. Writer. */
 enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollout_id,
 	struct rollouts_parsed **out, struct fl_err *err) FL_MUST_CHECK;
+/* The same for one use, in any lane that reads; rollouts_parsed_free it. FL_CORRUPT. */
+enum fl_code rollouts_parsed_load(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_parsed **out, struct fl_err *err) FL_MUST_CHECK;
+/* Free; NULL is fine. */
+void rollouts_parsed_free(struct rollouts_parsed *p);
 /* Forget it: it is planned anew. Writer. */
 void rollouts_parsed_drop(struct rollouts *r, int64_t rollout_id);
 
@@ -114,7 +119,7 @@ enum fl_code rollouts_make(const struct rollouts_lane *lane, const struct rollou
 
 /* ---- rollouts_goal.c: what a device shall have, and whether that fits */
 
-/* Whether the step fits its device now. */
+/* Whether the step fits its device now. Reads only. */
 enum fl_code rollouts_fit(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err) FL_MUST_CHECK;
 /* Whether the device of a step that is to be turned round has a way back, and the order is ours. */

@@ -14,7 +14,7 @@
 #define BACK_POLLS    3   /* a device that missed so many polls is silent */
 #define BACK_EXTRA_MS 5000
 
-static void release(struct rollouts_parsed *p)
+void rollouts_parsed_free(struct rollouts_parsed *p)
 {
 	if (p == NULL)
 		return;
@@ -31,7 +31,7 @@ void rollouts_parsed_drop(struct rollouts *r, int64_t rollout_id)
 
 		if (p->id == rollout_id || rollout_id == 0) {
 			fl_list_remove(&r->parsed, link);
-			release(p);
+			rollouts_parsed_free(p);
 		}
 	}
 }
@@ -50,7 +50,7 @@ static void make_room(struct rollouts *r)
 			oldest = p;
 	}
 	fl_list_remove(&r->parsed, &oldest->link);
-	release(oldest);
+	rollouts_parsed_free(oldest);
 }
 
 static enum engine_order order_of(enum strategy_order o)
@@ -119,6 +119,23 @@ static enum fl_code parse(
 	return code;
 }
 
+enum fl_code rollouts_parsed_load(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_parsed **out, struct fl_err *err)
+{
+	struct rollouts_parsed *p = calloc(1, sizeof(*p));
+	enum fl_code code;
+
+	if (p == NULL)
+		return fl_fail(err, FL_NOMEM, "there is no memory for a rollout's plan");
+	p->id = rollout_id;
+	code = parse(lane, p, err);
+	if (code == FL_OK)
+		*out = p;
+	else
+		rollouts_parsed_free(p);
+	return code;
+}
+
 enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollout_id,
 	struct rollouts_parsed **out, struct fl_err *err)
 {
@@ -134,15 +151,9 @@ enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollo
 			return FL_OK;
 		}
 	}
-	p = calloc(1, sizeof(*p));
-	if (p == NULL)
-		return fl_fail(err, FL_NOMEM, "there is no memory for a rollout's plan");
-	p->id = rollout_id;
-	code = parse(lane, p, err);
-	if (code != FL_OK) {
-		release(p);
+	code = rollouts_parsed_load(lane, rollout_id, &p, err);
+	if (code != FL_OK)
 		return code;
-	}
 	make_room(r);
 	p->used = ++r->uses;
 	fl_list_push(&r->parsed, &p->link);

@@ -339,3 +339,20 @@ enum fl_code api_device_reports(struct request *rq, struct fl_err *err)
 	device_fini(&d);
 	return code;
 }
+
+/* ---- explanations */
+
+enum fl_code api_device_explain(struct request *rq, struct fl_err *err)
+{
+	struct device d = { 0 };
+	json_t *json = NULL;
+	enum fl_code code = find(rq, &d, err);
+
+	if (code == FL_OK)
+		code = rollouts_explain_device(
+			rq->server, rq->store, &d, request_query(rq, "rollout"), &json, err);
+	if (code == FL_OK)
+		reply_json(rq, 200, json);
+	device_fini(&d);
+	return code;
+}

@@ -11,6 +11,7 @@
 
 #include "server/api/list.h"
 #include "server/api/rollout_json.h"
+#include "server/rollouts.h"
 #include "server/store/device.h"
 #include "server/store/stage.h"
 #include "server/store/step.h"
@@ -260,6 +261,41 @@ enum fl_code api_rollout_steps(struct request *rq, struct fl_err *err)
 	if (code == FL_OK)
 		list_reply(rq, list);
 	list_fini(list);
+	rollout_fini(&r);
+	return code;
+}
+
+/* ---- explanations */
+
+/* A layer or wave of the path: a number from 0. */
+static enum fl_code read_number(const char *text, const char *what, int *out, struct fl_err *err)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end != '\0' || n > 100000)
+		return fl_fail(err, FL_NOT_FOUND, "\"%.40s\" is no %s; they are numbered from 0",
+			text, what);
+	*out = (int)n;
+	return FL_OK;
+}
+
+enum fl_code api_stage_explain(struct request *rq, struct fl_err *err)
+{
+	struct rollouts_stage_place at = { 0 };
+	struct rollout r = { 0 };
+	json_t *json = NULL;
+	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
+
+	at.rollout_id = r.engine.id;
+	if (code == FL_OK)
+		code = read_number(rq->param[1], "layer", &at.layer, err);
+	if (code == FL_OK)
+		code = read_number(rq->param[2], "wave", &at.wave, err);
+	if (code == FL_OK)
+		code = rollouts_explain_stage(rq->server, rq->store, &at, &json, err);
+	if (code == FL_OK)
+		reply_json(rq, 200, json);
 	rollout_fini(&r);
 	return code;
 }

@@ -45,6 +45,7 @@ ROUTE(POST, "/api/v1/devices", ROLE_OPERATE, 4 * GIB, STREAM, api_devices_bulk, 
 ROUTE(GET, "/api/v1/devices/{device}", ROLE_READ, 0, READ, api_device_get, "One device with what it has and what it shall have")
 ROUTE(PATCH, "/api/v1/devices/{device}", ROLE_OPERATE, 64 * KIB, WRITE, api_device_patch, "Change labels or gateway")
 ROUTE(DELETE, "/api/v1/devices/{device}", ROLE_OPERATE, 0, WRITE, api_device_retire, "Retire a device")
+ROUTE(GET, "/api/v1/devices/{device}/explain", ROLE_READ, 0, READ, api_device_explain, "Why it is offered what it is offered, or nothing")
 ROUTE(GET, "/api/v1/devices/{device}/reports", ROLE_READ, 0, READ, api_device_reports, "What the device reported")
 
 /* ---- rollouts */
@@ -56,6 +57,7 @@ ROUTE(GET, "/api/v1/rollouts/{rollout}", ROLE_READ, 0, READ, api_rollout_get, "O
 ROUTE(PUT, "/api/v1/rollouts/{rollout}", ROLE_OPERATE, 64 * KIB, WRITE, api_rollout_put, "Create a rollout; planning begins")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/plan", ROLE_READ, 0, READ, api_rollout_plan, "Its plan: layers, waves, stages, forecast, refusals")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/stats", ROLE_READ, 0, READ, api_rollout_stats, "Figures per stage and per wave; may wait for a change")
+ROUTE(GET, "/api/v1/rollouts/{rollout}/stages/{layer}/{wave}/explain", ROLE_READ, 0, READ, api_stage_explain, "Why a stage is where it is and what it waits for")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/steps", ROLE_READ, 0, READ, api_rollout_steps, "Steps of devices, by stage and state")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/decisions", ROLE_READ, 0, READ, api_rollout_decisions, "What its gates decided, with the numbers")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/approve", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_approve, "Agree with its plan")

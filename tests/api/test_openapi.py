@@ -243,7 +243,9 @@ def use_rollouts(c):
     c.request("POST", "/api/v1/rollouts/one/stop", json={})
     assert c.request("POST", "/api/v1/rollouts/one/fly", json={}).status in (400, 404)
     for path in ("rollouts", "rollouts/one", "rollouts/none", "rollouts/none/plan", "rollouts/one/stats",
-                 "rollouts/one/steps", "rollouts/one/decisions", "rollouts/none/stats", "rollouts/denied", "devices/r1"):
+                 "rollouts/one/steps", "rollouts/one/decisions", "rollouts/none/stats",
+                 "devices/r1/explain", "devices/none/explain", "rollouts/one/stages/0/0/explain",
+                 "rollouts/one/stages/9/9/explain", "rollouts/denied", "devices/r1"):
         c.request("GET", f"/api/v1/{path}")
 
 

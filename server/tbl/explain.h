@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every sentence of an explanation: EXPLAIN(CODE, "code on the wire", "words").
+ *
+ * {name} is replaced by the argument of that name (explain_line.h); the same arguments are members of
+ * the structured form, so that both say the same. The codes never change once released. To add one: a
+ * row here, and its arguments where it is said. */
+
+/* ---- a device by itself */
+EXPLAIN(RETIRED, "retired", "it was retired at {at}: nothing is offered to it")
+EXPLAIN(NEVER_ASKED, "never_asked", "it has never asked since it was registered at {at}")
+EXPLAIN(NOT_ENROLLED, "not_enrolled", "it has no key yet: it must enrol before it can ask")
+EXPLAIN(ASKED, "asked", "it asked last {ago} ago; devices ask every {interval}")
+EXPLAIN(SILENT, "silent", "it asked last {ago} ago, though devices ask every {interval}")
+EXPLAIN(NO_ROLLOUT, "no_rollout", "no rollout is about it")
+
+/* ---- why a rollout offers it nothing at all */
+EXPLAIN(PLANNING, "planning", "the plan is being made")
+EXPLAIN(NOT_PLANNED, "not_planned", "there is no plan: {reason}")
+EXPLAIN(WAITS_APPROVAL, "waits_approval", "the plan waits for approval")
+EXPLAIN(DENIED, "denied", "the plan was denied: {reason}")
+EXPLAIN(NOT_STARTED, "not_started", "it is planned and waits for its start")
+EXPLAIN(SCHEDULED, "scheduled", "it waits for the time of its start")
+EXPLAIN(STARTING, "starting", "it is being started: nothing is offered before that is done")
+EXPLAIN(NOT_SELECTED, "not_selected", "the rollout's selector does not match the device")
+EXPLAIN(JOINED_LATE, "joined_late", "it was registered at {registered}, after the plan was made at {planned}: who takes part is fixed by the plan")
+EXPLAIN(NOT_PLANNED_FOR, "not_planned_for", "it was not part of the plan, which was made at {planned}: its labels, attributes or software were others then")
+EXPLAIN(NOTHING_TO_DO, "nothing_to_do", "it had all that the release asks for when the plan was made")
+EXPLAIN(INCOMPATIBLE, "incompatible", "the plan left it out as incompatible: {reason}")
+EXPLAIN(HELD_BY_OTHER, "held_by_other", "the plan left it out: rollout {other} had it")
+EXPLAIN(PAUSED, "paused", "the rollout is paused since {at} ({reason}); its clocks stand still")
+EXPLAIN(STOPPING, "stopping", "the rollout is being stopped ({reason}): nobody else is offered it")
+EXPLAIN(STOPPED, "stopped", "the rollout was stopped at {at} ({reason}): nobody else is offered it")
+EXPLAIN(ROLLS_BACK, "rolls_back", "the rollout is being rolled back ({reason}): nobody else is offered it")
+EXPLAIN(ROLLED_BACK_ALL, "rolled_back_all", "the rollout was rolled back ({reason})")
+
+/* ---- what its next step waits for */
+EXPLAIN(STAGE_PENDING, "stage_pending", "{stage} has not been opened: it comes after {needed}, which is {state}")
+EXPLAIN(STAGE_OPENING, "stage_opening", "the rows of {stage} are being made")
+EXPLAIN(STAGE_SKIPPED, "stage_skipped", "{stage} was skipped: the rollout ended before it")
+EXPLAIN(STAGE_OVER, "stage_over", "{stage} is {state}: it offers nothing more")
+EXPLAIN(LOWER_NOT_DONE, "lower_not_done", "{stage} comes after its step in {lower}, which is {state}")
+EXPLAIN(OFFERED_NEXT, "offered_next", "it is offered {stage} as soon as it asks: within {interval}, if it keeps to its time")
+EXPLAIN(OFFERED_WHEN_BACK, "offered_when_back", "it is offered {stage} as soon as it asks; it should have asked {overdue} ago")
+EXPLAIN(OFFERED_AT_FIRST, "offered_at_first", "it is offered {stage} as soon as it asks for the first time")
+EXPLAIN(SLOTS, "slots", "{in_flight} devices of the rollout are under way and at most {max} may be: one has to end first")
+EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice} devices of {stage} go back before the others")
+EXPLAIN(TURNING_ROUND, "turning_round", "the steps of {stage} are being turned round")
+EXPLAIN(OTHER_FIRST, "other_first", "a step of its gateway, of a device behind it, or of its own in a layer above comes first")
+EXPLAIN(OTHER_ORDER, "other_order", "it carries out an order of rollout {other} ({place}) first: one order at a time")
+EXPLAIN(WILL_BE_NOOP, "will_be_noop", "it has what {stage} brings already: the step ends as noop as soon as it asks")
+EXPLAIN(WILL_BE_INELIGIBLE, "will_be_ineligible", "it no longer is what the plan took it for, or another rollout has it: the step in {stage} ends as ineligible as soon as it asks")
+EXPLAIN(WILL_BE_HELD, "will_be_held", "there is no way back from {stage} for it: the step ends as held as soon as it asks")
+EXPLAIN(WILL_BE_SUPERSEDED, "will_be_superseded", "its newest order is another rollout's: the step in {stage} ends as superseded as soon as it asks")
+EXPLAIN(REACH_UNTIL, "reach_until", "if it does not ask within {left} (until {at}), it counts as unreached: neither success nor failure")
+
+/* ---- an order that it holds */
+EXPLAIN(HAS_ORDER, "has_order", "it was offered {stage} {ago} ago and is {state}")
+EXPLAIN(MUST_END, "must_end", "it must have ended within {left}, until {at}; else it counts as timed out")
+EXPLAIN(DEADLINE_STANDS, "deadline_stands", "{left} are left to it; that clock stands still while the rollout is paused")
+EXPLAIN(DEVICE_SAYS, "device_says", "the device says: {detail}")
+EXPLAIN(REJECTED, "rejected", "it rejected the order of {stage} {ago} ago")
+
+/* ---- how it ended */
+EXPLAIN(DONE, "done", "it has done its part: {steps} of {steps} steps, the last one {ago} ago")
+EXPLAIN(STEP_FAILED, "step_failed", "it failed in {stage} {ago} ago (cause: {cause}, attempt {attempt})")
+EXPLAIN(STEP_TIMED_OUT, "step_timed_out", "it was offered {stage} and had not ended within {limit}: it counts as a failure since {ago}")
+EXPLAIN(CAN_RETRY, "can_retry", "the verb retry lets it try again")
+EXPLAIN(STEP_UNREACHED, "step_unreached", "it had not asked for {stage} in time, {ago} ago: neither success nor failure")
+EXPLAIN(STEP_INELIGIBLE, "step_ineligible", "it was not what the plan took it for, or another rollout had it, when {stage} was its turn {ago} ago")
+EXPLAIN(STEP_CANCELED, "step_canceled", "its step in {stage} was called back {ago} ago, when the rollout was ended")
+EXPLAIN(STEP_SUPERSEDED, "step_superseded", "a newer rollout has taken it over {ago} ago")
+EXPLAIN(STEP_REMOVED, "step_removed", "its step in {stage} ended {ago} ago, when it was retired")
+EXPLAIN(GOES_BACK, "goes_back", "it is to go back from {stage} to what it had before")
+EXPLAIN(BACK_ORDER, "back_order", "it was told {ago} ago to go back from {stage} and is {state}")
+EXPLAIN(STEP_ROLLED_BACK, "step_rolled_back", "it went back from {stage} to what it had before, {ago} ago")
+EXPLAIN(STEP_BACK_FAILED, "step_back_failed", "it failed to go back from {stage} {ago} ago")
+EXPLAIN(STEP_HELD, "step_held", "it keeps what it has since {ago}: there is no way back from {stage} for it, or a layer above is held")
+
+/* ---- a stage */
+EXPLAIN(SG_NOT_STARTED, "stage_not_started", "the rollout is {state}: no stage has been opened")
+EXPLAIN(SG_NEEDS, "stage_needs", "it opens after {needed}, which is {state}")
+EXPLAIN(SG_OPENING, "stage_rows", "the rows of its {devices} devices are being made")
+EXPLAIN(SG_CONFIRMATIONS, "waits_confirmations", "it waits for {n} confirmations, if nothing fails: {confirmed} are there, {failed} failed")
+EXPLAIN(SG_CANNOT_PASS, "cannot_pass", "even if all {open} devices that are still open confirm, the gate does not pass by outcomes")
+EXPLAIN(SG_HEAD_OF_LINE, "waits_for_order", "{n} outcomes that are there are not taken yet: outcomes count in the order of delivery, and the gate waits for an earlier device")
+EXPLAIN(SG_GATE, "gate", "gate: {said}")
+EXPLAIN(SG_SOAK, "soak", "success holds; {left} of soak are left, until {at}")
+EXPLAIN(SG_SOAK_STANDS, "soak_stands", "success holds; {left} of soak are left, and that clock stands still while the rollout is paused")
+EXPLAIN(SG_VERDICT, "waits_verdict", "it waits for a verdict from outside for another {left}, until {at}")
+EXPLAIN(SG_BY_HAND, "waits_person", "it waits for a person: promote passes it")
+EXPLAIN(SG_UNDER_WAY, "under_way", "{queued} devices have not asked yet, {in_flight} are under way, {ended} have ended")
+EXPLAIN(SG_SLOTS, "stage_slots", "at most {max} devices of the rollout may be under way, and {in_flight} are: others wait for a place")
+EXPLAIN(SG_REACH, "stage_reach", "devices that do not ask within {left} (until {at}) are left behind as unreached")
+EXPLAIN(SG_SUCCEEDED, "stage_succeeded", "it succeeded {ago} ago: {said}")
+EXPLAIN(SG_FAILED, "stage_failed", "its gate failed: {said}")
+EXPLAIN(SG_INCONCLUSIVE, "stage_inconclusive", "its gate is inconclusive: {said}")
+EXPLAIN(SG_CUT_SHORT, "stage_cut_short", "the rollout ended before its gate could decide")
+EXPLAIN(SG_DECIDE, "stage_decide", "a person decides: promote, retry, stop or rollback")
+EXPLAIN(SG_GOES_BACK, "stage_goes_back", "it is taken back: {back} devices have still to go back, {done} have, {failed} failed to")
+EXPLAIN(SG_IS_BACK, "stage_is_back", "it has been taken back: {done} devices went back, {failed} failed to, {held} are held")
+EXPLAIN(SG_SKIPPED, "stage_was_skipped", "it was skipped: the rollout ended before it")

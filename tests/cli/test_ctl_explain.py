@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""fleetctl explain and fleetctl rollout explain against a real fleetd."""
+import pytest
+
+from story import Story
+
+
+@pytest.fixture(name="story")
+def fixture_story(fleetd):
+    story = Story(fleetd)
+    story.module("app", "1.0.0", "2.0.0")
+    story.release("next", app="2.0.0")
+    return story
+
+
+@pytest.fixture
+def real(ctl_for, fleetd):
+    return ctl_for(f"http://127.0.0.1:{fleetd.port}", fleetd.token)
+
+
+def test_a_device_and_a_stage(real, story):
+    """First what matters most, then each rollout with its reasons; stages with what they wait for."""
+    d = story.devices(2, app="1.0.0")
+    story.rollout("r", "next", max_in_flight=1)
+    d[0].asks()
+    said = real("explain", "d1").out.splitlines()
+    assert said[0] == ("d1: 1 devices of the rollout are under way and at most 1 may be: one has to end first"), said
+    assert "rollout r (running), L0.W0: queued" in said
+    told = real("explain", "d1", "--rollout", "r", "--json").json
+    assert told["rollouts"][0]["lines"][0]["code"] == "slots"
+    said = real("rollout", "explain", "r").out.splitlines()
+    assert said[0].startswith("L0.W0 (running): it waits for 2 confirmations"), said
+    assert real("rollout", "explain", "r", "L0.W0").out.splitlines() == said
+    assert real("rollout", "explain", "r", "--json").json[0]["stage"] == "L0.W0"
+    assert real("rollout", "explain", "r", "L0.W0", "--json").json["stage"] == "L0.W0"
+    assert real("rollout", "explain", "r", "L3.W0").code == 4
+    assert real("rollout", "explain", "r", "first").code == 2
+    assert real("explain", "nobody").code == 4
+    story.work(d, "r", "completed")
+    assert "it succeeded" in real("rollout", "explain", "r").out
+    assert "has done its part" in real("explain", "d1").out
