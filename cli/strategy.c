@@ -161,6 +161,8 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 		return code;
 	*out = json_pack("{s:s, s:s, s:O}", "release", o->release, "selector",
 		o->selector != NULL ? o->selector : "", "strategy", strategy);
-	return *out != NULL ? FL_OK
-			    : fl_fail(err, FL_INVALID, "the release or --selector is not UTF-8");
+	if (*out == NULL)
+		return fl_fail(err, FL_INVALID, "the release or --selector is not UTF-8");
+	add_text(*out, "channel", o->channel);
+	return FL_OK;
 }

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 struct strategy_options {
-	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early;
+	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early, *channel;
 	struct options_list waves, strata, causes, approvers, gates;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
@@ -28,6 +28,9 @@ struct strategy_options {
 		.help = "what the devices shall get"),                                             \
 		STRATEGY_ROW_(type_, selector, "selector", TEXT, .letter = 's',                    \
 			.argument = "RSQL", .help = "only devices that match (all)"),              \
+		STRATEGY_ROW_(type_, channel, "channel", TEXT, .argument = "CHANNEL",              \
+			.help = "the devices of this channel; it moves to the release when the "   \
+				"rollout is completed"),                                           \
 		STRATEGY_ROW_(type_, waves, "wave", LIST, .argument = "SIZE",                      \
 			.help = "the next wave: 5 (devices), 10% (of all), an RSQL expression, "   \
 				"or "                                                              \

@@ -34,6 +34,7 @@ enum event_subject {
 	EVENT_OF_DEVICE,
 	EVENT_OF_ROLLOUT,
 	EVENT_OF_WEBHOOK,
+	EVENT_OF_CHANNEL,
 };
 
 /* An event to be written. Borrowed. */

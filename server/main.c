@@ -74,6 +74,7 @@ static const struct part {
 	{ "deltas", deltas_up, deltas_down },
 	{ "rollouts", rollouts_up, rollouts_down },
 	{ "planning", planning_up, planning_down },
+	{ "channels", channels_up, channels_down },
 	{ "webhooks", webhooks_up, webhooks_down },
 	{ "http", http_up, http_down },
 };

@@ -19,9 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_ROWS 32 /* of one write, each of many devices: a few milliseconds */
-#define RETRY_MS   2000
-#define JOB_KIND   "plan"
+#define SLICE_ROWS     32 /* of one write, each of many devices: a few milliseconds */
+#define RETRY_MS       2000
+#define SILENT_POLLS   5
+#define SILENT_EXTRA_S 60
+#define JOB_KIND       "plan"
 
 /* The part: what is under way, so that nothing is left when the server stops. */
 struct planning {
@@ -105,12 +107,18 @@ static bool passes(enum fl_code code)
 
 /* ---- load */
 
+uint32_t planning_silent_s(const struct server *server)
+{
+	return (uint32_t)(SILENT_POLLS * server->settings->poll_interval / 1000 + SILENT_EXTRA_S);
+}
+
 static enum fl_code load(struct task *t, struct store *store, struct fl_err *err)
 {
 	struct rollout row = { 0 };
-	struct planning_request rq = {
-		.strategy = &t->strategy, .rollout_id = t->rollout_id, .fleet = t->server->fleet
-	};
+	struct planning_request rq = { .strategy = &t->strategy,
+		.rollout_id = t->rollout_id,
+		.fleet = t->server->fleet,
+		.silent_s = planning_silent_s(t->server) };
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = rollout_by_id(store, t->rollout_id, &row, err);
 
@@ -121,6 +129,7 @@ static enum fl_code load(struct task *t, struct store *store, struct fl_err *err
 			&json, err);
 	if (code == FL_OK)
 		code = strategy_read(json, 0, &t->strategy, err);
+	rq.channel_id = row.brings ? row.channel_id : 0;
 	rq.release = row.release;
 	rq.selector = row.selector;
 	if (code == FL_OK)

@@ -25,7 +25,9 @@ struct planning_request {
 	const char *selector; /* RSQL, "" for every device */
 	const char *scope;    /* RSQL that limits what the caller sees; NULL: nothing */
 	const struct strategy *strategy;
-	int64_t rollout_id;        /* which rollout does not hold its own devices; 0: a preview */
+	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
+	int64_t channel_id; /* made by a channel, for the devices that it may bring; 0: by a person */
+	uint32_t silent_s; /* of a channel: devices that have been silent longer are left out */
 	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
 
@@ -38,6 +40,15 @@ enum fl_code planning_load(struct store *store, const struct planning_request *r
 	struct planning_snapshot **out, struct fl_err *err) FL_MUST_CHECK;
 /* The input, borrowed. Any thread, one at a time. */
 const struct plan_input *planning_input(const struct planning_snapshot *s);
+/* Devices of a channel that it does not bring. Borrowed. */
+struct planning_left_out {
+	uint32_t ambiguous; /* another channel selects them too */
+	uint32_t given_up;  /* they failed too often */
+	uint32_t silent;
+};
+const struct planning_left_out *planning_left_out(const struct planning_snapshot *s);
+/* How long a device may have been silent and still be brought up by its channel. */
+uint32_t planning_silent_s(const struct server *server);
 /* The store's key of a state of the input's universe. */
 int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state);
 /* Free; NULL is fine. */

@@ -397,6 +397,8 @@ static enum fl_code load(struct planning_loader *l, struct fl_err *err)
 		code = planning_load_software(l, err);
 	if (code == FL_OK)
 		code = load_devices(l, &f, err);
+	if (code == FL_OK && l->rq->channel_id != 0)
+		code = planning_load_channel(l, err);
 	if (code == FL_OK)
 		code = load_states(l, err);
 	if (code == FL_OK)
@@ -444,6 +446,11 @@ enum fl_code planning_load(struct store *store, const struct planning_request *r
 const struct plan_input *planning_input(const struct planning_snapshot *s)
 {
 	return &s->in;
+}
+
+const struct planning_left_out *planning_left_out(const struct planning_snapshot *s)
+{
+	return &s->left_out;
 }
 
 int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state)

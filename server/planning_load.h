@@ -6,6 +6,7 @@
  *   planning_software.c modules, versions, deltas -> universe
  *   planning_traits.c   attributes and labels -> signatures and strata
  *   planning_holds.c    what other rollouts are changing
+ *   planning_channel.c  which of its devices a channel may bring
  *   planning_history.c  what rollouts have taken so far */
 #ifndef PLANNING_LOAD_H
 #define PLANNING_LOAD_H
@@ -40,6 +41,7 @@ struct planning_snapshot {
 	struct plan_delta *deltas;
 	struct resolve_entry *entries;
 	char *release;
+	struct planning_left_out left_out;
 	struct fl_arena arena; /* modules of the holds */
 };
 
@@ -67,6 +69,8 @@ enum fl_code planning_load_software(struct planning_loader *l, struct fl_err *er
 enum fl_code planning_load_deltas(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* What other rollouts change on these devices; before the universe is sealed. */
 enum fl_code planning_load_holds(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
+/* Take out those devices that the channel must not bring; after the devices. */
+enum fl_code planning_load_channel(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* How long rollouts and builds have taken. */
 enum fl_code planning_load_history(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* Signatures and strata; after the universe is sealed. */

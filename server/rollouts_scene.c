@@ -4,6 +4,7 @@
  * stored, within one part of a batch. */
 #include "server/rollouts_in.h"
 
+#include "server/channels.h"
 #include "server/events.h"
 #include "server/delta_service.h"
 #include "server/http/request.h"
@@ -225,6 +226,9 @@ enum fl_code rollouts_scene_store(struct rollouts_scene *s, struct fl_err *err)
 	}
 	if (s->rollout_dirty)
 		code = rollout_put(s->lane->store, &s->rollout, err);
+	if (s->rollout_dirty && code == FL_OK)
+		code = channels_rollout(
+			s->lane->store, s->lane->effects, s->rollout.id, s->rollout.state, err);
 	if (s->rollout_dirty && s->rollout.state == ROLLOUT_ROLLING_BACK)
 		effects_after_commit(
 			s->lane->effects, turn_deltas, &s->rollout.id, sizeof(s->rollout.id));

@@ -151,6 +151,25 @@ CREATE TABLE manifest (
   expires_at INTEGER NOT NULL
 ) STRICT;
 
+-- content: which release devices shall have when no rollout holds them
+CREATE TABLE channel (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  selector TEXT NOT NULL,            -- RSQL; '' is every device
+  release_id INTEGER REFERENCES release(id), -- NULL: none yet
+  previous_release_id INTEGER REFERENCES release(id), -- before the last rollout moved it
+  max_in_flight INTEGER NOT NULL,    -- devices that are brought up to it at the same time
+  error_ppm INTEGER NOT NULL, error_minimum INTEGER NOT NULL, -- its own threshold
+  retries INTEGER NOT NULL,          -- a device that fails oftener is left alone
+  state TEXT NOT NULL,               -- on, paused, halted
+  reason TEXT NOT NULL DEFAULT '',   -- why it is halted
+  made INTEGER NOT NULL DEFAULT 0,   -- rollouts that it has made
+  since_rollout INTEGER NOT NULL DEFAULT 0, -- failures of rollouts up to this one are forgiven
+  look TEXT NOT NULL DEFAULT '{}',   -- JSON: what the last look at its devices found
+  looked_at INTEGER NOT NULL DEFAULT 0, -- 0: never
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL
+) STRICT;
+
 -- content: campaigns
 CREATE TABLE rollout (
   id INTEGER PRIMARY KEY,
@@ -161,6 +180,8 @@ CREATE TABLE rollout (
   state TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',   -- why it is paused, stopped or failed
   auto_start INTEGER NOT NULL DEFAULT 0, -- 1: starts as soon as it is planned
+  channel_id INTEGER REFERENCES channel(id), -- the one that it moves when it is completed, or
+  brings INTEGER NOT NULL DEFAULT 0, -- 1: that has made it, to bring devices up to its release
   resume_to TEXT NOT NULL DEFAULT 'running', -- where a paused one goes on
   pause INTEGER NOT NULL DEFAULT 0,  -- enum engine_pause
   back_wave INTEGER NOT NULL DEFAULT -1, -- what a rollback takes back; -1: every wave
@@ -171,6 +192,8 @@ CREATE TABLE rollout (
   clock_floor INTEGER NOT NULL DEFAULT 0 -- its clock never shows less
 ) STRICT;
 CREATE INDEX rollout_under_way ON rollout(id) WHERE started_at <> 0 AND ended_at = 0;
+
+CREATE INDEX rollout_by_channel ON rollout(channel_id, id) WHERE channel_id IS NOT NULL;
 
 -- content: the immutable plan of a rollout
 CREATE TABLE plan (

@@ -9,6 +9,7 @@
 #include "server/rollout/plan_diff.h"
 #include "server/rollout/plan_gates.h"
 #include "server/store/assignment.h"
+#include "server/store/channel.h"
 #include "server/store/plan.h"
 #include "server/store/rollout.h"
 
@@ -233,7 +234,7 @@ enum fl_code api_plan_diff(struct request *rq, struct fl_err *err)
 /* ---- a plan that is not kept */
 
 struct preview_body {
-	const char *release, *selector, *start;
+	const char *release, *selector, *start, *channel;
 	json_t *strategy;
 };
 
@@ -244,6 +245,7 @@ static const struct fl_json_field preview_fields[] = {
 	FL_FIELD(struct preview_body, strategy, "strategy", OBJECT),
 	/* So that the body of a rollout can be sent as it is. */
 	FL_FIELD(struct preview_body, start, "start", STRING),
+	FL_FIELD(struct preview_body, channel, "channel", STRING, .min = 1, .max = STORE_NAME_MAX),
 };
 
 /* What waits between the lanes. */
@@ -276,6 +278,25 @@ static enum fl_code preview_make(struct request *rq, struct fl_err *err)
 	return code;
 }
 
+/* The devices of a channel. */
+static enum fl_code read_channel(struct request *rq, struct preview_body *b, struct fl_err *err)
+{
+	struct channel c = { 0 };
+	enum fl_code code;
+
+	if (b->channel == NULL)
+		return FL_OK;
+	code = channel_get(rq->store, b->channel, &c, err);
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_REFUSED, "there is no channel \"%.128s\"", b->channel);
+	if (code == FL_OK)
+		b->selector = request_strdup(rq, c.selector);
+	channel_fini(&c);
+	if (code == FL_OK && b->selector == NULL)
+		code = fl_fail(err, FL_NOMEM, "no memory to plan");
+	return code;
+}
+
 enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 {
 	struct preview_body b = { .selector = "" };
@@ -283,6 +304,8 @@ enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 	enum fl_code code = request_read(rq, preview_fields, FL_COUNT(preview_fields), &b, err);
 	struct planning_request wanted;
 
+	if (code == FL_OK)
+		code = read_channel(rq, &b, err);
 	if (code != FL_OK)
 		return code;
 	p = calloc(1, sizeof(*p));

@@ -19,6 +19,7 @@
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/store/approval.h"
+#include "server/store/channel.h"
 #include "server/store/job.h"
 #include "server/store/release.h"
 #include "server/store/rollout.h"
@@ -36,16 +37,17 @@ enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *
 	if (code != FL_OK)
 		return code;
 	*out = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:s, s:o, s:o, "
-			 "s:{s:s++, s:s++, s:s++}}",
+			 "s:o, s:b, s:{s:s++, s:s++, s:s++}}",
 		"name", r->name, "release", r->release, "selector", r->selector, "strategy",
 		strategy, "state", rollout_state_text(r->engine.state), "reason", r->engine.reason,
 		"plan_digest", r->planned ? list_hex(r->plan_digest, 32) : json_null(), "waves",
 		(json_int_t)r->waves, "layers", (json_int_t)r->layers, "targets",
 		(json_int_t)r->assigned, "created_at", list_time(r->created_at), "created_by",
 		r->created_by, "started_at", list_time(r->engine.started_at), "ended_at",
-		list_time(r->engine.ended_at), "links", "plan", "/api/v1/rollouts/", r->name,
-		"/plan", "stats", "/api/v1/rollouts/", r->name, "/stats", "steps",
-		"/api/v1/rollouts/", r->name, "/steps");
+		list_time(r->engine.ended_at), "channel", list_text(r->channel), "brings",
+		(int)r->brings, "links", "plan", "/api/v1/rollouts/", r->name, "/plan", "stats",
+		"/api/v1/rollouts/", r->name, "/stats", "steps", "/api/v1/rollouts/", r->name,
+		"/steps");
 	return *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for a rollout") : FL_OK;
 }
 
@@ -160,6 +162,7 @@ struct body {
 	const char *release;
 	const char *selector;
 	const char *start;
+	const char *channel;
 	json_t *strategy;
 };
 
@@ -168,6 +171,7 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct body, selector, "selector", STRING),
 	FL_FIELD(struct body, strategy, "strategy", OBJECT),
 	FL_FIELD(struct body, start, "start", STRING),
+	FL_FIELD(struct body, channel, "channel", STRING, .min = 1, .max = STORE_NAME_MAX),
 };
 
 /* The rollout that the body asks for; strings of `r` are owned by the two buffers and the body. */
@@ -181,6 +185,28 @@ static void wanted_fini(struct wanted *w)
 {
 	fl_buf_fini(&w->selector);
 	fl_buf_fini(&w->strategy);
+}
+
+/* A rollout that moves a channel is for the channel's devices. */
+static enum fl_code read_channel(
+	struct request *rq, struct body *b, struct channel *channel, struct fl_err *err)
+{
+	enum fl_code code;
+
+	if (b->channel == NULL)
+		return FL_OK;
+	code = list_unlimited(rq, "move a channel", err);
+	if (code == FL_OK)
+		code = channel_get(rq->store, b->channel, channel, err);
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_REFUSED, "there is no channel \"%.128s\"", b->channel);
+	if (code == FL_OK && b->selector[0] != '\0' && strcmp(b->selector, channel->selector) != 0)
+		return fl_fail(err, FL_INVALID,
+			"give a channel or a selector: a rollout that moves channel %s is for its "
+			"devices",
+			b->channel);
+	b->selector = channel->selector;
+	return code;
 }
 
 /* What the operator selects, and only what the token may see. */
@@ -254,6 +280,7 @@ static enum fl_code read_wanted(
 	struct body b = { .selector = "", .start = "manual" };
 	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq->server);
 	struct release release = { 0 };
+	struct channel channel = { 0 };
 	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
 
 	if (code == FL_OK)
@@ -261,6 +288,8 @@ static enum fl_code read_wanted(
 	if (code == FL_OK && strcmp(b.start, "manual") != 0 && strcmp(b.start, "auto") != 0)
 		code = fl_fail(
 			err, FL_INVALID, "\"start\" is manual or auto, not \"%.40s\"", b.start);
+	if (code == FL_OK)
+		code = read_channel(rq, &b, &channel, err);
 	if (code == FL_OK)
 		code = join_selector(rq, b.selector, &w->selector, err);
 	if (code == FL_OK)
@@ -277,9 +306,11 @@ static enum fl_code read_wanted(
 			.selector = w->selector.n == 0 ? "" : (const char *)w->selector.p,
 			.strategy = (const char *)w->strategy.p,
 			.auto_start = strcmp(b.start, "auto") == 0,
+			.channel_id = channel.id,
 			.created_by = rq->who.name,
 			.engine = { .state = ROLLOUT_PLANNING } };
 	release_fini(&release);
+	channel_fini(&channel);
 	return code;
 }
 
@@ -317,6 +348,7 @@ static enum fl_code compare(
 		: strcmp(there->selector, w->r.selector) != 0   ? "selector"
 		: strcmp(there->strategy, w->r.strategy) != 0   ? "strategy"
 		: there->auto_start != w->r.auto_start          ? "start"
+		: there->channel_id != w->r.channel_id          ? "channel"
 								: NULL;
 
 	if (what != NULL)

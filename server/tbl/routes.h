@@ -64,6 +64,13 @@ ROUTE(POST, "/api/v1/rollouts/{rollout}/approve", ROLE_APPROVE, 16 * KIB, WRITE,
 ROUTE(POST, "/api/v1/rollouts/{rollout}/deny", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_deny, "Disagree with its plan: it never starts")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_verb, "start, pause, resume, promote, verdict, stop, rollback, retry")
 
+/* ---- channels */
+ROUTE(GET, "/api/v1/channels", ROLE_READ, 0, READ, api_channels_list, "List channels")
+ROUTE(GET, "/api/v1/channels/{channel}", ROLE_READ, 0, READ, api_channel_get, "One channel and what its devices have")
+ROUTE(PUT, "/api/v1/channels/{channel}", ROLE_OPERATE, 16 * KIB, READ, api_channel_put, "Create a channel or change it")
+ROUTE(DELETE, "/api/v1/channels/{channel}", ROLE_OPERATE, 0, WRITE, api_channel_delete, "Delete a channel; its devices stay as they are")
+ROUTE(POST, "/api/v1/channels/{channel}/{verb}", ROLE_OPERATE, 0, WRITE, api_channel_verb, "pause, resume")
+
 /* ---- events */
 ROUTE(GET, "/api/v1/events", ROLE_READ, 0, READ, api_events, "The audit trail; as a stream with Accept: text/event-stream")
 ROUTE(GET, "/api/v1/audit/head", ROLE_READ, 0, READ, api_audit_head, "Where the audit trail stands, signed; its newest checkpoint and the key")

@@ -66,6 +66,10 @@ SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
 SETTING(DURATION, session_life, "24h", 60000, 2592000000, true, false,
 	"How long the session of a device may be used before it makes a new one.")
 
+/* ---- channels */
+SETTING(DURATION, channel_interval, "60s", 100, 86400000, true, false,
+	"How often each channel looks for devices that do not have its release.")
+
 /* ---- approval */
 SETTING(INT, approvals, "0", 0, 32, true, false,
 	"Approvers who must agree with the plan of a rollout before it may start; a rollout's strategy "

@@ -249,6 +249,21 @@ def use_rollouts(c):
         c.request("GET", f"/api/v1/{path}")
 
 
+def use_channels(c):
+    """Requests to the channels' addresses."""
+    assert c.request("PUT", "/api/v1/channels/stable", json={"selector": "id==none", "release": "solo"}).status == 201
+    assert c.request("PUT", "/api/v1/channels/stable", json={"selector": "id==none", "retries": 1}).status == 200
+    c.request("PUT", "/api/v1/channels/stable", json={"release": "none"})
+    c.request("PUT", "/api/v1/channels/stable", json={"error": {"percent": 100}})
+    c.request("PUT", "/api/v1/channels/stable", json={}, headers={"If-Match": '"no"'})
+    c.request("PUT", "/api/v1/rollouts/moves", json={"release": "solo", "channel": "stable"})
+    for path in ("channels", "channels/stable", "channels/none"):
+        c.request("GET", f"/api/v1/{path}")
+    c.request("POST", "/api/v1/channels/stable/pause")
+    c.request("POST", "/api/v1/channels/stable/fly")
+    c.request("DELETE", "/api/v1/channels/stable")
+
+
 def test_live_answers_fit_the_document(fleetd):
     """Whatever the server answers, good or bad, has the documented status, type and shape."""
     c = Checked(fleetd)
@@ -257,5 +272,6 @@ def test_live_answers_fit_the_document(fleetd):
     use_server(c)
     use_webhooks(c)
     use_rollouts(c)
+    use_channels(c)
     c.request("DELETE", "/api/v1/devices/d")
     assert c.seen == set(operations())
