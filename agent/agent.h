@@ -46,6 +46,7 @@ struct agent {
 	int failures;             /* in a row */
 	int corrupt;              /* downloads with a wrong digest, of this order */
 	bool refused;             /* the manifest that came last was refused */
+	bool waited;              /* it was seen that the order has to wait */
 	bool repeated;            /* the verdict is told once more; no hurry */
 	int64_t probation_until;  /* monotonic ms; 0: not begun by this process */
 	bool dirty;               /* the record differs from its file */
@@ -89,6 +90,20 @@ void agent_verdict(struct agent *a, const char *state, const char *cause, const 
 typedef enum fsm_state (*steps_fn)(struct agent *a);
 /* The table of works; never NULL. */
 steps_fn steps_of(enum fsm_state s);
+
+/* Run one of the settings' commands with the surroundings that the manual names; `state` is what
+ * FLEET_STATE says. `output`: of a command that says why it fails; NULL: of one that may leave a process
+ * behind. FL_OK also if `text` is empty. */
+enum fl_code steps_command(struct agent *a, const char *text, enum fsm_state state,
+	struct fl_buf *output, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- wait.c */
+
+/* Whether the order in hand may go on to DOWNLOADING or INSTALLING: `next`; WAITING if not, and what it
+ * waits for is in the record then; the present state on a stop. */
+enum fsm_state wait_for(struct agent *a, enum fsm_state next);
+/* WAITING. */
+enum fsm_state wait_work(struct agent *a);
 
 /* ---- fetch.c */
 

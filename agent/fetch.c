@@ -323,7 +323,10 @@ enum fsm_state fetch_download(struct agent *a)
 	struct fl_err err = { 0 };
 	struct sums sums = { 0 };
 	const char *why = err.msg;
+	enum fsm_state next = wait_for(a, FSM_DOWNLOADING);
 
+	if (next != FSM_DOWNLOADING || *a->stop)
+		return next;
 	switch (download_all(a, &sums, &err)) {
 	case FL_OK:
 		talk_works(a);
@@ -449,7 +452,7 @@ enum fsm_state fetch_patch(struct agent *a)
 
 	switch (each_missing(a, patch_one, NULL, &err)) {
 	case FL_OK:
-		return FSM_INSTALLING;
+		return wait_for(a, FSM_INSTALLING);
 	case FL_STOPPED:
 		return FSM_PATCHING;
 	case FL_FULL:

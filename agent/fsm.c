@@ -11,7 +11,8 @@
  *    downloading <--> polling (network gone)              |  |
  *      |    ^                                             |  |
  *    patching (patch bad: fetch the full one)             |  |
- *      |                                                  |  |
+ *      |    \--(not now)--> waiting <--> polling          |  |
+ *      |    <---------------- |  <--(not now) downloading |  |
  *    installing --(cannot: nothing was switched)----------+  |
  *      |                                                     |
  *    switching ----------------+                             |
@@ -38,6 +39,8 @@ static enum fl_code drop_offer(struct state *s, struct fl_err *err)
 static void new_attempt(struct state *s)
 {
 	s->trial = ++s->last;
+	s->wait = (struct waits){ 0 };
+	s->whole = false;
 	s->starts = s->full = s->bytes = s->saved = 0;
 }
 
@@ -63,6 +66,8 @@ static enum fl_code close_order(struct state *s, struct fl_err *err)
 	free(fl_steal(&s->order));
 	free(fl_steal(&s->offer));
 	s->trial = 0;
+	s->wait = (struct waits){ 0 };
+	s->whole = false;
 	(void)json_array_clear(s->trial_modules);
 	return FL_OK;
 }
@@ -84,8 +89,28 @@ static enum fl_code note_downloaded(struct state *s, struct fl_err *err)
 	return state_report(s, "downloaded", false, err);
 }
 
+static enum fl_code wait_to_download(struct state *s, struct fl_err *err)
+{
+	s->whole = false;
+	return state_report(s, "waiting", false, err);
+}
+
+static enum fl_code wait_to_switch(struct state *s, struct fl_err *err)
+{
+	s->whole = true;
+	return state_report(s, "waiting", false, err);
+}
+
+static enum fl_code note_downloading(struct state *s, struct fl_err *err)
+{
+	s->wait = (struct waits){ 0 };
+	return state_report(s, "downloading", false, err);
+}
+
 static enum fl_code note_installing(struct state *s, struct fl_err *err)
 {
+	s->wait = (struct waits){ 0 };
+	s->whole = false;
 	return state_report(s, "installing", false, err);
 }
 
@@ -136,6 +161,7 @@ static const struct fsm_edge edges[] = {
 	{ FSM_POLLING, FSM_IDLE, "there is nothing new, or nobody to ask", NULL },
 	{ FSM_POLLING, FSM_VERIFYING, "a manifest came", NULL },
 	{ FSM_POLLING, FSM_DOWNLOADING, "the order in hand still stands", NULL },
+	{ FSM_POLLING, FSM_WAITING, "the order in hand still waits", NULL },
 	{ FSM_POLLING, FSM_REPORTING, "the end of a finished order is asked for again",
 		repeat_verdict },
 	{ FSM_VERIFYING, FSM_POLLING, "the manifest is refused", drop_offer },
@@ -146,11 +172,17 @@ static const struct fsm_edge edges[] = {
 	{ FSM_DOWNLOADING, FSM_POLLING, "the network is gone: ask whether the order still stands",
 		NULL },
 	{ FSM_DOWNLOADING, FSM_PATCHING, "every missing byte lies on the disk", note_downloaded },
+	{ FSM_DOWNLOADING, FSM_WAITING, "the device may not download now", wait_to_download },
 	{ FSM_DOWNLOADING, FSM_REPORTING, "the bytes cannot be had", give_up },
 	{ FSM_PATCHING, FSM_DOWNLOADING, "a patch did not decode: the full artifact is fetched",
 		want_full },
 	{ FSM_PATCHING, FSM_INSTALLING, "every artifact has its digest", note_installing },
+	{ FSM_PATCHING, FSM_WAITING, "every artifact has its digest; the device may not switch now",
+		wait_to_switch },
 	{ FSM_PATCHING, FSM_REPORTING, "an artifact could not be made from its download", give_up },
+	{ FSM_WAITING, FSM_POLLING, "it is time to ask whether the order still stands", NULL },
+	{ FSM_WAITING, FSM_DOWNLOADING, "the device may download", note_downloading },
+	{ FSM_WAITING, FSM_INSTALLING, "the device may switch", note_installing },
 	{ FSM_INSTALLING, FSM_SWITCHING, "every module of the stage lies in its folder", NULL },
 	{ FSM_INSTALLING, FSM_REPORTING, "a module could not be installed; nothing was switched",
 		give_up },
@@ -185,7 +217,9 @@ const struct fsm_edge *fsm_find(enum fsm_state from, enum fsm_state to)
 bool fsm_quiet(const struct fsm_edge *e)
 {
 	return (e->from == FSM_IDLE && e->to == FSM_POLLING) ||
-		(e->from == FSM_POLLING && e->to == FSM_IDLE);
+		(e->from == FSM_POLLING && e->to == FSM_IDLE) ||
+		(e->from == FSM_WAITING && e->to == FSM_POLLING) ||
+		(e->from == FSM_POLLING && e->to == FSM_WAITING);
 }
 
 /* ---- invariants, by state */
@@ -230,7 +264,12 @@ static const char *broken_working(const struct state *s)
 		return "the trial would overwrite a generation that is kept";
 	if (s->verdict.state != NULL)
 		return "a verdict before the end";
-	return NULL;
+	return s->now != FSM_WAITING && s->wait.on != NULL ? "it waits and works" : NULL;
+}
+
+static const char *broken_waiting(const struct state *s)
+{
+	return s->wait.on == NULL ? "it waits for nothing" : broken_working(s);
 }
 
 static const char *broken_confirmed(const struct state *s)
@@ -258,6 +297,7 @@ static const char *(*const invariants[FSM_STATE_MAX])(const struct state *s) = {
 	[FSM_VERIFYING] = broken_verifying,
 	[FSM_DOWNLOADING] = broken_working,
 	[FSM_PATCHING] = broken_working,
+	[FSM_WAITING] = broken_waiting,
 	[FSM_INSTALLING] = broken_working,
 	[FSM_SWITCHING] = broken_working,
 	[FSM_CHECKING] = broken_working,

@@ -151,6 +151,8 @@ static bool once_done(const struct agent *a)
 {
 	if (a->cycles == 0)
 		return false;
+	if (a->s.now == FSM_WAITING)
+		return a->waited;
 	if (a->s.now == FSM_DOWNLOADING)
 		return a->last != FL_OK; /* the network is gone; the next run resumes */
 	return a->s.now == FSM_ENROLLING || a->s.now == FSM_IDLE;
@@ -198,6 +200,9 @@ static void print_status(const struct state *s)
 		     " (previous %" PRId64 ", trial %" PRId64 ")\nreports     %zu waiting\n",
 		s->device == NULL ? "(not enrolled)" : s->device, state_text(s->now), s->accepted,
 		s->good, s->previous, s->trial, json_array_size(s->outbox));
+	if (s->wait.on != NULL)
+		(void)printf("waits for   %s%s%s\n", s->wait.on,
+			s->wait.detail[0] != '\0' ? ": " : "", s->wait.detail);
 	if (s->verdict.state != NULL)
 		(void)printf("last order  %s%s%s\n", s->verdict.state,
 			s->verdict.detail[0] != '\0' ? ": " : "", s->verdict.detail);
@@ -208,12 +213,12 @@ static void print_status(const struct state *s)
 static enum fl_code print_status_json(const struct state *s, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *j = json_pack(
-		"{s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:s?, s:s?, s:s, s:O}", "device", s->device,
-		"state", state_text(s->now), "manifest", (json_int_t)s->accepted, "generation",
-		(json_int_t)s->good, "previous", (json_int_t)s->previous, "trial",
+		"{s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:s?, s:s?, s:s, s:s?, s:O}", "device",
+		s->device, "state", state_text(s->now), "manifest", (json_int_t)s->accepted,
+		"generation", (json_int_t)s->good, "previous", (json_int_t)s->previous, "trial",
 		(json_int_t)s->trial, "reports_waiting", (json_int_t)json_array_size(s->outbox),
 		"verdict", s->verdict.state, "cause", s->verdict.cause, "detail", s->verdict.detail,
-		"modules", s->good_modules);
+		"wait", s->wait.on, "modules", s->good_modules);
 
 	if (j == NULL || json_dumpf(j, stdout, JSON_INDENT(1)) != 0 || printf("\n") < 0)
 		return fl_fail(err, FL_IO, "cannot write the status");

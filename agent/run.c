@@ -109,8 +109,7 @@ static enum fl_code wait_for(
 	return FL_OK;
 }
 
-/* The last line that it printed, as plain text; empty if none. */
-static void last_line(const struct fl_buf *output, char *out, size_t room)
+void run_last_line(const struct fl_buf *output, char *out, size_t room)
 {
 	size_t end = output->n, begin;
 
@@ -134,7 +133,7 @@ static enum fl_code judge(
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return FL_OK;
 	if (r->reasons)
-		last_line(output, said, sizeof(said));
+		run_last_line(output, said, sizeof(said));
 	return fl_fail(err, FL_REFUSED, "%s%sthe command %s %d", said, said[0] != '\0' ? "; " : "",
 		WIFEXITED(status) ? "ended with status" : "was ended by signal",
 		WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));

@@ -23,4 +23,7 @@ struct run {
 enum fl_code run_command(
 	const struct run *r, struct fl_buf *output, struct fl_err *err) FL_MUST_CHECK;
 
+/* The last line in `output` that is not empty, as plain text, at most room - 1 bytes; empty if none. */
+void run_last_line(const struct fl_buf *output, char *out, size_t room);
+
 #endif

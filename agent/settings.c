@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/settings.h"
 
+#include "agent/window.h"
 #include "lib/log.h"
 
 #include <stdlib.h>
@@ -70,6 +71,7 @@ static enum fl_code check_paths(const struct settings *s, struct fl_err *err)
 
 static enum fl_code check(const struct settings *s, struct fl_err *err)
 {
+	struct window window;
 	enum fl_log_level level;
 	enum fl_code code = check_paths(s, err);
 
@@ -89,6 +91,8 @@ static enum fl_code check(const struct settings *s, struct fl_err *err)
 	code = settings_pairs("attributes", s->attributes, check_pair, NULL, err);
 	if (code == FL_OK)
 		code = settings_pairs("factory", s->factory, check_pair, NULL, err);
+	if (code == FL_OK && window_parse(s->switch_window, &window, err) != FL_OK)
+		code = fl_wrap(err, "switch_window");
 	if (code == FL_OK)
 		code = fl_log_level_parse(s->log_level, &level, err);
 	return code;

@@ -70,7 +70,7 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 	FL_AUTO_BUF struct fl_buf text = { 0 };
 	FL_AUTO_JSON json_t *j = json_pack("{s:i, s:s, s:s?, s:I, s:O?, s:I, s:s?, s:s?, s:s?, "
 					   "s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:O, "
-					   "s:I, s:I, s:I, s:I, s:O, s:s?}",
+					   "s:I, s:I, s:I, s:I, s:O, s:s?, s:s?, s:s, s:b}",
 		"version", STATE_VERSION, "state", state_text(s->now), "device", s->device, "no",
 		(json_int_t)s->no, "root", s->root, "accepted", (json_int_t)s->accepted, "offer",
 		s->offer, "order", s->order, "step", s->step, "verdict", s->verdict.state, "cause",
@@ -79,7 +79,8 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 		(json_int_t)s->last, "good_modules", s->good_modules, "previous_modules",
 		s->previous_modules, "trial_modules", s->trial_modules, "starts",
 		(json_int_t)s->starts, "full", (json_int_t)s->full, "bytes", (json_int_t)s->bytes,
-		"saved", (json_int_t)s->saved, "outbox", s->outbox, "inventory", s->inventory);
+		"saved", (json_int_t)s->saved, "outbox", s->outbox, "inventory", s->inventory,
+		"wait", s->wait.on, "wait_detail", s->wait.detail, "whole", s->whole);
 
 	if (j == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory to write the agent's record");
@@ -94,6 +95,8 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 struct record {
 	int64_t version, no, accepted, good, previous, trial, last, starts, full, bytes, saved;
 	const char *state, *device, *offer, *order, *step, *verdict, *cause, *detail, *inventory;
+	const char *wait, *wait_detail;
+	bool whole;
 	json_t *root, *good_modules, *previous_modules, *trial_modules, *outbox;
 };
 
@@ -123,6 +126,9 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct record, saved, "saved", INT),
 	FL_FIELD(struct record, outbox, "outbox", ARRAY, .required = true),
 	FL_FIELD(struct record, inventory, "inventory", STRING),
+	FL_FIELD(struct record, wait, "wait", STRING),
+	FL_FIELD(struct record, wait_detail, "wait_detail", STRING, .max = 159),
+	FL_FIELD(struct record, whole, "whole", BOOL),
 };
 
 static const char *verdict_word(const char *text)
@@ -130,6 +136,17 @@ static const char *verdict_word(const char *text)
 	for (size_t i = 0; text != NULL && i < FL_COUNT(verdict_words); i++) {
 		if (strcmp(text, verdict_words[i]) == 0)
 			return verdict_words[i];
+	}
+	return NULL;
+}
+
+const char *state_wait_word(const char *text)
+{
+	static const char *const words[] = { "window", "consent", "network", "battery" };
+
+	for (size_t i = 0; text != NULL && i < FL_COUNT(words); i++) {
+		if (strcmp(text, words[i]) == 0)
+			return words[i];
 	}
 	return NULL;
 }
@@ -178,6 +195,10 @@ static enum fl_code take_record(struct state *s, const struct record *r, struct 
 	s->verdict.cause = verdict_word(r->cause);
 	if (r->detail != NULL)
 		memcpy(s->verdict.detail, r->detail, strlen(r->detail) + 1);
+	s->wait.on = state_wait_word(r->wait);
+	if (r->wait_detail != NULL)
+		memcpy(s->wait.detail, r->wait_detail, strlen(r->wait_detail) + 1);
+	s->whole = r->whole;
 	json_decref(s->root);
 	s->root = json_incref(r->root);
 	take_array(&s->good_modules, r->good_modules);
@@ -271,6 +292,16 @@ static int add_end(const struct state *s, json_t *report)
 	return 0;
 }
 
+/* What it waits for. */
+static int add_wait(const struct state *s, json_t *report)
+{
+	if (json_object_set_new(report, "wait", json_string(s->wait.on)) != 0)
+		return -1;
+	return s->wait.detail[0] == '\0'
+		? 0
+		: json_object_set_new(report, "detail", json_string(s->wait.detail));
+}
+
 enum fl_code state_report(struct state *s, const char *word, bool final, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *report = NULL;
@@ -280,7 +311,8 @@ enum fl_code state_report(struct state *s, const char *word, bool final, struct 
 	report = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "step", s->step, "manifest",
 		(json_int_t)s->accepted, "state", word, "bytes", (json_int_t)s->bytes, "saved",
 		(json_int_t)(s->saved > 0 ? s->saved : 0), "time", (json_int_t)s->now_ms);
-	if (report == NULL || (final && add_end(s, report) != 0))
+	if (report == NULL || (final && add_end(s, report) != 0) ||
+		(strcmp(word, "waiting") == 0 && add_wait(s, report) != 0))
 		return fl_fail(err, FL_NOMEM, "no memory for a report");
 	drop_progress(s);
 	while (json_array_size(s->outbox) >= STATE_OUTBOX_MAX)

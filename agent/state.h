@@ -24,6 +24,7 @@
 	X(VERIFYING, "verifying")       \
 	X(DOWNLOADING, "downloading")   \
 	X(PATCHING, "patching")         \
+	X(WAITING, "waiting")           \
 	X(INSTALLING, "installing")     \
 	X(SWITCHING, "switching")       \
 	X(CHECKING, "checking")         \
@@ -43,6 +44,12 @@ struct verdict {
 	char detail[256];  /* a sentence for the operator; empty: none */
 };
 
+/* What an order waits for. */
+struct waits {
+	const char *on;   /* static: "window", "consent", "network", "battery"; NULL: for nothing */
+	char detail[160]; /* for people; empty: none */
+};
+
 struct state {
 	enum fsm_state now;
 	/* Set once by enrolment. */
@@ -60,6 +67,8 @@ struct state {
 	int64_t last; /* the last number given; none is given twice */
 	json_t *good_modules, *previous_modules, *trial_modules; /* arrays; owned, never NULL */
 	/* The attempt. */
+	struct waits wait;    /* of WAITING, also while it polls */
+	bool whole;           /* of WAITING: everything is downloaded, only the switch waits */
 	int64_t starts;       /* times the agent started while the trial was being tried */
 	int64_t full;         /* patches that did not decode: full artifacts are asked for */
 	int64_t bytes, saved; /* downloaded; full sizes minus downloaded */
@@ -77,6 +86,9 @@ const char *state_text(enum fsm_state s);
 enum fl_code state_init(struct state *s, struct fl_err *err) FL_MUST_CHECK;
 /* Free what `s` owns. Safe twice and half-way. */
 void state_fini(struct state *s);
+
+/* The static word for what a device may wait for; NULL: there is no such. */
+const char *state_wait_word(const char *text);
 
 /* Replace the record in `path` durably. FL_FULL, FL_IO, FL_NOMEM; the old one stays then. */
 enum fl_code state_save(const struct state *s, const char *path, struct fl_err *err) FL_MUST_CHECK;

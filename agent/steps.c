@@ -73,7 +73,9 @@ static int64_t poll_interval_ms(const struct agent *a)
 static enum fsm_state go_on(struct agent *a)
 {
 	a->cycles++;
-	return a->s.order != NULL ? FSM_DOWNLOADING : FSM_IDLE;
+	if (a->s.order == NULL)
+		return FSM_IDLE;
+	return a->s.wait.on != NULL ? FSM_WAITING : FSM_DOWNLOADING;
 }
 
 static enum fsm_state take_answer(struct agent *a, int64_t newest)
@@ -299,21 +301,20 @@ struct surroundings {
 	const char *list[4];
 };
 
-static void surround(const struct agent *a, int64_t generation, struct surroundings *s)
+static void surround(const struct agent *a, enum fsm_state state, struct surroundings *s)
 {
 	(void)snprintf(s->install_dir, sizeof(s->install_dir), "FLEET_INSTALL_DIR=%s",
 		a->settings->install_dir);
-	(void)snprintf(
-		s->generation, sizeof(s->generation), "FLEET_GENERATION=%" PRId64, generation);
-	(void)snprintf(s->state, sizeof(s->state), "FLEET_STATE=%s", state_text(a->s.now));
+	(void)snprintf(s->generation, sizeof(s->generation), "FLEET_GENERATION=%" PRId64,
+		install_current(a->settings->install_dir));
+	(void)snprintf(s->state, sizeof(s->state), "FLEET_STATE=%s", state_text(state));
 	s->list[0] = s->install_dir;
 	s->list[1] = s->generation;
 	s->list[2] = s->state;
 	s->list[3] = NULL;
 }
 
-/* `output`: of a command that says why it fails; NULL: of one that may leave a process behind. */
-static enum fl_code command(struct agent *a, const char *text, int64_t generation,
+enum fl_code steps_command(struct agent *a, const char *text, enum fsm_state state,
 	struct fl_buf *output, struct fl_err *err)
 {
 	struct surroundings s;
@@ -325,7 +326,7 @@ static enum fl_code command(struct agent *a, const char *text, int64_t generatio
 
 	if (text[0] == '\0')
 		return FL_OK;
-	surround(a, generation, &s);
+	surround(a, state, &s);
 	return run_command(&run, output, err);
 }
 
@@ -333,7 +334,7 @@ static enum fl_code switch_to(struct agent *a, int64_t generation, struct fl_err
 {
 	enum fl_code code = install_switch(a->settings->install_dir, generation, err);
 
-	return code == FL_OK ? command(a, a->settings->switch_command, generation, NULL, err)
+	return code == FL_OK ? steps_command(a, a->settings->switch_command, a->s.now, NULL, err)
 			     : code;
 }
 
@@ -368,7 +369,7 @@ static enum fl_code check_health(struct agent *a)
 		agent_verdict(a, "rolled_back", "release", detail);
 		return FL_REFUSED;
 	}
-	code = command(a, a->settings->health_command, a->s.trial, &said, &err);
+	code = steps_command(a, a->settings->health_command, a->s.now, &said, &err);
 	if (code != FL_OK && code != FL_STOPPED)
 		agent_verdict(a, "rolled_back", "release", err.msg);
 	return code;
@@ -440,7 +441,7 @@ static enum fsm_state rolling_back(struct agent *a)
 		agent_verdict(a, "rollback_failed", "device", err.msg);
 		return FSM_REPORTING;
 	}
-	code = command(a, a->settings->switch_command, a->s.good, NULL, &err);
+	code = steps_command(a, a->settings->switch_command, a->s.now, NULL, &err);
 	if (code == FL_STOPPED)
 		return FSM_ROLLING_BACK;
 	if (code != FL_OK)
@@ -476,6 +477,7 @@ static const steps_fn works[FSM_STATE_MAX] = {
 	[FSM_VERIFYING] = verifying,
 	[FSM_DOWNLOADING] = fetch_download,
 	[FSM_PATCHING] = fetch_patch,
+	[FSM_WAITING] = wait_work,
 	[FSM_INSTALLING] = installing,
 	[FSM_SWITCHING] = switching,
 	[FSM_CHECKING] = checking,

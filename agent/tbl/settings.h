@@ -44,6 +44,17 @@ SETTING(SIZE, reserve, "16MiB", 0, 0, false, false,
 SETTING(SIZE, memory, "256MiB", 1048576, 0, false, false,
 	"Memory that decoding a patch may take; the server picks the encoding by it.")
 
+/* ---- may it? */
+SETTING(STRING, switch_window, "", 0, 0, false, false,
+	"When the device may switch, in its own time, as Mo-Fr 22:00-05:00, Sa,Su 00:00-24:00; "
+	"empty: always. Neither downloads wait for it, nor the way back from a version that fails.")
+SETTING(STRING, ready_command, "", 0, 0, false, false,
+	"Shell command asked before a download (FLEET_STATE is downloading) and before a switch "
+	"(installing): exit status 0 goes on, another one waits. The last line that it prints says "
+	"for what; its first word may be consent, network, battery or window. Empty: always ready.")
+SETTING(DURATION, ready_interval, "30s", 10, 86400000, false, false,
+	"Time between two looks at what an order waits for.")
+
 /* ---- is it well? */
 SETTING(STRING, switch_command, "", 0, 0, false, false,
 	"Shell command after each switch, forward and back: restart what uses the modules.")

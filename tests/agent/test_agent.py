@@ -444,4 +444,81 @@ def test_a_moved_link_is_put_right(agent, mock):
 def test_the_graph_is_the_table(agent):
     """--graph prints what graphviz reads; every state of the manual is in it."""
     graph = subprocess.run(agent.arguments("--graph"), capture_output=True, text=True, check=True).stdout
-    assert graph.startswith("digraph") and graph.count("->") == 26
+    assert graph.startswith("digraph") and graph.count("->") == 32
+
+
+def waits(mock):
+    return [(r["wait"], r.get("detail", "")) for r in mock.reports if r["state"] == "waiting"]
+
+
+def test_outside_its_window_everything_is_ready_but_nothing_switches(agent, mock):
+    """The download does not wait, the switch does: waiting(window) is reported with the next opening."""
+    closed = (time.gmtime().tm_hour + 12) % 24
+    agent.settings["switch-window"] = f"{closed:02}:00-{closed:02}:30"
+    agent.enrolled().order([app("2.0.0", NEW)])
+    agent.once(env={**os.environ, "TZ": "UTC"})
+    assert agent.record()["state"] == "waiting" and agent.runs() is None
+    [(what, detail)] = waits(mock)
+    assert what == "window" and f"{closed:02}:00" in detail
+    assert agent.status()["wait"] == "window"
+    agent.settings["switch-window"] = "00:00-24:00"
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"} and agent.status()["wait"] is None
+    assert [r["state"] for r in mock.ends()] == ["confirmed"]
+
+
+def test_the_window_is_in_the_devices_own_time(agent, mock):
+    """The same hours are open in one zone and closed in another."""
+    agent.settings["switch-window"] = f"{time.gmtime().tm_hour:02}:00-{(time.gmtime().tm_hour + 2) % 24:02}:00"
+    agent.enrolled().order([app("2.0.0", NEW)])
+    agent.once(env={**os.environ, "TZ": "UTC+12"})
+    assert agent.record()["state"] == "waiting"
+    agent.once(env={**os.environ, "TZ": "UTC"})
+    assert agent.runs() == {"app": "2.0.0"}
+
+
+def test_the_ready_command_holds_the_download(agent, mock, tmp_path):
+    """Not a byte is fetched before it says yes; what it prints last is told to the operator."""
+    agent.settings["ready-command"] = f'test "$FLEET_STATE" != downloading || test -e {tmp_path}/wifi || {{ echo network is metered; exit 1; }}'
+    agent.enrolled().order([app("2.0.0", NEW)])
+    agent.once()
+    assert waits(mock) == [("network", "network is metered")]
+    assert not [path for _, path, _ in mock.requests if path.startswith("/blobs/")]
+    (tmp_path / "wifi").touch()
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"}
+
+
+def test_the_ready_command_holds_the_switch(agent, mock, tmp_path):
+    """A running agent looks again by itself; who gives no reason waits for consent, and says so once."""
+    agent.settings.update({"ready-command": f'test "$FLEET_STATE" != installing || test -e {tmp_path}/yes',
+                           "ready-interval": "50ms", "poll-interval": "100ms"})
+    agent.enrolled()
+    process = agent.start()
+    agent.order([app("2.0.0", NEW)])
+    mock.wait(lambda: waits(mock))
+    polls = len(mock.requests)
+    mock.wait(lambda: len(mock.requests) > polls + 3)
+    assert [what for what, _ in waits(mock)] == ["consent"]
+    (tmp_path / "yes").touch()
+    mock.wait(lambda: mock.ends())
+    assert [r["state"] for r in mock.ends()] == ["confirmed"] and agent.runs() == {"app": "2.0.0"}
+    process.terminate()
+    process.communicate()
+
+
+def test_a_newer_order_overtakes_one_that_waits(agent, mock, tmp_path):
+    """It goes on polling: what was taken back by the server is never switched to."""
+    agent.settings.update({"ready-command": f'test "$FLEET_STATE" != installing || test -e {tmp_path}/yes',
+                           "ready-interval": "50ms", "poll-interval": "100ms"})
+    agent.enrolled()
+    process = agent.start()
+    agent.order([app("2.0.0", NEW)], step="s1")
+    mock.wait(lambda: waits(mock))
+    agent.order([app("3.0.0", OLD)], step="s2")
+    mock.wait(lambda: any(r["step"] == "s2" and r["state"] == "waiting" for r in mock.reports))
+    (tmp_path / "yes").touch()
+    mock.wait(lambda: mock.ends("s2"))
+    assert mock.ends("s1") == [] and agent.runs() == {"app": "3.0.0"}
+    process.terminate()
+    process.communicate()

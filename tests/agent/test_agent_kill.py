@@ -23,10 +23,15 @@ def prepare(agent, mock, story):
         mock.patches[pair] = ("zstd-patch", b"no patch")
     elif story == "ill":
         agent.settings["health-command"] = 'test "$FLEET_GENERATION" = 1'
+    elif story in ("held", "let go"):
+        agent.settings["ready-command"] = f'test "$FLEET_STATE" != installing || test -e {agent.folder}/yes'
     elif story == "cut":
         mock.trouble["cut"] = 1
     wasm = b"no wasm" if story == "wrong kind" else LIB
     agent.order([("app", "2.0.0", "file", NEW), ("lib", "1.0.0", "wasm", wasm)], step="s2")
+    if story == "let go":
+        agent.once()
+        (agent.folder / "yes").touch()
     if story == "ill":
         return {"app": "1.1.0"}, "rolled_back"
     if story == "wrong kind":
@@ -35,7 +40,7 @@ def prepare(agent, mock, story):
 
 
 @pytest.mark.parametrize("when", ["--kill-before-save", "--kill-after-save"])
-@pytest.mark.parametrize("story", ["patch", "bad patch", "ill", "cut", "wrong kind"])
+@pytest.mark.parametrize("story", ["patch", "bad patch", "ill", "cut", "wrong kind", "held", "let go"])
 def test_killed_at_every_edge_it_ends_right(tmp_path, mock, story, when):
     """One device an edge; after the kill a whole generation runs, after the next run the right one."""
     for edge in range(1, 40):
@@ -43,6 +48,11 @@ def test_killed_at_every_edge_it_ends_right(tmp_path, mock, story, when):
         before = len(mock.ends())
         runs, state = prepare(agent, mock, story)
         done = agent.once(when, edge, code=None)
+        if story == "held":
+            (agent.folder / "yes").touch()
+            if done.returncode != KILLED:
+                assert agent.record()["state"] == "waiting" and agent.runs() == {"app": "1.1.0"}
+                done = agent.once()
         if done.returncode != KILLED:
             assert done.returncode == 0, done.stderr
             assert agent.runs() == runs
@@ -55,7 +65,7 @@ def test_killed_at_every_edge_it_ends_right(tmp_path, mock, story, when):
         assert {m["module"]: m["version"] for m in ends[-1]["installed"]} == runs
         assert agent.leftovers() == [] and agent.record()["outbox"] == []
     # It did reach the end, and did not end before there was something to kill.
-    assert 8 < edge < 39
+    assert 5 < edge < 39
 
 
 def test_killed_twice_in_a_row_it_ends_right(agent, mock):

@@ -46,6 +46,8 @@ static void fill(struct state *s)
 	s->starts = 1;
 	s->bytes = 1000;
 	s->saved = 9000;
+	s->wait = (struct waits){ .on = state_wait_word("consent"), .detail = "nobody asked" };
+	s->whole = true;
 	s->verdict = (struct verdict){ .state = "failed", .cause = "release", .detail = "ill" };
 	s->root = json_pack("{s:{}}", "signed");
 	assert_int_equal(state_set(&s->device, "d-1", NULL), FL_OK);
@@ -67,6 +69,9 @@ static void what_is_saved_comes_back(void **unused)
 	assert_int_equal(state_init(&b, NULL), FL_OK);
 	assert_int_equal(state_load(&b, path, &err), FL_OK);
 	assert_int_equal(b.now, FSM_PROBATION);
+	assert_string_equal(b.wait.on, "consent");
+	assert_string_equal(b.wait.detail, "nobody asked");
+	assert_true(b.whole);
 	assert_int_equal(b.no, 12);
 	assert_int_equal(b.accepted, 17);
 	assert_int_equal(b.trial, 5);

@@ -41,6 +41,8 @@ static void make(struct state *s, enum fsm_state at)
 	}
 	assert_int_equal(state_set(&s->order, "{}", NULL), FL_OK);
 	s->trial = 3;
+	if (at == FSM_WAITING)
+		s->wait.on = state_wait_word("battery");
 	if (at == FSM_CONFIRMED) {
 		s->trial = 0;
 		s->good = 3;
@@ -60,6 +62,8 @@ static void work(struct state *s, enum fsm_state to)
 		assert_int_equal(state_set(&s->device, "d1", NULL), FL_OK);
 		s->root = json_object();
 	}
+	if (to == FSM_WAITING)
+		s->wait.on = state_wait_word("window");
 	if (s->now == FSM_POLLING && (to == FSM_IDLE || to == FSM_REPORTING)) {
 		free(fl_steal(&s->order));
 		s->trial = 0;
