@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/simulate.h"
+
+#include "server/rollout/simulate_in.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_EVERY 4096 /* facts between two looks at whether it was canceled */
+
+/* ---- devices */
+
+/* A request reaches fleetd. */
+static void note_request(struct simulate_world *w)
+{
+	int64_t second = w->t_ms / 1000;
+
+	if (second != w->second) {
+		w->second = second;
+		w->requests = 0;
+	}
+	if (++w->requests > w->out->peak_per_s)
+		w->out->peak_per_s = w->requests;
+}
+
+/* Whether one more offer fits into this minute. */
+static bool minute_allows(struct simulate_world *w)
+{
+	if (w->in->offers_per_minute == 0)
+		return true;
+	if (w->t_ms / 60000 != w->minute) {
+		w->minute = w->t_ms / 60000;
+		w->offered = 0;
+	}
+	return w->offered < w->in->offers_per_minute;
+}
+
+/* The layer whose step a device may be given now, -1: none. Backward the uppermost. */
+static int waiting_layer(struct simulate_world *w, uint32_t device)
+{
+	int found = -1;
+
+	for (int l = 0; l < w->in->rules->layers; l++) {
+		const struct engine_step *s = simulate_step(w, l, device);
+
+		if (s->stage_id == 0 || (s->state != STEP_QUEUED && s->state != STEP_UNREACHED))
+			continue;
+		if (s->back || found < 0)
+			found = l;
+	}
+	return found;
+}
+
+/* Draw how the installation ends, and when. */
+static void begin_order(struct simulate_world *w, uint32_t device, int layer)
+{
+	const struct simulate_layer *y = &w->in->layers[layer];
+	struct simulate_device *d = &w->device[device];
+	const struct engine_step *s = simulate_step(w, layer, device);
+	uint64_t lot = simulate_below(w, 1000000);
+	int64_t took = (int64_t)((0.5 + simulate_even(w)) * (double)y->install_ms);
+
+	w->offered++;
+	w->out->delivered++;
+	w->out->bytes += y->bytes;
+	d->layer = (int16_t)layer;
+	d->manifest = s->manifest;
+	d->act = SIMULATE_REPORT;
+	d->good = s->back || lot >= (uint64_t)(y->fail_ppm + y->silent_ppm);
+	d->bricked = !s->back && lot < (uint64_t)y->silent_ppm;
+	d->harmed = d->harmed || !d->good;
+	if (!d->bricked)
+		simulate_wheel_set(&w->acts, device, (w->t_ms + took) / 1000 + 1);
+	if (w->deadlines.at[device] < 0)
+		simulate_wheel_set(&w->deadlines, device,
+			w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
+}
+
+static void poll(struct simulate_world *w, uint32_t device)
+{
+	int layer = waiting_layer(w, device), stage;
+	struct engine_fact fact = { .kind = FACT_POLLED,
+		.fit = ENGINE_FITS,
+		.in_flight = w->in_flight,
+		.manifest = w->manifests + 1 };
+	struct engine_step above[64];
+	size_t n = 0;
+
+	if (layer < 0)
+		return;
+	if (!minute_allows(w)) {
+		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+		return;
+	}
+	stage = simulate_stage_of(w, layer, device);
+	for (int l = layer + 1; l < w->in->rules->layers && n < FL_COUNT(above); l++)
+		if (simulate_step(w, l, device)->stage_id != 0)
+			above[n++] = *simulate_step(w, l, device);
+	if (simulate_step(w, layer, device)->back)
+		fact.fit = engine_back_fit(above, n);
+	note_request(w);
+	(void)simulate_give_step(w, stage, device, &fact);
+	if (w->out->broken != NULL)
+		return;
+	if (w->offer) {
+		w->manifests++;
+		begin_order(w, device, layer);
+	} else if (w->keep) {
+		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+	}
+}
+
+static void report(struct simulate_world *w, uint32_t device)
+{
+	struct simulate_device *d = &w->device[device];
+	const struct engine_step *s = simulate_step(w, d->layer, device);
+	struct engine_fact fact = { .kind = FACT_REPORTED,
+		.reported = d->good ? STEP_CONFIRMED : STEP_FAILED,
+		.cause = d->good ? CAUSE_NONE : CAUSE_RELEASE,
+		.manifest = d->manifest };
+
+	d->act = SIMULATE_POLL;
+	note_request(w);
+	(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
+	if (s->state == STEP_CONFIRMED && (s->flags & ENGINE_LAST) != 0)
+		d->done_s = w->t_ms / 1000;
+	if (w->acts.at[device] < 0 && waiting_layer(w, device) >= 0)
+		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+}
+
+static void act(struct simulate_world *w, uint32_t device)
+{
+	if (w->device[device].act == SIMULATE_REPORT)
+		report(w, device);
+	else
+		poll(w, device);
+}
+
+/* A device's deadline may be over; the clock may have stood still, or it has another order by now. */
+static void look_at_deadline(struct simulate_world *w, uint32_t device)
+{
+	struct engine_fact fact = { .kind = FACT_INSTALL_DUE };
+	int64_t wall = simulate_wall(w), first = 0;
+
+	for (int l = 0; l < w->in->rules->layers; l++) {
+		const struct engine_step *s = simulate_step(w, l, device);
+		int64_t due;
+
+		if (s->stage_id == 0 || s->deadline == 0)
+			continue;
+		due = engine_wall(&w->rollout, s->deadline, wall);
+		if (due <= wall)
+			(void)simulate_give_step(w, simulate_stage_of(w, l, device), device, &fact);
+		else if (first == 0 || due < first)
+			first = due;
+	}
+	if (first != 0 && w->deadlines.at[device] < 0)
+		simulate_wheel_set(&w->deadlines, device, (w->t_ms + first - wall) / 1000 + 1);
+}
+
+/* ---- time */
+
+/* The virtual second of the next thing that a stage has due, INT64_MAX: none. */
+static int64_t stages_due(const struct simulate_world *w)
+{
+	int64_t wall = simulate_wall(w), first = INT64_MAX;
+
+	for (int i = 0; i < w->n_stages; i++) {
+		const int64_t clocks[] = { w->stages[i].reach_at, w->stages[i].soak_until,
+			w->stages[i].verdict_at };
+
+		for (size_t k = 0; k < FL_COUNT(clocks); k++) {
+			int64_t due = clocks[k] == 0
+				? INT64_MAX
+				: engine_wall(&w->rollout, clocks[k], wall) - wall + w->t_ms;
+
+			first = due < first ? due : first;
+		}
+	}
+	return first == INT64_MAX ? first : first / 1000 + 1;
+}
+
+static void look_at_stages(struct simulate_world *w)
+{
+	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++)
+		if (w->stages[i].reach_at != 0 || w->stages[i].soak_until != 0 ||
+			w->stages[i].verdict_at != 0)
+			simulate_give(w, i, &(struct engine_fact){ .kind = FACT_STAGE_DUE });
+}
+
+/* Whoever was in a wheel for the time of an outage comes soon after it. */
+static void move_on(
+	struct simulate_world *w, struct simulate_wheel *wheel, const struct simulate_span *o)
+{
+	uint64_t within = (uint64_t)w->in->links[0].poll_ms;
+	uint32_t d;
+
+	for (int64_t second = o->from_ms / 1000; second <= o->to_ms / 1000; second++)
+		while ((d = simulate_wheel_take(wheel, second)) != SIMULATE_NOBODY)
+			simulate_wheel_set(wheel, d,
+				(o->to_ms + (int64_t)simulate_below(w, within)) / 1000 + 1);
+}
+
+/* fleetd comes back after an outage: whoever asked or reported meanwhile does so again. */
+static void come_back(struct simulate_world *w, const struct simulate_span *o)
+{
+	struct engine_fact fact = { .kind = FACT_AWAY,
+		.from = SIMULATE_EPOCH + o->from_ms + w->jumped,
+		.grace_ms = w->in->links[0].poll_ms };
+
+	w->t_ms = o->to_ms;
+	move_on(w, &w->acts, o);
+	move_on(w, &w->deadlines, o);
+	simulate_give(w, -1, &fact);
+}
+
+/* The wall clock jumps; fleetd notices it as an absence, in either direction. */
+static void jump(struct simulate_world *w)
+{
+	struct engine_fact fact = {
+		.kind = FACT_AWAY, .from = simulate_wall(w), .grace_ms = w->in->links[0].poll_ms
+	};
+
+	w->jumped = w->in->jump_ms;
+	simulate_give(w, -1, &fact);
+}
+
+/* Everything of one second. */
+static void turn(struct simulate_world *w, int64_t second, int64_t due)
+{
+	uint32_t d;
+
+	w->t_ms = second * 1000;
+	if (w->in->jump_ms != 0 && w->jumped == 0 && w->t_ms >= w->in->jump_at_ms)
+		jump(w);
+	while (simulate_goes_on(w) &&
+		(d = simulate_wheel_take(&w->acts, second)) != SIMULATE_NOBODY)
+		act(w, d);
+	while (simulate_goes_on(w) &&
+		(d = simulate_wheel_take(&w->deadlines, second)) != SIMULATE_NOBODY)
+		look_at_deadline(w, d);
+	if (simulate_goes_on(w))
+		simulate_count(w);
+	if (simulate_goes_on(w) && second >= due)
+		look_at_stages(w);
+}
+
+static bool stop_now(struct simulate_world *w, uint64_t *looked)
+{
+	const struct simulate_in *in = w->in;
+
+	if (w->t_ms >= in->until_ms || w->out->facts >= in->facts_max)
+		return true;
+	if (in->canceled == NULL || w->out->facts < *looked)
+		return false;
+	*looked = w->out->facts + LOOK_EVERY;
+	return in->canceled(in->arg);
+}
+
+static void run(struct simulate_world *w)
+{
+	int64_t second = 0, due = 0;
+	uint64_t looked = 0;
+
+	while (simulate_goes_on(w)) {
+		if (w->due_changed)
+			due = stages_due(w);
+		w->due_changed = false;
+		int64_t acts = simulate_wheel_next(&w->acts, second);
+		int64_t deadlines = simulate_wheel_next(&w->deadlines, second);
+
+		second = acts < deadlines ? acts : deadlines;
+		second = due < second ? due : second;
+		if (w->outage < w->in->n_outages &&
+			second * 1000 >= w->in->outages[w->outage].from_ms) {
+			come_back(w, &w->in->outages[w->outage]);
+			second = w->in->outages[w->outage++].to_ms / 1000;
+			continue;
+		}
+		turn(w, second, due);
+		second++;
+		if (stop_now(w, &looked)) {
+			w->out->cut = true;
+			return;
+		}
+	}
+}
+
+/* ---- the whole */
+
+static bool allocate(struct simulate_world *w)
+{
+	size_t n = (size_t)w->n_stages, devices = w->in->devices;
+
+	w->stages = calloc(n, sizeof(*w->stages));
+	w->changes = calloc(n, sizeof(*w->changes));
+	w->changed = calloc(n, sizeof(*w->changed));
+	w->start = calloc(n, sizeof(*w->start));
+	w->sums = calloc(n, sizeof(*w->sums));
+	w->dirty = calloc(n, sizeof(*w->dirty));
+	w->order = calloc(n, sizeof(*w->order));
+	w->steps = calloc(devices * (size_t)w->in->rules->layers + 1, sizeof(*w->steps));
+	w->device = calloc(devices + 1, sizeof(*w->device));
+	w->members = calloc(devices + 1, sizeof(*w->members));
+	w->first = calloc((size_t)w->in->rules->waves + 2, sizeof(*w->first));
+	return w->stages != NULL && w->changes != NULL && w->changed != NULL && w->start != NULL &&
+		w->sums != NULL && w->dirty != NULL && w->order != NULL && w->steps != NULL &&
+		w->device != NULL && w->members != NULL && w->first != NULL &&
+		simulate_wheel_init(&w->acts, w->in->devices) &&
+		simulate_wheel_init(&w->deadlines, w->in->devices);
+}
+
+static void release(struct simulate_world *w)
+{
+	for (int i = 0; i < w->n_stages && w->order != NULL; i++)
+		free(w->order[i].device);
+	free(w->order);
+	free(w->stages);
+	free(w->changes);
+	free(w->changed);
+	free(w->start);
+	free(w->sums);
+	free(w->dirty);
+	free(w->steps);
+	free(w->device);
+	free(w->members);
+	free(w->first);
+	simulate_wheel_fini(&w->acts);
+	simulate_wheel_fini(&w->deadlines);
+}
+
+static int by_second(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The times, into memory that is not needed any more. */
+static void sum_up(struct simulate_world *w)
+{
+	struct simulate_out *o = w->out;
+	int64_t *times = w->deadlines.at;
+	double sum = 0;
+	size_t n = 0;
+
+	o->state = w->rollout.state;
+	o->ended_ms = w->t_ms;
+	o->targets = w->in->devices;
+	memcpy(o->reason, w->rollout.reason, sizeof(o->reason));
+	o->passed = true;
+	for (int i = 0; i < w->n_stages; i++)
+		o->passed = o->passed && w->stages[i].state == STAGE_SUCCEEDED;
+	for (uint32_t d = 0; d < w->in->devices; d++) {
+		o->harmed += w->device[d].harmed;
+		if (w->device[d].done_s < 0)
+			continue;
+		times[n++] = w->device[d].done_s;
+		sum += (double)w->device[d].done_s;
+	}
+	o->confirmed = (int64_t)n;
+	if (n == 0)
+		return;
+	qsort(times, n, sizeof(*times), by_second);
+	o->mean_s = sum / (double)n;
+	o->p95_s = (double)times[(n - 1) * 95 / 100];
+	o->max_s = (double)times[n - 1];
+}
+
+/* The devices of each wave, side by side. */
+static void list_members(struct simulate_world *w)
+{
+	for (uint32_t d = 0; d < w->in->devices; d++)
+		w->first[w->in->wave[d] + 1]++;
+	for (int i = 0; i < w->in->rules->waves; i++)
+		w->first[i + 1] += w->first[i];
+	for (uint32_t d = 0; d < w->in->devices; d++)
+		w->members[w->first[w->in->wave[d]]++] = d;
+	for (int i = w->in->rules->waves; i > 0; i--)
+		w->first[i] = w->first[i - 1];
+	w->first[0] = 0;
+}
+
+static void begin(struct simulate_world *w)
+{
+	list_members(w);
+	w->rollout = (struct engine_rollout){
+		.id = 1, .state = ROLLOUT_READY, .back_wave = ENGINE_ALL_WAVES
+	};
+	for (int i = 0; i < w->n_stages; i++)
+		w->stages[i] = (struct engine_stage){ .id = i + 1,
+			.wave = i / w->in->rules->layers,
+			.layer = i % w->in->rules->layers,
+			.state = STAGE_PENDING };
+	for (uint32_t d = 0; d < w->in->devices; d++)
+		w->device[d].done_s = -1;
+	simulate_give(w, -1, &(struct engine_fact){ .kind = FACT_START });
+}
+
+enum fl_code simulate(const struct simulate_in *in, struct simulate_out *out, struct fl_err *err)
+{
+	struct simulate_world w = { .in = in,
+		.out = out,
+		.chance = in->seed * 0x9e3779b97f4a7c15u + 0x6a09e667f3bcc909u,
+		.minute = -1,
+		.second = -1 };
+	enum fl_code code = FL_OK;
+
+	*out = (struct simulate_out){ 0 };
+	if (in->devices > SIMULATE_DEVICES_MAX ||
+		(int64_t)in->rules->layers * in->rules->waves > SIMULATE_STAGES_MAX)
+		return fl_fail(err, FL_REFUSED, "at most %d devices and %d stages can be simulated",
+			SIMULATE_DEVICES_MAX, SIMULATE_STAGES_MAX);
+	w.n_stages = in->rules->layers * in->rules->waves;
+	w.chance |= 1;
+	if (allocate(&w)) {
+		begin(&w);
+		run(&w);
+		sum_up(&w);
+	} else {
+		w.nomem = true;
+	}
+	if (w.nomem)
+		code = fl_fail(err, FL_NOMEM, "there is no memory for a simulation");
+	release(&w);
+	return code;
+}

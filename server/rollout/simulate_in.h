@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the simulator; included by simulate*.c only. */
+#ifndef ROLLOUT_SIMULATE_IN_H
+#define ROLLOUT_SIMULATE_IN_H
+
+#include "server/rollout/simulate.h"
+
+#define SIMULATE_EPOCH  1000000000000 /* wall clock at the start */
+#define SIMULATE_NOBODY UINT32_MAX
+
+/* Who acts in which second: lists by second modulo the size, and which of them are not empty. */
+#define SIMULATE_WHEEL 8192
+struct simulate_wheel {
+	uint32_t *head; /* SIMULATE_WHEEL */
+	uint32_t *next; /* per device */
+	int64_t *at;    /* per device: its second; -1: none */
+	uint64_t busy[SIMULATE_WHEEL / 64];
+};
+
+/* What a device does next. */
+enum simulate_act { SIMULATE_POLL, SIMULATE_REPORT };
+
+struct simulate_device {
+	int16_t layer; /* of the order that it carries out */
+	uint8_t act;   /* enum simulate_act */
+	bool good;     /* how it will end */
+	bool bricked;  /* it never answers again */
+	bool harmed;
+	int64_t manifest; /* of the order */
+	int64_t done_s;   /* when its last layer was confirmed; -1: not yet */
+};
+
+/* The order of delivery of a stage: place -> device. */
+struct simulate_order {
+	uint32_t *device;
+	int64_t n, cap;
+};
+
+struct simulate_world {
+	const struct simulate_in *in;
+	struct simulate_out *out;
+	int64_t t_ms;   /* virtual time */
+	int64_t jumped; /* what the wall clock is ahead by */
+	uint64_t chance;
+	int64_t manifests, in_flight;
+	int64_t minute, offered;  /* offers in this minute */
+	int64_t second, requests; /* requests in this second */
+	struct engine_rollout rollout;
+	int n_stages;
+	struct engine_stage *stages, *changes; /* changes: what the engine writes to */
+	bool *changed;
+	unsigned *start;
+	struct figures_sums *sums; /* per stage, not yet counted */
+	bool *dirty;
+	bool any_dirty;
+	struct simulate_order *order;
+	struct engine_step *steps; /* [layer * devices + device]; stage_id 0: there is none */
+	struct simulate_device *device;
+	struct simulate_wheel acts, deadlines;
+	uint32_t *members; /* devices by wave: from first[wave] to first[wave + 1] */
+	uint32_t *first;
+	size_t outage;    /* next one */
+	bool offer, keep; /* what the last fact about a step led to */
+	bool due_changed; /* stages may have something else due */
+	struct engine_out result;
+	bool nomem;
+};
+
+/* ---- simulate_wheel.c */
+bool simulate_wheel_init(struct simulate_wheel *w, uint32_t devices);
+void simulate_wheel_fini(struct simulate_wheel *w);
+/* Put a device in that is not. */
+void simulate_wheel_set(struct simulate_wheel *w, uint32_t device, int64_t second);
+/* Take one device out whose second is `second`; SIMULATE_NOBODY: none. */
+uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second);
+/* The first second from `from` on for which there may be somebody; at most one turn later. */
+int64_t simulate_wheel_next(const struct simulate_wheel *w, int64_t from);
+
+/* ---- simulate_link.c */
+/* A number of the world's chance: below n; evenly within 0..1. */
+uint64_t simulate_below(struct simulate_world *w, uint64_t n);
+double simulate_even(struct simulate_world *w);
+/* When a device that has something waiting asks: the first time (attention was set), or again. */
+int64_t simulate_first_poll(struct simulate_world *w, uint32_t device);
+int64_t simulate_next_poll(struct simulate_world *w, uint32_t device);
+
+/* ---- simulate_world.c */
+int64_t simulate_wall(const struct simulate_world *w);
+/* Give the engine a fact about the rollout (stage -1) or a stage, and do the jobs that follow. */
+void simulate_give(struct simulate_world *w, int stage, const struct engine_fact *fact);
+/* Give it one about a step; returns false if nothing changed. w->result has the rest. */
+bool simulate_give_step(
+	struct simulate_world *w, int stage, uint32_t device, const struct engine_fact *fact);
+/* Bring sums and gates up to date. */
+void simulate_count(struct simulate_world *w);
+/* The step of a device in a layer. */
+struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t device);
+int simulate_stage_of(const struct simulate_world *w, int layer, uint32_t device);
+/* Whether the rollout goes on by itself. */
+bool simulate_goes_on(const struct simulate_world *w);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * When devices ask, and the world's chance (xorshift64*). */
+#include "server/rollout/simulate_in.h"
+
+#include <math.h>
+
+static uint64_t next(struct simulate_world *w)
+{
+	w->chance ^= w->chance >> 12;
+	w->chance ^= w->chance << 25;
+	w->chance ^= w->chance >> 27;
+	return w->chance * 0x2545f4914f6cdd1du;
+}
+
+double simulate_even(struct simulate_world *w)
+{
+	return (double)(next(w) >> 11) / 9007199254740992.0; /* 2^53 */
+}
+
+uint64_t simulate_below(struct simulate_world *w, uint64_t n)
+{
+	return (uint64_t)(((unsigned __int128)next(w) * n) >> 64);
+}
+
+static const struct simulate_link *link_of(const struct simulate_world *w, uint32_t device)
+{
+	return &w->in->links[w->in->link == NULL ? 0 : w->in->link[device]];
+}
+
+/* Some time within the poll interval. */
+static int64_t within(struct simulate_world *w, const struct simulate_link *l)
+{
+	return (int64_t)simulate_below(w, (uint64_t)l->poll_ms);
+}
+
+/* The phase of a device in its duty cycle: always the same. */
+static int64_t phase_of(const struct simulate_world *w, uint32_t device, int64_t cycle)
+{
+	uint64_t h = (w->in->seed ^ device) * 0x9e3779b97f4a7c15u;
+
+	h ^= h >> 32;
+	return (int64_t)((h * 0xd6e8feb86659fd93u) % (uint64_t)cycle);
+}
+
+/* A time at or after `t` at which the device is there. */
+static int64_t when_there(struct simulate_world *w, uint32_t device, int64_t t)
+{
+	const struct simulate_link *l = link_of(w, device);
+
+	if (l->kind == SIMULATE_DUTY) {
+		int64_t cycle = l->on_ms + l->off_ms;
+		int64_t in = (t + phase_of(w, device, cycle)) % cycle;
+
+		if (in >= l->on_ms)
+			t += cycle - in + (int64_t)simulate_below(w, 1000);
+	}
+	for (size_t i = 0; i < w->in->n_sleeps; i++)
+		if (t >= w->in->sleeps[i].from_ms && t < w->in->sleeps[i].to_ms)
+			t = w->in->sleeps[i].to_ms + within(w, l);
+	return t;
+}
+
+/* How long a device with random times is away from now on; 0: it is there. */
+static int64_t away(struct simulate_world *w, const struct simulate_link *l, double chance)
+{
+	if (l->kind != SIMULATE_RANDOM || simulate_even(w) >= chance)
+		return 0;
+	return (int64_t)(-log(1 - simulate_even(w)) * (double)l->off_ms);
+}
+
+int64_t simulate_first_poll(struct simulate_world *w, uint32_t device)
+{
+	const struct simulate_link *l = link_of(w, device);
+	double off =
+		l->kind == SIMULATE_RANDOM ? (double)l->off_ms / (double)(l->on_ms + l->off_ms) : 0;
+
+	return when_there(w, device, w->t_ms + 1000 + within(w, l) + away(w, l, off));
+}
+
+int64_t simulate_next_poll(struct simulate_world *w, uint32_t device)
+{
+	const struct simulate_link *l = link_of(w, device);
+	double leaves =
+		l->kind == SIMULATE_RANDOM ? 1 - exp(-(double)l->poll_ms / (double)l->on_ms) : 0;
+
+	return when_there(w, device, w->t_ms + l->poll_ms + away(w, l, leaves));
+}

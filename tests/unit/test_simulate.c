@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/gate_chance.h"
+#include "server/rollout/simulate.h"
+#include "server/rollout/strategy.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define HOUR   3600000LL
+#define MINUTE 60000LL
+#define RUNS   10000
+
+static struct gate_rules gate_of(const char *text)
+{
+	FL_AUTO_JSON json_t *json = json_loads(text, 0, NULL);
+	struct gate_rules g = strategy_gate_default();
+
+	assert_non_null(json);
+	assert_int_equal(strategy_gate_read(json, &g, NULL), FL_OK);
+	return g;
+}
+
+/* A rollout of one layer and one wave with everything that a run needs. */
+struct bench {
+	struct engine_rules rules;
+	struct simulate_link link;
+	struct simulate_layer layers[3];
+	uint16_t wave[2000];
+	struct simulate_in in;
+	struct simulate_out out;
+};
+
+static void set_up(struct bench *b, const char *gate, uint32_t devices)
+{
+	*b = (struct bench){ 0 };
+	b->rules = (struct engine_rules){ .layers = 1,
+		.waves = 1,
+		.gate = gate_of(gate),
+		.reach_ms = 7 * 24 * HOUR,
+		.install_ms = 24 * HOUR,
+		.back_reach_ms = HOUR,
+		.back_first = 10 };
+	b->link = (struct simulate_link){ .kind = SIMULATE_ALWAYS, .poll_ms = MINUTE };
+	for (int i = 0; i < 3; i++)
+		b->layers[i] = (struct simulate_layer){ .install_ms = 5 * MINUTE, .bytes = 1000 };
+	b->in = (struct simulate_in){ .rules = &b->rules,
+		.devices = devices,
+		.wave = b->wave,
+		.links = &b->link,
+		.layers = b->layers,
+		.each = true,
+		.until_ms = 60 * 24 * HOUR,
+		.facts_max = 100000000,
+		.seed = 1 };
+}
+
+static void run(struct bench *b)
+{
+	struct fl_err err = { 0 };
+
+	assert_int_equal(simulate(&b->in, &b->out, &err), FL_OK);
+	if (b->out.broken != NULL)
+		fail_msg("%s", b->out.broken);
+}
+
+/* Behaviour: a good release reaches every device through layers and waves, in any order of stages. */
+static void a_good_release_completes(void **state)
+{
+	static struct bench b;
+
+	(void)state;
+	for (int order = ENGINE_WAVE_FIRST; order <= ENGINE_PIPELINED; order++) {
+		set_up(&b, "{}", 300);
+		b.rules.layers = 3;
+		b.rules.waves = 3;
+		b.rules.order = (enum engine_order)order;
+		b.rules.soak_ms = HOUR;
+		for (int i = 0; i < 300; i++)
+			b.wave[i] = (uint16_t)(i < 10 ? 0 : i < 100 ? 1 : 2);
+		run(&b);
+		assert_int_equal(b.out.state, ROLLOUT_COMPLETED);
+		assert_true(b.out.passed && !b.out.cut);
+		assert_int_equal(b.out.confirmed, 300);
+		assert_int_equal(b.out.delivered, 900);
+		assert_int_equal(b.out.bytes, 900000);
+		assert_int_equal(b.out.harmed, 0);
+		assert_true(b.out.mean_s > 0 && b.out.mean_s <= b.out.p95_s &&
+			b.out.p95_s <= b.out.max_s);
+		/* soaks: nine one after the other, or the longest chain of them */
+		assert_true(b.out.ended_ms > (order == ENGINE_PIPELINED ? 5 : 9) * HOUR);
+	}
+}
+
+/* Behaviour: equal input gives equal output; another seed gives another one. */
+static void seeds_decide(void **state)
+{
+	static struct bench a, b, c;
+
+	(void)state;
+	set_up(&a, "{}", 500);
+	a.layers[0].fail_ppm = 30000;
+	b = a;
+	c = a;
+	a.in.rules = &a.rules, b.in.rules = &b.rules, c.in.rules = &c.rules;
+	a.in.wave = a.wave, b.in.wave = b.wave, c.in.wave = c.wave;
+	a.in.links = &a.link, b.in.links = &b.link, c.in.links = &c.link;
+	a.in.layers = a.layers, b.in.layers = b.layers, c.in.layers = c.layers;
+	c.in.seed = 2;
+	run(&a);
+	run(&b);
+	run(&c);
+	assert_memory_equal(&a.out, &b.out, sizeof(a.out));
+	assert_true(a.out.facts != c.out.facts || a.out.mean_s < c.out.mean_s ||
+		a.out.mean_s > c.out.mean_s);
+}
+
+/* Behaviour: a failed gate takes the devices back when the strategy says so; all that answer are back. */
+static void a_bad_release_is_taken_back(void **state)
+{
+	static struct bench b;
+
+	(void)state;
+	set_up(&b, "{\"success\":{\"percent\":90},\"error\":{\"percent\":10,\"minimum\":20}}", 400);
+	b.rules.on_failure = ENGINE_ROLL_IT_BACK;
+	b.rules.layers = 2;
+	b.rules.waves = 2;
+	for (int i = 0; i < 400; i++)
+		b.wave[i] = i >= 100;
+	b.layers[0].fail_ppm = 500000;
+	run(&b);
+	assert_int_equal(b.out.state, ROLLOUT_ROLLED_BACK);
+	assert_false(b.out.passed);
+	assert_true(b.out.harmed > 5 && b.out.harmed < 100);
+}
+
+/* Behaviour: limits on time, work and patience end a run; what is too large is refused. */
+static bool at_once(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static void runs_are_bounded(void **state)
+{
+	static struct bench b;
+	struct fl_err err = { 0 };
+
+	(void)state;
+	set_up(&b, "{}", 500);
+	b.in.until_ms = MINUTE;
+	run(&b);
+	assert_true(b.out.cut && b.out.ended_ms <= 2 * MINUTE);
+	set_up(&b, "{}", 500);
+	b.in.facts_max = 700;
+	run(&b);
+	assert_true(b.out.cut && b.out.facts < 2000);
+	set_up(&b, "{}", 500);
+	b.in.canceled = at_once;
+	run(&b);
+	assert_true(b.out.cut);
+	b.in.devices = SIMULATE_DEVICES_MAX + 1;
+	assert_int_equal(simulate(&b.in, &b.out, &err), FL_REFUSED);
+}
+
+/* Behaviour: devices with duty cycles and random times are reached too, only later. */
+static void connections_matter(void **state)
+{
+	static struct bench b;
+	double always, duty;
+
+	(void)state;
+	set_up(&b, "{}", 500);
+	run(&b);
+	always = b.out.p95_s;
+	b.link = (struct simulate_link){ SIMULATE_DUTY, MINUTE, HOUR, 11 * HOUR };
+	run(&b);
+	duty = b.out.p95_s;
+	assert_int_equal(b.out.confirmed, 500);
+	assert_true(duty > 8 * 3600 && duty < 13 * 3600);
+	b.link = (struct simulate_link){ SIMULATE_RANDOM, MINUTE, HOUR, 3 * HOUR };
+	run(&b);
+	assert_int_equal(b.out.confirmed, 500);
+	assert_true(b.out.p95_s > always && b.out.mean_s > 3600 && b.out.mean_s < 4 * 3600);
+}
+
+/* ---- what is promised */
+
+/* The release that silently bricks every tenth device. */
+static void set_up_bricks(struct bench *b, uint64_t seed)
+{
+	set_up(b, "{\"sprt\":{\"p0_percent\":1,\"p1_percent\":5,\"alpha\":0.05,\"beta\":0.1}}",
+		500);
+	b->layers[0].silent_ppm = 100000;
+	b->in.offers_per_minute = 50;
+	b->in.seed = seed;
+}
+
+/* Behaviour: a release that silently bricks 10 % of its devices passes the sequential test in less than
+ * one of a hundred runs. The deadline decides, after everybody has got it. */
+static void silent_bricks_do_not_pass(void **state)
+{
+	static struct bench b;
+	int passed = 0;
+
+	(void)state;
+	for (int i = 0; i < RUNS; i++) {
+		set_up_bricks(&b, (uint64_t)i + 1);
+		run(&b);
+		passed += b.out.passed;
+		assert_false(b.out.cut);
+		if (!b.out.passed)
+			assert_true(b.out.ended_ms >= 24 * HOUR && b.out.harmed > 15);
+	}
+	print_message("%d of %d runs passed\n", passed, RUNS);
+	assert_true(passed * 100 < RUNS);
+}
+
+/* Behaviour: neither an outage of three hours, nor a jump of the clock in either direction, nor a weekend
+ * during which no device asks changes a verdict, whatever the release is like. */
+static void disturbances_change_no_verdict(void **state)
+{
+	static const struct simulate_span outage = { 5 * MINUTE, 5 * MINUTE + 3 * HOUR };
+	static const struct simulate_span weekend = { 6 * MINUTE, 6 * MINUTE + 60 * HOUR };
+	static struct bench b;
+	const int64_t rates[] = { 0, 10000, 50000, 100000 };
+
+	(void)state;
+	for (size_t r = 0; r < FL_COUNT(rates); r++) {
+		int passed[5] = { 0 };
+
+		for (int i = 0; i < 200; i++) {
+			for (int kind = 0; kind < 5; kind++) {
+				set_up_bricks(&b, (uint64_t)i + 1);
+				b.layers[0].silent_ppm = rates[r];
+				b.in.outages = &outage;
+				b.in.n_outages = kind == 1;
+				b.in.jump_at_ms = 7 * MINUTE;
+				b.in.jump_ms = kind == 2 ? 30 * 24 * HOUR
+					: kind == 3      ? -30 * 24 * HOUR
+							 : 0;
+				b.in.sleeps = &weekend;
+				b.in.n_sleeps = kind == 4;
+				run(&b);
+				assert_false(b.out.cut);
+				passed[kind] += b.out.passed;
+			}
+		}
+		print_message(
+			"%g %%: %d of 200 pass; after an outage %d, jumps %d and %d, a weekend "
+			"%d\n",
+			(double)rates[r] / 10000, passed[0], passed[1], passed[2], passed[3],
+			passed[4]);
+		for (int kind = 1; kind < 5; kind++)
+			/* the lots fall otherwise: five standard deviations of the difference */
+			assert_true(abs(passed[kind] - passed[0]) <=
+				5 * sqrt(2 * (passed[0] + 1.0) * (201.0 - passed[0]) / 200));
+		if (rates[r] == 0)
+			for (int kind = 0; kind < 5; kind++)
+				assert_int_equal(passed[kind], 200);
+	}
+}
+
+/* Behaviour: what the plan says of its gates is what happens: over 10,000 runs each the shares that pass
+ * and fail, and the devices harmed, agree within one joint bound (99.9 %, by Bonferroni). */
+static void printed_chances_are_right(void **state)
+{
+	static const char *const gates[] = {
+		"{\"sprt\":{}}",
+		"{\"bayes\":{}}",
+		"{\"success\":{\"percent\":95},\"error\":{\"percent\":10,\"minimum\":20}}",
+		"{\"sprt\":{\"p0_percent\":2,\"p1_percent\":10},\"success\":{\"percent\":90,"
+		"\"minimum\":40}}",
+	};
+	static struct bench b;
+	/* 4 gates, 3 shares, 2 figures each: two-sided 0.001 / 24 -> 4.1 standard deviations */
+	const double bound = 4.1;
+
+	(void)state;
+	for (size_t g = 0; g < FL_COUNT(gates); g++) {
+		struct gate_chance chances[GATE_CHANCE_RATES];
+		struct gate_curve *curve = NULL;
+		int64_t devices = 70;
+
+		set_up(&b, gates[g], 70);
+		assert_int_equal(gate_curve_make(&b.rules.gate, &devices, 1, &curve, NULL), FL_OK);
+		gate_curve_layer(curve, &devices, 1, 0, chances);
+		gate_curve_free(curve);
+		for (int r = 2; r <= 4; r++) {
+			int passed = 0, failed = 0;
+
+			for (int i = 0; i < RUNS; i++) {
+				set_up(&b, gates[g], 70);
+				b.layers[0].fail_ppm = gate_chance_rates[r];
+				b.in.seed = (uint64_t)i * 7 + g * 1000003 + 1;
+				run(&b);
+				passed += b.out.passed;
+				failed +=
+					strncmp(b.out.reason, "the gate of L0.W0 failed", 24) == 0;
+			}
+			print_message("%s, %g %%: %.4f pass (printed %.4f), %.4f fail (%.4f)\n",
+				gates[g], (double)gate_chance_rates[r] / 10000,
+				passed / (double)RUNS, chances[r].pass, failed / (double)RUNS,
+				chances[r].fail);
+			assert_true(fabs(passed - RUNS * chances[r].pass) <=
+				bound * sqrt(RUNS * chances[r].pass * (1 - chances[r].pass)) + 1);
+			assert_true(fabs(failed - RUNS * chances[r].fail) <=
+				bound * sqrt(RUNS * chances[r].fail * (1 - chances[r].fail)) + 1);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_good_release_completes),
+		cmocka_unit_test(seeds_decide),
+		cmocka_unit_test(a_bad_release_is_taken_back),
+		cmocka_unit_test(runs_are_bounded),
+		cmocka_unit_test(connections_matter),
+		cmocka_unit_test(silent_bricks_do_not_pass),
+		cmocka_unit_test(disturbances_change_no_verdict),
+		cmocka_unit_test(printed_chances_are_right),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
