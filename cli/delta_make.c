@@ -60,6 +60,7 @@ struct make {
 	struct delta_file old, new;
 	const struct fl_codec *best;
 	struct fl_buf data; /* of the best */
+	size_t size;        /* of the best, without the trailer */
 	int64_t took_ms;
 };
 
@@ -131,6 +132,7 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	m->data = data;
 	data = (struct fl_buf){ 0 };
 	m->best = codec;
+	m->size = m->data.n;
 	m->took_ms = now_ms() - began;
 	return FL_OK;
 }
@@ -186,6 +188,16 @@ static enum fl_code try_all(struct make *m, struct fl_err *err)
 
 /* ---- the file */
 
+/* Heap that decoding takes, as the delta says it or its codec. */
+static uint64_t memory_of(const struct make *m)
+{
+	struct fl_bytes data = { m->data.p, m->size };
+
+	return m->best->stated_memory != NULL
+		? m->best->stated_memory(data)
+		: m->best->decode_memory(m->old.bytes.n, m->new.bytes.n);
+}
+
 static enum fl_code write_patch(struct make *m, struct fl_err *err)
 {
 	struct fl_trailer t = { .new_size = m->new.bytes.n };
@@ -194,7 +206,7 @@ static enum fl_code write_patch(struct make *m, struct fl_err *err)
 
 	(void)crypto_hash_sha256(t.old_sha256, m->old.bytes.p, m->old.bytes.n);
 	(void)crypto_hash_sha256(t.new_sha256, m->new.bytes.p, m->new.bytes.n);
-	t.memory = m->best->decode_memory(m->old.bytes.n, m->new.bytes.n);
+	t.memory = memory_of(m);
 	(void)strncpy(t.codec, m->best->name, sizeof(t.codec) - 1);
 	if (!m->o->bare)
 		fl_trailer_add(&m->data, &t);
@@ -211,7 +223,7 @@ static enum fl_code write_patch(struct make *m, struct fl_err *err)
 
 static void tell(const struct make *m)
 {
-	uint64_t memory = m->best->decode_memory(m->old.bytes.n, m->new.bytes.n);
+	uint64_t memory = memory_of(m);
 	char size[TEXT_SHORT], full[TEXT_SHORT], share[TEXT_SHORT], need[TEXT_SHORT];
 	FL_AUTO_JSON json_t *j = json_pack("{ss,ss,sI,sI,sI,sI,sI}", "patch", m->o->out, "codec",
 		m->best->name, "size", (json_int_t)m->data.n, "old_size",

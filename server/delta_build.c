@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/delta/apply.h"
 #include "lib/delta/codec.h"
 #include "lib/log.h"
 #include "server/blobs.h"
@@ -167,6 +168,23 @@ static enum fl_code keep(
 	return code;
 }
 
+/* What the delta itself states that decoding takes, where its codec does. */
+static enum fl_code read_memory(const struct blob_draft *draft, struct delta *d, struct fl_err *err)
+{
+	const struct fl_codec *codec = fl_codec_find(d->codec);
+	struct fl_bytes data;
+	enum fl_code code = FL_OK;
+
+	if (codec->stated_memory == NULL)
+		return FL_OK;
+	code = fl_apply_map(draft->fd, &data, err);
+	if (code != FL_OK)
+		return code;
+	d->memory = (int64_t)codec->stated_memory(data);
+	fl_apply_unmap(&data);
+	return FL_OK;
+}
+
 /* Build one tier and judge the result: d->state. */
 static enum fl_code build(
 	struct work *w, const struct delta_tier *tier, struct delta *d, struct fl_err *err)
@@ -179,6 +197,8 @@ static enum fl_code build(
 		code = run_worker(w, tier, draft.fd, err);
 	if (code == FL_OK)
 		code = blob_draft_digest(&draft, d->sha256, &d->size, err);
+	if (code == FL_OK)
+		code = read_memory(&draft, d, err);
 	d->built_ms = monotonic_ms() - began;
 	if (code == FL_OK && w->background)
 		code = look_again(w, err);

@@ -7,14 +7,6 @@
 
 _Static_assert(DELTA_TIERS <= 8 * sizeof(delta_mask), "a bit for each tier");
 
-static const struct fl_codec *codec_of(const struct delta_tier *tier)
-{
-	const struct fl_codec *codec = fl_codec_find(tier->codec);
-
-	FL_BUG_IF(codec == NULL);
-	return codec;
-}
-
 /* Whether a comma-separated list has the name. */
 static bool list_has(const char *list, const char *name)
 {
@@ -39,8 +31,11 @@ delta_mask delta_wish_with_old(void)
 {
 	delta_mask mask = 0;
 
-	for (size_t i = 0; i < DELTA_TIERS; i++)
-		mask |= (delta_mask)codec_of(&delta_tiers[i])->needs_old << i;
+	for (size_t i = 0; i < DELTA_TIERS; i++) {
+		const struct fl_codec *codec = fl_codec_find(delta_tiers[i].codec);
+
+		mask |= (delta_mask)(codec != NULL && codec->needs_old) << i;
+	}
 	return mask;
 }
 
@@ -52,8 +47,10 @@ delta_mask delta_wish_usual(void)
 	for (size_t i = 0; i < DELTA_TIERS; i++) {
 		uint32_t family = delta_tiers[i].family == 0 ? 0 : 1U << delta_tiers[i].family;
 
-		if (!delta_tiers[i].quick && (families & family) == 0)
-			mask |= (delta_mask)1 << i;
+		if (delta_tiers[i].quick || (families & family) != 0 ||
+			fl_codec_find(delta_tiers[i].codec) == NULL)
+			continue;
+		mask |= (delta_mask)1 << i;
 		families |= family;
 	}
 	return mask;
@@ -83,11 +80,12 @@ delta_mask delta_wish_tiers(const struct delta_wish *w, int64_t from_size, int64
 
 	for (size_t i = 0; i < DELTA_TIERS; i++) {
 		const struct delta_tier *tier = &delta_tiers[i];
-		const struct fl_codec *codec = codec_of(tier);
+		const struct fl_codec *codec = fl_codec_find(tier->codec);
 		uint32_t family = tier->family == 0 ? 0 : 1U << tier->family;
 
-		if (codec->needs_old != (from_size >= 0) || (families & family) != 0 ||
-			!list_has(w->codecs, codec->name) || !fits(w, codec, from_size, to_size))
+		if (codec == NULL || codec->needs_old != (from_size >= 0) ||
+			(families & family) != 0 || !list_has(w->codecs, codec->name) ||
+			!fits(w, codec, from_size, to_size))
 			continue;
 		families |= family;
 		mask |= (delta_mask)1 << i;

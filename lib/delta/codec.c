@@ -10,6 +10,7 @@
 #include "lib/file.h"
 
 static const struct fl_codec *const codecs[] = {
+	&fl_codec_layer_patch,
 	&fl_codec_exe_patch,
 	&fl_codec_zstd_patch,
 	&fl_codec_zstd,

@@ -69,6 +69,10 @@ struct fl_codec {
 	 * server compares with the memory that a device says it has. */
 	uint64_t (*decode_memory)(uint64_t old_size, uint64_t new_size);
 
+	/* The same as whole data state it in their head, which may be less or more; 0: they are
+	 * damaged. NULL: this codec's data do not say it, decode_memory holds. */
+	uint64_t (*stated_memory)(struct fl_bytes data);
+
 	/* Likewise of encoding, both files mapped; an estimate from above. */
 	uint64_t (*encode_memory)(uint64_t old_size, uint64_t new_size, int level);
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """fleetctl delta on files: make, apply, inspect without a server; warm, queue, stats with one."""
-import random
+import io
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -85,6 +89,80 @@ def test_apply_goes_on_where_it_stopped(ctl, pair, tmp_path):
         ctl("delta", "apply", old, patch, "-o", out)
         assert out.read_bytes() == right
         out.unlink()
+
+
+def layer(path, kind, content, level):
+    """A layer with some members, `content` in one of them."""
+    with tarfile.open(path, "w:gz" if kind == "gz" else "w", **({"compresslevel": level} if kind == "gz" else {})) as t:
+        for name, data in (("etc/config", b"a=1\n" * 50), ("bin/app", content), ("lib/same", module(77, 200_000))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            t.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("kind", ["tar", "gz", "zst"])
+def test_layers_of_containers(ctl, tmp_path, kind):
+    """The delta between two layers is about the member that changed, and the very same layer comes back,
+    compressed as it was."""
+    content = module(8, 300_000)
+    old, new, patch, out = (tmp_path / name for name in ("old", "new", "patch", "out"))
+    layer(old, kind, content, 9)
+    layer(new, kind, next_version(content), 6)
+    if kind == "zst":
+        for path in (old, new):
+            subprocess.run(["zstd", "-q", "-7", path, "-o", f"{path}.zst"], check=True)
+            Path(f"{path}.zst").rename(path)
+    made = ctl("delta", "make", old, new, "-o", patch, "--codec", "layer-patch", "--json").json
+    assert made["size"] < 5000
+    assert ctl("delta", "apply", old, patch, "-o", out, "--memory", made["memory"]).code == 0
+    assert out.read_bytes() == new.read_bytes()
+    parts = {p["name"]: p for p in ctl("delta", "inspect", patch, "--json").json["parts"]}
+    assert parts["copied members"]["count"] == 2
+
+
+def test_a_layer_of_an_unknown_compressor_says_what_to_do(ctl, tmp_path):
+    """What no setting makes again is refused with the next step."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    layer(old, "gz", module(8, 30_000), 9)
+    layer(new, "tar", module(9, 30_000), 9)
+    raw = new.read_bytes()
+    stored = b"".join(struct.pack("<BHH", 0, len(c), len(c) ^ 0xFFFF) + c
+                      for c in (raw[i:i + 1000] for i in range(0, len(raw), 1000)))
+    end = struct.pack("<BHH", 1, 0, 0xFFFF) + struct.pack("<II", zlib.crc32(raw), len(raw))
+    new.write_bytes(bytes.fromhex("1f8b0800000000000003") + stored + end)
+    result = ctl("delta", "make", old, new, "-o", tmp_path / "patch", "--codec", "layer-patch")
+    assert result.code != 0 and "uncompressed" in result.err
+
+
+PROGRAM = """
+#include <stdio.h>
+#include <stdlib.h>
+%s
+int main(int argc, char **argv) { long n = 0; for (int i = 0; i < argc; i++) n += atol(argv[i]); %s return printf("%%ld", n); }
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_executables_of_two_builds(ctl, tmp_path):
+    """Functions that were put in between move all others: exe-patch is smaller than zstd-patch."""
+    for name, extra in (("old", 0), ("new", 3)):
+        functions = [f"__attribute__((noinline)) long f{i}(long n) {{ if (n < {i}) return f{i - 1}(n + {i * 7}) + "
+                     f"f{i - 2}(n * {i}); puts(\"f{i}\"); return n ^ {i * 77}; }}" for i in range(2, 400)]
+        functions[200:200] = [f"__attribute__((noinline)) long g{i}(long n) {{ puts(\"new {i}\"); return f{i + 5}(n * {i}); }}"
+                              for i in range(extra)]
+        functions = ["long f0(long n) { return n; } long f1(long n) { return n + 1; }"] + functions
+        calls = "n += f399(n);" + "".join(f"n += g{i}(n);" for i in range(extra))
+        source = tmp_path / f"{name}.c"
+        source.write_text(PROGRAM % ("\n".join(functions), calls))
+        subprocess.run(["cc", "-O1", "-o", tmp_path / name, source], check=True)
+    sizes = {}
+    for codec in ("zstd-patch", "exe-patch"):
+        made = ctl("delta", "make", tmp_path / "old", tmp_path / "new", "-o", tmp_path / codec, "--codec", codec, "--json")
+        sizes[codec] = made.json["size"]
+        assert ctl("delta", "apply", tmp_path / "old", tmp_path / codec, "-o", tmp_path / "out").code == 0
+        assert (tmp_path / "out").read_bytes() == (tmp_path / "new").read_bytes()
+    assert sizes["exe-patch"] * 4 < sizes["zstd-patch"] * 3
+    assert ctl("delta", "make", tmp_path / "old", tmp_path / "new", "-o", tmp_path / "best", "--json").json["codec"] == "exe-patch"
 
 
 def test_warm_queue_and_stats(ctl_for, fleetd, tmp_path):
