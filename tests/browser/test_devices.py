@@ -73,10 +73,29 @@ def test_a_device_tells_its_story(story, browser):
     browser.see(".chip", "region=")
     browser.see(".list", "1.1.0")
     browser.see(".list a", "L0.W0")
+    browser.see(".why", "it asked last")
     browser.see(".list", "installing")
     browser.go("/devices/nobody")
     browser.see("#notice [role=alert]", "nobody")
     assert browser.complaints(but=["404"]) == []
+
+
+def test_a_device_says_why(story, browser):
+    """Why a device is offered what it is, or nothing: before its turn, at its turn, while it waits, when it failed."""
+    story.start("autumn")
+    steps = ok(story.api.get("/api/v1/rollouts/autumn/steps?layer=0&wave=0"))["items"]
+    first, other = steps[0]["device"], next(d.id for d in story.devices if d.id not in [s["device"] for s in steps])
+    browser.go(f"/devices/{other}")
+    browser.see(".why [data-code=stage_pending]", "it comes after")
+    browser.go(f"/devices/{first}")
+    browser.see(".why b", "it is offered L0.W0 as soon as it asks")
+    story.work(1, "failed")
+    story.verb("autumn", "pause", why="lunch")
+    failed = ok(story.api.get("/api/v1/rollouts/autumn/steps?state=failed"))["items"][0]["device"]
+    browser.go(f"/devices/{failed}")
+    browser.see(".why", "it failed in L0.W0")
+    browser.click(".why a", "L0.W0")
+    browser.see("h1", "L0.W0")
 
 
 def test_deltas_are_listed_with_their_sizes(story, browser):

@@ -58,6 +58,7 @@ class Story:
             ok(fleetd.put(f"/api/v1/releases/{release}", {"entries": entries}))
         token = enrol_token(fleetd)
         self.devices = [self.enrol(token, number) for number in range(devices)]
+        self.rollouts = []
         self.begun = {}  # device id -> the order that it has taken and not ended
 
     def publish(self, module, version, requires):
@@ -80,6 +81,7 @@ class Story:
     def create(self, name, release=None, **strategy):
         """Create a rollout; planning begins."""
         body = {"release": release or name, "selector": "", "strategy": {**STRATEGY, **strategy}}
+        self.rollouts.append(name)
         return ok(self.api.put(f"/api/v1/rollouts/{name}", body))
 
     def plan(self, name, release=None, **strategy):
@@ -119,6 +121,14 @@ class Story:
         order = device.open_manifest(envelope) if envelope else None
         return order if order and "step" in order else None
 
+    def with_orders(self):
+        """The devices that have something to do, in their order."""
+        names = set(self.begun)
+        for rollout in self.rollouts:
+            steps = ok(self.api.get(f"/api/v1/rollouts/{rollout}/steps?state=queued&limit=1000"))["items"]
+            names.update(step["device"] for step in steps)
+        return [device for device in self.devices if device.id in names]
+
     def carry_out(self, device, order, end):
         """Report the way of a step, and its end."""
         installed = [{"module": m["module"], "version": m["version"]} for m in order["modules"]]
@@ -140,7 +150,7 @@ class Story:
 
         def turn():
             nonlocal done
-            for device in self.devices:
+            for device in self.with_orders():
                 order = self.order(device) if done < count and not (begins and device.id in self.begun) else None
                 if order:
                     self.carry_out(device, order, end)
@@ -153,10 +163,10 @@ class Story:
         """All orders are carried out until the rollout is so."""
 
         def turn():
-            for device in self.devices:
+            for device in self.with_orders():
                 order = self.order(device)
                 if order:
-                    self.carry_out(device, order, "rolled_back" if order["step"].get("back") else "confirmed")
+                    self.carry_out(device, order, "confirmed")
             rollout = self.rollout(name)
             return rollout if rollout["state"] in states else None
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Decision, Delta, DeltaQueue, DeltaStats, Device, Event, Page, Plan, Report, Rollout, Server, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -90,9 +90,11 @@ export const api = {
   rollout: (r: string, signal: AbortSignal) => get<Rollout>(rollout(r), signal),
   plan: (r: string, signal: AbortSignal) => get<Plan>(`${rollout(r)}/plan`, signal),
   steps: (r: string, filter: StepFilter, signal: AbortSignal) => get<Page<Step>>(`${rollout(r)}/steps` + query({ ...filter }), signal),
+  explainStage: (r: string, layer: number, wave: number, signal: AbortSignal) => get<StageExplanation>(`${rollout(r)}/stages/${layer}/${wave}/explain`, signal),
   decisions: (r: string, signal: AbortSignal) => get<Page<Decision>>(`${rollout(r)}/decisions` + query({ limit: 200 }), signal),
   devices: (q: string, cursor: string, signal: AbortSignal) => get<Page<Device>>('/api/v1/devices' + query({ limit: 50, q, cursor }), signal),
   device: (d: string, signal: AbortSignal) => get<Device>(device(d), signal),
+  explainDevice: (d: string, signal: AbortSignal) => get<DeviceExplanation>(`${device(d)}/explain`, signal),
   reports: (d: string, signal: AbortSignal) => get<Page<Report>>(`${device(d)}/reports` + query({ limit: 50 }), signal),
   events: (filter: EventFilter, signal: AbortSignal) => get<Page<Event>>('/api/v1/events' + query({ ...filter }), signal),
   auditHead: (signal: AbortSignal) => get<AuditHead>('/api/v1/audit/head', signal),

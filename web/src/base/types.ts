@@ -246,6 +246,23 @@ export interface Device {
   steps?: { rollout: string; layer: number; wave: number; state: string; cause: string; changed_at: string }[]
 }
 
+export interface ExplanationLine {
+  code: string
+  text: string
+}
+
+export interface DeviceExplanation {
+  summary: string
+  lines: ExplanationLine[]
+  rollouts: { rollout: string; state: string; stage: string | null; lines: ExplanationLine[] }[]
+}
+
+export interface StageExplanation {
+  stage: string
+  summary: string
+  lines: ExplanationLine[]
+}
+
 export interface Report {
   at: string
   state: string

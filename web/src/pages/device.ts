@@ -6,6 +6,7 @@ import { h, show, type Child, type Described } from '../base/dom'
 import { ago, clock, stageName } from '../base/format'
 import { everyWhile } from '../base/live'
 import type { Device, Report } from '../base/types'
+import { deviceExplanation } from '../parts/explain'
 import { stageLink } from '../parts/grid'
 import { stateText } from '../parts/state'
 import { deviceLink } from '../parts/steps'
@@ -43,8 +44,9 @@ function reports(rows: Report[]): Described {
 export function devicePage(page: Element, id: string, signal: AbortSignal): void {
   show(page, loading())
   everyWhile(signal, 3000, async () => {
-    const [d, said] = await Promise.all([api.device(id, signal), api.reports(id, signal)])
+    const [d, said, why] = await Promise.all([api.device(id, signal), api.reports(id, signal), api.explainDevice(id, signal)])
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/devices' }, 'Devices'), ' / ', id), h('h1', {}, id),
+      deviceExplanation(why),
       h('div', { class: 'columns' },
         h('section', {}, h('h2', {}, 'Device'), h('dl', { class: 'card facts' }, facts(d).map(([term, text]) => [h('dt', {}, term), h('dd', {}, text)]))),
         h('section', {}, h('h2', {}, 'Installed'), d.installed.length === 0 ? empty('Nothing is installed.')

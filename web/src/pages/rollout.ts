@@ -11,7 +11,7 @@ import { decisionsTable } from '../parts/decisions'
 import { figuresTable, headline } from '../parts/figures'
 import { grid } from '../parts/grid'
 import { planView } from '../parts/plan'
-import { rolloutSentence } from '../parts/sentence'
+import { rolloutSentence, type Explained } from '../parts/sentence'
 import { badge } from '../parts/state'
 import { stepsTable } from '../parts/steps'
 import { empty, loading } from '../parts/table'
@@ -20,6 +20,7 @@ import { verbButtons } from '../parts/verbs'
 
 const FAILED = ['failed', 'timed_out', 'rollback_failed', 'rolled_back', 'held']
 const SHOWN = 12
+const EXPLAINED = 6 // stages at once
 
 export type View = 'progress' | 'plan' | 'decisions'
 
@@ -29,6 +30,7 @@ interface Known {
   plan: Plan | null
   failed: Step[]
   decisions: Decision[]
+  explained: Explained
 }
 
 export const rolloutAddress = (name: string, view = ''): string => `#/rollouts/${encodeURIComponent(name)}${view ? `/${view}` : ''}`
@@ -46,14 +48,14 @@ function approvals(r: Rollout): Described | false {
 }
 
 /** Name, state, what it waits for, and what can be done. */
-export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[]): Described {
+export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[], explained: Explained): Described {
   return h('header', { class: 'title' },
     h('div', {},
       h('h1', {}, r.name, ' ', badge(r.state)),
       h('p', { class: 'quiet' }, `Release ${r.release} to `, r.selector ? h('code', {}, r.selector) : 'every device',
         ` · made by ${r.created_by} `, h('time', { datetime: r.created_at, title: clock(r.created_at) }, ago(r.created_at))),
       r.reason && h('p', { class: 'reason' }, `Why: ${r.reason}`),
-      h('p', { class: 'now' }, rolloutSentence(r, stats)), approvals(r)),
+      h('p', { class: 'now' }, rolloutSentence(r, stats, explained)), approvals(r)),
     verbButtons(r, stats, roles))
 }
 
@@ -66,7 +68,7 @@ export function tabs(name: string, current: View): Described {
 function progress(k: Known, events: Event[]): Child {
   return [
     headline(k.stats.total),
-    grid(k.rollout, k.stats, k.plan),
+    grid(k.rollout, k.stats, k.plan, k.explained),
     h('section', {}, h('h2', {}, 'Figures by wave'), figuresTable(k.stats, k.plan)),
     h('div', { class: 'columns' },
       events.length > 0 && h('section', { key: 'events' }, h('h2', {}, 'What happened ', h('small', {}, h('a', { href: `#/audit?subject=${encodeURIComponent(k.rollout.name)}` }, 'all of it'))),
@@ -78,6 +80,13 @@ function progress(k: Known, events: Event[]): Child {
 function decisions(k: Known): Child {
   return k.decisions.length === 0 ? empty('No gate has decided yet.', 'Each decision is kept here with the numbers that led to it.')
     : decisionsTable(k.decisions, (stage) => rolloutAddress(k.rollout.name, stage))
+}
+
+/** What the open stages wait for, in the server's words. */
+async function explainOpen(name: string, stats: Stats, signal: AbortSignal): Promise<Explained> {
+  const open = stats.stages.filter((s) => s.state === 'running').slice(0, EXPLAINED)
+  const said = await Promise.all(open.map((s) => api.explainStage(name, s.layer, s.wave, signal)))
+  return new Map(said.map((e) => [e.stage, e.summary]))
 }
 
 /** Failed steps are worth a request only when there are some. */
@@ -96,7 +105,7 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
   function draw(): void {
     if (!known) return
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
-      rolloutHead(known.rollout, known.stats, roles), tabs(name, view),
+      rolloutHead(known.rollout, known.stats, roles, known.explained), tabs(name, view),
       view === 'plan' ? planView(known.plan, known.rollout) : view === 'decisions' ? decisions(known) : progress(known, events))
   }
   async function turn(): Promise<void> {
@@ -105,7 +114,8 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
     if (fresh.stats) {
       const rollout = await api.rollout(name, signal)
       const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
-      known = { rollout, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal), decisions: view === 'decisions' ? (await api.decisions(name, signal)).items : [] }
+      const explained = await explainOpen(name, fresh.stats, signal)
+      known = { rollout, explained, stats: fresh.stats, plan, failed: await failedSteps(name, fresh.stats, signal), decisions: view === 'decisions' ? (await api.decisions(name, signal)).items : [] }
     }
     draw()
   }

@@ -5,11 +5,11 @@ import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { clock, count, percent, stageName, words } from '../base/format'
 import { everyWhile } from '../base/live'
-import type { Decision, Plan, Rollout, Stage, Stats, Step } from '../base/types'
+import type { Decision, Plan, Rollout, Stage, StageExplanation, Stats, Step } from '../base/types'
 import { legend, stageBar } from '../parts/bar'
 import { decisionsTable } from '../parts/decisions'
+import { explanation } from '../parts/explain'
 import { modulesOf, waveName } from '../parts/grid'
-import { stageSentence } from '../parts/sentence'
 import { badge, stateText } from '../parts/state'
 import { stepsTable } from '../parts/steps'
 import { empty, loading } from '../parts/table'
@@ -21,6 +21,7 @@ interface Known {
   plan: Plan | null
   steps: Step[]
   decisions: Decision[]
+  explained: StageExplanation
 }
 
 function facts(k: Known): [string, Child][] {
@@ -59,7 +60,7 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
       h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', h('a', { href: rolloutAddress(name) }, name), ' / ', title),
       h('header', { class: 'title' }, h('div', {}, h('h1', {}, title, ' ', badge(k.stage.state)),
         h('p', { class: 'quiet' }, `Layer ${layer}${modules ? ` (${modules})` : ''} of wave ${wave} ${waveName(k.plan, wave)}`),
-        h('p', { class: 'now' }, stageSentence(k.rollout, k.stage)))),
+        explanation(k.explained.lines))),
       stageBar(k.stage), legend(),
       h('dl', { class: 'card facts' }, facts(k).map(([term, text]) => [h('dt', {}, term), h('dd', {}, text)])),
       k.decisions.length > 0 && h('section', { key: 'decisions' }, h('h2', {}, 'Decisions'), decisionsTable(k.decisions, (s) => rolloutAddress(name, s))),
@@ -74,7 +75,8 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
     const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
     const steps = (await api.steps(name, { layer, wave, state, limit: 200 }, signal)).items
     const decisions = (await api.decisions(name, signal)).items.filter((d) => d.stage === title)
-    known = { rollout, stage, plan, steps, decisions }
+    const explained = await api.explainStage(name, layer, wave, signal)
+    known = { rollout, stage, plan, steps, decisions, explained }
     draw(known)
   }
   async function load(): Promise<void> {

@@ -6,7 +6,7 @@ import { count, percent, some, stageName, words } from '../base/format'
 import type { Plan, Rollout, Stage, Stats } from '../base/types'
 import { apartSteps, failedSteps, legend, stageBar } from './bar'
 import { stateIcon, toneOf } from './state'
-import { stageSentence } from './sentence'
+import { stageSentence, type Explained } from './sentence'
 
 export function modulesOf(plan: Plan | null, layer: number): string {
   return plan?.layers.find((l) => l.layer === layer)?.units.map((u) => u.join(' + ')).join(', ') ?? ''
@@ -32,7 +32,7 @@ function foot(stage: Stage, planned: number): Child {
   ]
 }
 
-function cell(rollout: Rollout, stage: Stage | undefined, plan: Plan | null, wave: number): Described {
+function cell(rollout: Rollout, stage: Stage | undefined, plan: Plan | null, wave: number, explained: Explained): Described {
   if (!stage) return h('td', { role: 'cell', key: `${wave}`, class: 'none' }, h('span', { class: 'quiet' }, 'nothing to do'))
   const planned = plan?.stages.find((s) => s.layer === stage.layer && s.wave === stage.wave)?.devices ?? 0
   const name = stageName(stage.layer, stage.wave)
@@ -42,11 +42,11 @@ function cell(rollout: Rollout, stage: Stage | undefined, plan: Plan | null, wav
       h('span', { class: 'head' }, h('span', { class: 'state' }, stateIcon(stage.state), words(stage.state)), h('b', {}, percent(stage.completion))),
       stageBar(stage),
       h('span', { class: 'foot' }, foot(stage, planned)),
-      h('span', { class: 'why', title: stage.gate.text }, stageSentence(rollout, stage))))
+      h('span', { class: 'why', title: stage.gate.text }, stageSentence(rollout, stage, explained))))
 }
 
 /** The whole grid; `plan` names the layers' modules. */
-export function grid(rollout: Rollout, stats: Stats, plan: Plan | null): Described {
+export function grid(rollout: Rollout, stats: Stats, plan: Plan | null, explained: Explained): Described {
   const layers = [...new Set(stats.stages.map((s) => s.layer))].sort((a, b) => a - b)
   const stages = new Map(stats.stages.map((s) => [stageName(s.layer, s.wave), s]))
   return h('section', { class: 'stages' },
@@ -57,7 +57,7 @@ export function grid(rollout: Rollout, stats: Stats, plan: Plan | null): Describ
             `Wave ${w.wave}`, ' ', h('small', {}, [waveName(plan, w.wave ?? 0), some(w.devices, 'device')].filter(Boolean).join(' · ')))))),
         h('tbody', { role: 'rowgroup' }, layers.map((layer) => h('tr', { role: 'row', key: `${layer}` },
           h('th', { scope: 'row', role: 'rowheader' }, `Layer ${layer}`, h('small', {}, modulesOf(plan, layer))),
-          stats.waves.map((w) => cell(rollout, stages.get(stageName(layer, w.wave ?? 0)), plan, w.wave ?? 0))))))),
+          stats.waves.map((w) => cell(rollout, stages.get(stageName(layer, w.wave ?? 0)), plan, w.wave ?? 0, explained))))))),
     legend())
 }
 

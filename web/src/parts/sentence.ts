@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a stage or a rollout waits for, in a sentence.
 
-import { count, roughly, some, stageName } from '../base/format'
-import type { Gate, GateRules, Rollout, Stage, Stats } from '../base/types'
-
-/** States of steps that may still become an outcome. */
-const UNDECIDED = new Set(['queued', 'offered', 'waiting', 'downloading', 'downloaded', 'installing', 'rebooting', 'installed'])
+import { roughly, stageName } from '../base/format'
+import type { Rollout, Stage, Stats } from '../base/types'
 
 /** The stages that must succeed before this one opens. */
 function needs(rollout: Rollout, layer: number, wave: number): string[] {
@@ -17,26 +14,10 @@ function needs(rollout: Rollout, layer: number, wave: number): string[] {
   return before.filter(([l, w]) => l >= 0 && w >= 0).map(([l, w]) => stageName(l, w))
 }
 
-/** How many confirmations a sequential test still needs if nothing fails any more. */
-function sprtNeeds(test: NonNullable<GateRules['sprt']>, gate: Gate): number {
-  const [p0, p1] = [test.p0_percent / 100, test.p1_percent / 100]
-  const good = Math.log((1 - p1) / (1 - p0))
-  const ratio = gate.successes * good + gate.failures * Math.log(p1 / p0)
-  return Math.max(0, Math.ceil((Math.log(test.beta / (1 - test.alpha)) - ratio) / good - 1e-9))
-}
+/** What the server says of open stages, by name; a list does without. */
+export type Explained = Map<string, string>
 
-/** How many outcomes the gate still waits for, where its rules tell; else the server's own words. */
-function waitsFor(rollout: Rollout, stage: Stage): string {
-  const rules = rollout.strategy.gate ?? {}
-  const open = Object.entries(stage.steps).reduce((n, [state, m]) => (UNDECIDED.has(state) ? n + m : n), 0)
-  if (rules.carry || rules.bayes || stage.gate.counted + open === 0) return stage.gate.text
-  const needs = rules.sprt ? sprtNeeds(rules.sprt, stage.gate) : (rules.success?.minimum || stage.gate.counted + open) - stage.gate.counted
-  if (needs <= 0) return stage.gate.text
-  return needs > open ? `waits for ${count(needs)} confirmations; ${some(open, 'device')} can still bring one`
-    : `waits for ${some(needs, 'confirmation')} of ${some(open, 'open device')}`
-}
-
-export function stageSentence(rollout: Rollout, stage: Stage): string {
+export function stageSentence(rollout: Rollout, stage: Stage, explained?: Explained): string {
   if (stage.state === 'pending') {
     const before = needs(rollout, stage.layer, stage.wave)
     return before.length > 0 ? `opens after ${before.join(' and ')}` : 'opens at the start'
@@ -46,7 +27,8 @@ export function stageSentence(rollout: Rollout, stage: Stage): string {
     const left = (Date.parse(stage.soak_until) - Date.now()) / 1000
     return left > 0 ? `${stage.gate.text}; ${roughly(left)} of soak left` : stage.gate.text
   }
-  if (stage.state === 'running' && stage.gate.decision === 'open') return waitsFor(rollout, stage)
+  const said = explained?.get(stageName(stage.layer, stage.wave))
+  if (said && stage.state === 'running') return said.replace(/^it /, '')
   if (stage.state.startsWith('roll')) return ''
   // the line above it says how many have confirmed
   return stage.state === 'succeeded' ? stage.gate.text.replace(/^\d+ of \d+ confirmed, /, '') : stage.gate.text
@@ -69,10 +51,10 @@ const NOW: Record<string, string> = {
 }
 
 /** What happens now, in one line. */
-export function rolloutSentence(rollout: Rollout, stats: Stats | null): string {
+export function rolloutSentence(rollout: Rollout, stats: Stats | null, explained?: Explained): string {
   const open = stats?.stages.filter((s) => s.state === 'running' || s.state === 'soaking') ?? []
   if (rollout.state === 'paused') return 'Nothing more is offered; its clocks stand still.'
   if (rollout.state === 'running' && open.length > 0)
-    return open.slice(0, 3).map((s) => `Layer ${s.layer} of wave ${s.wave}: ${stageSentence(rollout, s)}`).join('. ') + '.'
+    return open.slice(0, 3).map((s) => `Layer ${s.layer} of wave ${s.wave}: ${stageSentence(rollout, s, explained)}`).join('. ') + '.'
   return NOW[rollout.state] ?? ''
 }
