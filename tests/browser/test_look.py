@@ -4,6 +4,9 @@ without trusting the page's text."""
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from fleet_server import Fleetd, program
+from fleet_story import Story
+
 # Texts with less contrast to what is behind them than WCAG 2.2 AA asks for. Colours are painted and read
 # back, so that each notation of CSS is understood; half-transparent grounds are mixed from the root up.
 PALE_TEXTS = """
@@ -48,9 +51,11 @@ PAGES = {
 }
 
 
-@pytest.fixture(name="busy")
-def fixture_busy(story):
-    """A rollout with everything in it: confirmed, failed, under way, paused by its gate."""
+@pytest.fixture(name="busy_fleet", scope="module")
+def fixture_busy_fleet(tmp_path_factory):
+    """A rollout with everything in it: confirmed, failed, under way, paused by its gate. Nobody changes it."""
+    server = Fleetd(tmp_path_factory.mktemp("busy") / "fleetd").start(web_dir=program("web/dist"))
+    story = Story(server)
     story.start("autumn", gate={"success": {"percent": 90}, "error": {"percent": 20, "minimum": 5}})
     story.work(6)
     story.work(3)
@@ -58,7 +63,15 @@ def fixture_busy(story):
     story.work(2, "downloading")
     story.work(1, "failed")
     story.wait("autumn", "paused")
-    return story
+    yield server
+    server.stop()
+
+
+@pytest.fixture(name="busy")
+def fixture_busy(busy_fleet, browser):
+    """The admin looks at it."""
+    browser.open(busy_fleet)
+    return busy_fleet
 
 
 def visit(browser):
