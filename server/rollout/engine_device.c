@@ -196,10 +196,21 @@ static void take_bytes(struct engine_turn *t)
 		engine_turn_edit_step(t)->saved = t->fact->saved;
 }
 
+/* How long the deadline of a step in this state was away when it was set. A device that waits for its
+ * window, its owner or its battery may do so as long as a silent one: the install clock stands. */
+static int64_t term_of(const struct engine_turn *t, const struct engine_step *s)
+{
+	if (s->state != STEP_WAITING)
+		return t->rules->install_ms;
+	return s->back ? t->rules->back_reach_ms : t->rules->reach_ms;
+}
+
 /* The end of an attempt on the way forward. */
 static void end_forward(struct engine_turn *t, enum step_state end, unsigned flags)
 {
-	int64_t delivered_clock = t->view->step->deadline - t->rules->install_ms;
+	int64_t begun_clock = t->view->step->deadline - term_of(t, t->view->step);
+	enum step_cause unsaid =
+		t->view->step->state == STEP_WAITING ? CAUSE_DEVICE : CAUSE_UNKNOWN;
 	struct engine_step *s;
 
 	engine_turn_move_step(t, ENGINE_FORWARD, end);
@@ -207,11 +218,11 @@ static void end_forward(struct engine_turn *t, enum step_state end, unsigned fla
 	s->outcome = end;
 	s->flags |= flags;
 	if (end == STEP_CONFIRMED) {
-		s->took_ms = t->clock - delivered_clock;
+		s->took_ms = t->clock - begun_clock;
 		go_on(t);
 		return;
 	}
-	s->cause = t->fact->cause != CAUSE_NONE ? t->fact->cause : CAUSE_UNKNOWN;
+	s->cause = t->fact->cause != CAUSE_NONE ? t->fact->cause : unsaid;
 }
 
 static void end_backward(struct engine_turn *t, enum step_state end)
@@ -225,6 +236,7 @@ static void progress(struct engine_turn *t)
 {
 	enum step_state to = t->fact->reported;
 	enum engine_way way = way_of(t->view->step);
+	bool waits;
 
 	if (way == ENGINE_BACKWARD && to == STEP_REJECTED) {
 		end_backward(t, STEP_ROLLBACK_FAILED);
@@ -232,7 +244,13 @@ static void progress(struct engine_turn *t)
 	}
 	if (engine_step_edge(way, t->view->step->state, to) == NULL)
 		return;
+	waits = t->view->step->state == STEP_WAITING || to == STEP_WAITING;
 	engine_turn_move_step(t, way, to);
+	if (waits) {
+		struct engine_step *s = engine_turn_edit_step(t);
+
+		s->deadline = t->clock + term_of(t, s);
+	}
 	if (to == STEP_INSTALLED && way == ENGINE_FORWARD)
 		engine_turn_edit_step(t)->flags |= ENGINE_SWITCHED;
 }
