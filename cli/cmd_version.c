@@ -159,6 +159,8 @@ static enum fl_code show(struct cli *cli, const void *options, struct fl_err *er
 }
 
 /* ---- block, unblock */
+#define RUNNERS_SHOWN 10
+
 struct block_options {
 	const char *why;
 };
@@ -172,20 +174,64 @@ static const struct options_row block_rows[] = {
 	{ 0 },
 };
 
+/* "paused r1, r2; 3 of their devices may still switch". */
+static void say_paused(const struct cli *cli, const json_t *answer)
+{
+	const json_t *paused = json_object_get(answer, "paused");
+	FL_AUTO_BUF struct fl_buf names = { 0 };
+
+	for (size_t i = 0; i < json_array_size(paused); i++)
+		fl_buf_printf(&names, "%s%s", i > 0 ? ", " : "",
+			json_string_value(json_array_get(paused, i)));
+	text_check(&names);
+	if (names.n > 0)
+		cli_say(cli, "paused: %s; devices that may still switch: %lld",
+			(const char *)names.p, (long long)value_int(answer, "may_still_switch"));
+}
+
+static void say_runners(const struct cli *cli, const json_t *runs_on)
+{
+	const json_t *first = json_object_get(runs_on, "first");
+	FL_AUTO_BUF struct fl_buf names = { 0 };
+	char count[TEXT_SHORT];
+
+	for (size_t i = 0; i < json_array_size(first) && i < RUNNERS_SHOWN; i++)
+		fl_buf_printf(&names, "%s%s", i > 0 ? ", " : "",
+			json_string_value(json_array_get(first, i)));
+	text_check(&names);
+	if (names.n == 0 && value_bool(runs_on, "whole")) {
+		cli_say(cli, "no device runs it");
+		return;
+	}
+	cli_say(cli, "%s%s run it: %s%s", value_bool(runs_on, "whole") ? "" : "at least ",
+		text_plural(count, value_int(runs_on, "devices"), "device"),
+		names.n > 0 ? (const char *)names.p : "-",
+		value_int(runs_on, "devices") > RUNNERS_SHOWN ? ", ..." : "");
+	cli_note(
+		cli, "all of them: fleetctl device ls --selector \"%s\"", value_text(runs_on, "q"));
+}
+
 static enum fl_code set_blocked(struct cli *cli, bool blocked, const char *why, struct fl_err *err)
 {
 	FL_AUTOFREE char *path = api_path(
 		"/api/v1/modules/{}/versions/{}/block", cli_operand(cli, 0), cli_operand(cli, 1));
 	FL_AUTO_JSON json_t *body = json_pack("{s:b, s:s*}", "blocked", blocked, "why", why);
-	FL_AUTO_JSON json_t *version = NULL;
+	FL_AUTO_JSON json_t *answer = NULL;
 	enum fl_code code =
 		cli_send(cli, &(struct api_request){ .method = "POST", .path = path, .body = body },
-			&version, NULL, err);
+			&answer, NULL, err);
 
-	if (code == FL_OK && !cli_json(cli, version))
-		cli_say(cli, "%s %s is %s", cli_operand(cli, 0), cli_operand(cli, 1),
-			blocked ? "blocked: no plan takes it, no rollback returns to it"
-				: "not blocked");
+	if (code != FL_OK || cli_json(cli, answer))
+		return code;
+	cli_say(cli, "%s %s is %s%s", cli_operand(cli, 0), cli_operand(cli, 1),
+		blocked ? "blocked: no plan takes it, no rollout delivers it, no rollback returns "
+			  "to it"
+			: "not blocked; rollouts that were paused wait for `rollout resume`",
+		value_bool(answer, "changed") ? "" : " (it was so before)");
+	if (blocked) {
+		say_paused(cli, answer);
+		say_runners(cli, json_object_get(answer, "runs_on"));
+	}
 	return code;
 }
 
@@ -243,6 +289,9 @@ static const struct command cmd_block = {
 	.name = "block",
 	.operands = "MODULE VERSION",
 	.help = "let no device get this version any more",
+	.prose = "Pauses every rollout that brings it, and lists who runs it. A rollout that "
+		 "brings a blocked "
+		 "version cannot be started or resumed; going back from it is not held up.\n\n",
 	.examples = "fleetctl version block app 2.1.0 --why 'drains the battery'\n",
 	.run = block,
 	.options = block_rows,

@@ -25,7 +25,7 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 {
 	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/{}", cli_operand(cli, 0), verb);
 	FL_AUTO_JSON json_t *given = body, *answer = NULL;
-	const char *did;
+	const char *did, *until;
 	int64_t may_switch;
 	char text[TEXT_SHORT];
 	enum fl_code code;
@@ -39,9 +39,11 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 	did = value_text(answer, "did");
 	may_switch = value_int(answer, "may_still_switch");
 	cli_say(cli, "%s", did != NULL ? did : "done");
+	until = value_text(answer, "until");
 	if (may_switch > 0)
-		cli_say(cli, "%s device%s may still switch", text_count(text, may_switch),
-			may_switch == 1 ? "" : "s");
+		cli_say(cli, "%s device%s may still switch%s%s", text_count(text, may_switch),
+			may_switch == 1 ? "" : "s", until != NULL ? ", until " : "",
+			until != NULL ? until : "");
 	return FL_OK;
 }
 

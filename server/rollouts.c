@@ -213,6 +213,25 @@ static enum fl_code write_verb(
 	return code;
 }
 
+/* When the last order under way must have ended. */
+static enum fl_code last_deadline(const struct rollouts_lane *lane, const struct stage_list *list,
+	struct rollouts_verb *verb, struct fl_err *err)
+{
+	struct engine_rollout r;
+	int64_t last = 0;
+	enum fl_code code = rollout_engine(lane->store, verb->rollout_id, &r, err);
+
+	for (size_t i = 0; i < list->n && code == FL_OK; i++) {
+		int64_t clock = 0;
+
+		code = step_last_due(lane->store, list->stages[i].id, &clock, err);
+		last = clock > last ? clock : last;
+	}
+	if (code == FL_OK && last != 0 && r.paused_at == 0)
+		verb->until_ms = engine_wall(&r, last, lane->store->now_ms);
+	return code;
+}
+
 /* What the operator may still see switch after this. */
 static enum fl_code count_switching(
 	const struct rollouts_lane *lane, struct rollouts_verb *verb, struct fl_err *err)
@@ -221,6 +240,8 @@ static enum fl_code count_switching(
 	enum fl_code code = stage_list(lane->store, verb->rollout_id, &list, err);
 
 	verb->may_switch = engine_may_switch(list.stages, list.n);
+	if (code == FL_OK && verb->may_switch > 0)
+		code = last_deadline(lane, &list, verb, err);
 	stage_list_fini(&list);
 	return code;
 }

@@ -94,15 +94,31 @@ struct rollouts_verb {
 	struct engine_fact fact;
 	bool changed;
 	int64_t may_switch;
+	int64_t until_ms; /* when the last of them must have ended, wall clock; 0: nobody may switch,
+			   * or the clock stands still */
 	char said[ENGINE_REASON_MAX];
 };
 
 /* A verb by `actor` on a rollout. `fact` is one of START to RETRY with its arguments. `said` (at least
  * ENGINE_REASON_MAX bytes) gets what it did, *changed whether it did anything, *may_switch how many
- * devices may still switch. FL_CONFLICT with the reason when the state does not allow it. Write
+ * devices may still switch, and *until_ms until when. FL_CONFLICT with the reason when the state does not allow it. Write
  * lane. */
 enum fl_code rollouts_verb(struct server *server, struct store *store, struct effects *effects,
 	struct rollouts_verb *verb, struct fl_err *err) FL_MUST_CHECK;
+
+/* A version that was blocked: rollouts that bring it are paused. */
+struct rollouts_blocked {
+	const char *module, *version, *why, *actor; /* borrowed */
+	json_t *paused;     /* the caller's array: gets the rollouts' names */
+	int64_t may_switch; /* devices of those rollouts that hold an order and may still switch */
+};
+/* Pause every rollout that is starting or running and brings the version to devices. Those that go back
+ * are left alone. Write lane. */
+enum fl_code rollouts_version_blocked(struct server *server, struct store *store,
+	struct effects *effects, struct rollouts_blocked *b, struct fl_err *err) FL_MUST_CHECK;
+/* FL_REFUSED, with the version and why, when a rollout with a plan brings a blocked version. Write lane. */
+enum fl_code rollouts_check_blocked(struct server *server, struct store *store,
+	struct effects *effects, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- explanations: rollouts_explain.c. Any lane that reads. */
 

@@ -113,11 +113,36 @@ static enum fl_code works(const struct rollouts_lane *lane, const struct step_vi
 	return code == FL_OK ? rollouts_requires_met(lane, &change, met, err) : code;
 }
 
+/* Whether the step would bring a version that was blocked after the plan was made. */
+static enum fl_code brings_blocked(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_parsed *parsed, bool *blocked, struct fl_err *err)
+{
+	const struct plan_set *from = goal_set(parsed, view, true),
+			      *to = goal_set(parsed, view, false);
+
+	for (uint32_t i = 0; i < to->n && !*blocked; i++) {
+		const struct plan_item *was = find(from, to->items[i].module->name);
+		struct version v = { 0 };
+		struct fl_err none = { 0 };
+		enum fl_code code;
+
+		if (was != NULL && strcmp(was->version, to->items[i].version) == 0)
+			continue;
+		code = version_get(
+			lane->store, to->items[i].module->name, to->items[i].version, &v, &none);
+		*blocked = code == FL_OK && v.blocked_at != 0;
+		version_fini(&v);
+		if (code != FL_OK && code != FL_NOT_FOUND)
+			return fl_fail(err, code, "%s", none.msg);
+	}
+	return FL_OK;
+}
+
 static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err)
 {
 	struct device d = { 0 };
-	bool has = false, met = true;
+	bool has = false, met = true, blocked = false;
 	enum fl_code code = device_by_no(lane->store, view->step.device_no, &d, err);
 
 	*fit = ENGINE_FITS;
@@ -133,6 +158,10 @@ static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct s
 	}
 	if (code == FL_OK && *fit == ENGINE_FITS)
 		code = works(lane, view, parsed, &d, &met, err);
+	if (code == FL_OK && *fit == ENGINE_FITS && met)
+		code = brings_blocked(lane, view, parsed, &blocked, err);
+	if (blocked)
+		*fit = ENGINE_BLOCKED;
 	if (!met)
 		*fit = ENGINE_LATER; /* until its gateway, or who is behind it, is ready */
 	device_fini(&d);

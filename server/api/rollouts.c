@@ -512,11 +512,22 @@ enum fl_code rollout_reply_act(
 	rollout_fini(&r);
 	if (code != FL_OK)
 		return code;
-	json = json_pack("{s:s, s:s, s:b, s:I, s:o}", "verb", name, "did", v->said, "changed",
-		v->changed, "may_still_switch", (json_int_t)v->may_switch, "rollout", rollout);
+	json = json_pack("{s:s, s:s, s:b, s:I, s:o, s:o}", "verb", name, "did", v->said, "changed",
+		v->changed, "may_still_switch", (json_int_t)v->may_switch, "until",
+		list_time(v->until_ms), "rollout", rollout);
 	if (json == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for an answer");
 	return idempotent_reply(rq, 200, json_incref(json), json, err);
+}
+
+/* Whether the verb would have devices get the release (again). */
+static bool brings_more(const struct rollout *r, enum engine_fact_kind verb)
+{
+	if (verb == FACT_RESUME)
+		return r->engine.state == ROLLOUT_PAUSED &&
+			(r->engine.resume_to == ROLLOUT_RUNNING ||
+				r->engine.resume_to == ROLLOUT_STARTING);
+	return verb == FACT_START && r->engine.state == ROLLOUT_READY;
 }
 
 static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *err)
@@ -553,6 +564,9 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 			b.why != NULL && b.why[0] != '\0' ? ": " : "", b.why != NULL ? b.why : "");
 		v.fact.text = said;
 	}
+	if (code == FL_OK && brings_more(&r, v.fact.kind))
+		code = rollouts_check_blocked(
+			rq->server, rq->store, rq->effects, v.rollout_id, err);
 	if (code == FL_OK)
 		code = rollouts_verb(rq->server, rq->store, rq->effects, &v, err);
 	if (code == FL_OK)

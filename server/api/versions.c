@@ -8,13 +8,20 @@
 #include "server/api/list.h"
 #include "server/api/publication.h"
 #include "server/events.h"
+#include "server/rollouts.h"
 #include "server/store/artifact.h"
+#include "server/store/device.h"
 #include "server/store/module.h"
 #include "server/store/version.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define WHY_MAX 1024
+#define WHY_MAX       1024
+#define RUNNERS_MAX   100   /* that are named */
+#define RUNNERS_SLICE 16384 /* numbers looked through at once */
+#define RUNNERS_MS    50    /* a read transaction shall be short */
 
 /* ---- as JSON */
 
@@ -339,7 +346,24 @@ static const struct fl_json_field block_fields[] = {
 	FL_FIELD(struct block_body, why, "why", STRING, .min = 0, .max = WHY_MAX),
 };
 
-static enum fl_code block(
+/* What a block did, told together with who runs the version once it is durable. */
+struct blocking {
+	struct rollouts_blocked b;
+	bool changed;
+	json_t *runners; /* owned: ids */
+	int64_t devices;
+};
+
+static void drop_blocking(void *state)
+{
+	struct blocking *k = state;
+
+	json_decref(k->b.paused);
+	json_decref(k->runners);
+	free(k);
+}
+
+static enum fl_code note_block(
 	struct request *rq, const struct version *v, const struct block_body *b, struct fl_err *err)
 {
 	char subject[STORE_NAME_MAX + STORE_VERSION_MAX + 2];
@@ -358,18 +382,119 @@ static enum fl_code block(
 		err);
 }
 
+/* ---- who runs it */
+
+static enum fl_code add_runner(void *context, const struct device *d, struct fl_err *err)
+{
+	struct blocking *k = context;
+
+	k->devices++;
+	if (json_array_size(k->runners) < RUNNERS_MAX &&
+		json_array_append_new(k->runners, json_string(d->id)) != 0)
+		return fl_fail(err, FL_NOMEM, "no memory for a list of devices");
+	return FL_OK;
+}
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Look through the devices by number until the time for a read is up; *whole: all were looked at. */
+static enum fl_code find_runners(
+	struct request *rq, struct blocking *k, const char *q, bool *whole, struct fl_err *err)
+{
+	RSQL_AUTO struct rsql *where = NULL, *scope = NULL;
+	struct device_filter f = { .limit = -1 };
+	int64_t last = 0, until = monotonic_ms() + RUNNERS_MS;
+	enum fl_code code = rsql_parse(q, &where, err);
+
+	if (code == FL_OK)
+		code = list_scope(rq, &scope, err);
+	if (code == FL_OK)
+		code = device_last_no(rq->store, &last, err);
+	f.where = where;
+	f.scope = scope;
+	for (; code == FL_OK && f.after < last && monotonic_ms() < until; f.after = f.until) {
+		f.until = last - f.after > RUNNERS_SLICE ? f.after + RUNNERS_SLICE : last;
+		code = device_select_narrow(rq->store, &f, add_runner, k, err);
+	}
+	*whole = f.after >= last;
+	return code;
+}
+
+/* The block is durable; in the read lane. */
+static enum fl_code reply_block(struct request *rq, struct fl_err *err)
+{
+	struct blocking *k = rq->state;
+	struct version v = { 0 };
+	json_t *version = NULL;
+	bool whole = false;
+	char q[STORE_NAME_MAX + STORE_VERSION_MAX + 32];
+	enum fl_code code = version_get(rq->store, rq->param[0], rq->param[1], &v, err);
+
+	(void)snprintf(q, sizeof(q), "installed.%s=='%s'", rq->param[0], rq->param[1]);
+	if (code == FL_OK)
+		code = version_json(rq->store, &v, &version, err);
+	version_fini(&v);
+	if (code == FL_OK)
+		code = find_runners(rq, k, q, &whole, err);
+	if (code != FL_OK) {
+		json_decref(version);
+		return code;
+	}
+	reply_json(rq, 200,
+		json_pack("{s:o, s:b, s:O, s:I, s:{s:I, s:b, s:O, s:s}}", "version", version,
+			"changed", (int)k->changed, "paused", k->b.paused, "may_still_switch",
+			(json_int_t)k->b.may_switch, "runs_on", "devices", (json_int_t)k->devices,
+			"whole", (int)whole, "first", k->runners, "q", q));
+	return FL_OK;
+}
+
+static enum fl_code block(
+	struct request *rq, struct blocking *k, const struct block_body *b, struct fl_err *err)
+{
+	struct version v = { 0 };
+	enum fl_code code = version_get(rq->store, rq->param[0], rq->param[1], &v, err);
+
+	if (code == FL_OK && (v.blocked_at != 0) != b->blocked) {
+		k->changed = true;
+		code = note_block(rq, &v, b, err);
+	}
+	k->b.module = rq->param[0];
+	k->b.version = rq->param[1];
+	k->b.why = b->why == NULL ? "" : b->why;
+	k->b.actor = rq->who.name;
+	if (code == FL_OK && b->blocked)
+		code = rollouts_version_blocked(rq->server, rq->store, rq->effects, &k->b, err);
+	version_fini(&v);
+	return code;
+}
+
 enum fl_code api_version_block(struct request *rq, struct fl_err *err)
 {
 	struct block_body b = { 0 };
-	struct version v = { 0 };
+	struct blocking *k = NULL;
 	enum fl_code code = request_read(rq, block_fields, FL_COUNT(block_fields), &b, err);
 
+	if (code != FL_OK)
+		return code;
+	k = calloc(1, sizeof(*k));
+	if (k == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a block");
+	if (rq->state != NULL) /* the batch runs again */
+		rq->drop(rq->state);
+	rq->state = k;
+	rq->drop = drop_blocking;
+	k->b.paused = json_array();
+	k->runners = json_array();
+	if (k->b.paused == NULL || k->runners == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a block");
+	code = block(rq, k, &b, err);
 	if (code == FL_OK)
-		code = version_get(rq->store, rq->param[0], rq->param[1], &v, err);
-	if (code == FL_OK && (v.blocked_at != 0) != b.blocked)
-		code = block(rq, &v, &b, err);
-	if (code == FL_OK)
-		code = reply_version(rq, 200, err);
-	version_fini(&v);
+		request_then(rq, LANE_READ, reply_block);
 	return code;
 }

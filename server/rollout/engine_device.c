@@ -156,8 +156,10 @@ static void polled(struct engine_turn *t)
 	/* without another fact about this step */
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_LATER)
 		t->out->hold = ENGINE_HOLD_OTHER;
+	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_BLOCKED)
+		t->out->hold = ENGINE_HOLD_BLOCKED;
 	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE ||
-		t->out->hold == ENGINE_HOLD_OTHER;
+		t->out->hold == ENGINE_HOLD_OTHER || t->out->hold == ENGINE_HOLD_BLOCKED;
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {

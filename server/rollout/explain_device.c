@@ -255,8 +255,15 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 	case ENGINE_HOLD_SLICE:
 		EXPLAIN_SAY(e, FIRST_SLICE, stage, EXPLAIN_N("slice", p->in.rules->back_first));
 		break;
-	default:
+	case ENGINE_HOLD_BLOCKED:
+		EXPLAIN_SAY(e, BRINGS_BLOCKED, stage);
+		break;
+	case ENGINE_HOLD_OTHER:
 		EXPLAIN_SAY_ONLY(e, OTHER_FIRST);
+		break;
+	case ENGINE_HOLD_NONE: /* no default: a new reason needs its words */
+	case ENGINE_HOLD_MAX:
+		break;
 	}
 }
 

@@ -45,6 +45,8 @@ DB_SQL(step_select_due,
 	"AND s.deadline <= $2 ORDER BY s.deadline LIMIT $3");
 DB_SQL(step_select_next_due,
 	"SELECT min(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
+DB_SQL(step_select_last_due,
+	"SELECT max(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
 DB_SQL(step_select_outcomes,
 	"SELECT delivered, state, cause FROM step WHERE stage_id = $1 AND delivered IS NOT NULL "
 	"AND "
@@ -190,6 +192,18 @@ enum fl_code step_next_due(
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code =
 		db_one(store->db, step_select_next_due, DB_ARGS(DB_I(stage_id)), &rows, err);
+
+	if (code == FL_OK)
+		*clock = db_int(&rows, 0);
+	return code;
+}
+
+enum fl_code step_last_due(
+	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, step_select_last_due, DB_ARGS(DB_I(stage_id)), &rows, err);
 
 	if (code == FL_OK)
 		*clock = db_int(&rows, 0);

@@ -58,6 +58,9 @@ enum fl_code step_due(struct store *store, int64_t stage_id, int64_t clock, stru
 /* The earliest deadline in a stage; 0: none. */
 enum fl_code step_next_due(
 	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err) FL_MUST_CHECK;
+/* The latest one; 0: none. */
+enum fl_code step_last_due(
+	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err) FL_MUST_CHECK;
 /* Take the outcomes of a stage behind tally->cursor in the order of delivery, up to the first that is
  * open. */
 enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate_rules *rules,

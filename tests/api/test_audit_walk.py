@@ -16,6 +16,7 @@ SHA = hashlib.sha256(DATA).hexdigest()
 # are not events).
 SILENT = {
     "POST /api/v1/plans": "a preview keeps nothing",
+    "POST /api/v1/deltas/warm": "deltas are derived; they may be built and dropped at any time",
     "POST /device/v1/session": "a handshake; nothing is stored",
     "PUT /device/v1/inventory": "what devices report is not an event",
     "POST /device/v1/report": "what devices report is not an event",
@@ -33,12 +34,13 @@ def publish(server):
     assert server.put(f"{API}/modules/app/versions/1.0.0", {"variants": [{"sha256": SHA}]}).status == 201
 
 
-def rollout(server):
+def rollout(server, **strategy):
     """A rollout that is ready."""
     publish(server)
     register(server)
     server.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]})
-    assert server.put(f"{API}/rollouts/one", {"release": "r", "strategy": {"waves": [{"percent": 100}]}}).status == 201
+    spec = {"release": "r", "strategy": {"waves": [{"percent": 100}], **strategy}}
+    assert server.put(f"{API}/rollouts/one", spec).status == 201
     while server.get(f"{API}/rollouts/one").json()["state"] == "planning":
         server.get(f"{API}/rollouts/one/stats", headers={"Prefer": "wait=1"})
 
@@ -46,6 +48,8 @@ def rollout(server):
 def nothing(_server):
     """Nothing has to be there before."""
 
+
+ACTORS = {"device.enrolled": "factory", "rollout.approved": "boss", "rollout.denied": "boss"}
 
 # route: (what must be there, the request, kind, subject)
 RECIPES = {
@@ -79,6 +83,10 @@ RECIPES = {
         lambda s: s.put(f"{API}/rollouts/one", {"release": "r"}), "rollout.created", "one"),
     "POST /api/v1/rollouts/{rollout}/{verb}": (
         rollout, lambda s: s.post(f"{API}/rollouts/one/start", {}), "rollout.verb", "one"),
+    "POST /api/v1/rollouts/{rollout}/approve": (
+        lambda s: rollout(s, approvals=1), lambda s: judge(s, "approve"), "rollout.approved", "one"),
+    "POST /api/v1/rollouts/{rollout}/deny": (
+        lambda s: rollout(s, approvals=1), lambda s: judge(s, "deny"), "rollout.denied", "one"),
     "POST /api/v1/audit/prune": (
         lambda s: older(s), lambda s: s.post(f"{API}/audit/prune", {"before": now()}), "audit.pruned", "default"),
     "PUT /api/v1/webhooks/{webhook}": (nothing, lambda s: hook(s), "webhook.created", "ops"),
@@ -88,6 +96,13 @@ RECIPES = {
         lambda s: hook(s), lambda s: s.post(f"{API}/webhooks/ops/test", {}), "webhook.tested", "ops"),
     "POST /device/v1/enrol": (nothing, lambda s: enrol(s), "device.enrolled", "dev-1"),
 }
+
+
+def judge(server, verb):
+    """Another one than its author agrees or disagrees."""
+    boss = server.make_token("boss", ["approver"])
+    return boss.post(f"{API}/rollouts/one/{verb}", {"plan_digest": server.get(f"{API}/rollouts/one").json()["plan_digest"]}
+                     if verb == "approve" else {"why": "no"})
 
 
 def hook(server):
@@ -134,4 +149,4 @@ def test_a_change_is_told_with_its_actor(fleetd, name):
     answer = call(fleetd)
     assert 200 <= answer.status < 300, answer
     new = [e for e in fleetd.get(f"{API}/events?after={seq}").json()["items"] if e["kind"] == kind]
-    assert [(e["subject"], e["actor"]) for e in new] == [(subject, "factory" if kind == "device.enrolled" else "admin")]
+    assert [(e["subject"], e["actor"]) for e in new] == [(subject, ACTORS.get(kind, "admin"))]

@@ -267,11 +267,11 @@ def test_block_and_unblock(fleetd):
     publish(fleetd, "app", "1.0.0")
     path = f"{API}/modules/app/versions/1.0.0/block"
     blocked = fleetd.post(path, {"blocked": True, "why": "bricks"})
-    assert blocked.status == 200 and blocked.json()["blocked"]["why"] == "bricks"
-    assert fleetd.post(path, {"blocked": True}).json() == blocked.json()
+    assert blocked.status == 200 and blocked.json()["version"]["blocked"]["why"] == "bricks"
+    assert fleetd.post(path, {"blocked": True}).json() == {**blocked.json(), "changed": False}
     refused = fleetd.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]})
     assert refused.status == 422 and "bricks" in refused.json()["detail"]
-    assert fleetd.post(path, {"blocked": False}).json()["blocked"] is None
+    assert fleetd.post(path, {"blocked": False}).json()["version"]["blocked"] is None
     assert fleetd.post(path, {}).status == 400
     kinds = [e["kind"] for e in events(fleetd) if e["kind"].endswith("blocked")]
     assert kinds == ["version.blocked", "version.unblocked"]

@@ -256,14 +256,14 @@ def test_what_is_too_old_is_dead(new_fleetd, target):
 def test_gone_switches_it_off(server, target):
     """A target that answers 410 gets nothing more; the trail says so; switched on again it goes on."""
     target.answers = [(410, {})]
-    hook(server, target.url)
+    hook(server, target.url, kinds=["module.created"])
     modules(server, "m1", "m2")
     state_of(server, lambda w: not w["enabled"])
     assert len(target.got) == 1
     kinds = [e["kind"] for e in server.get(f"{API}/events?limit=1000").json()["items"]]
     assert kinds.count("webhook.disabled") == 1
     assert server.post(f"{API}/webhooks/ops/test", {}).status == 409
-    server.put(f"{API}/webhooks/ops", {"url": target.url, "enabled": True})
+    server.put(f"{API}/webhooks/ops", {"url": target.url, "kinds": ["module.created"], "enabled": True})
     assert [m["data"]["subject"] for m in target.wait(3)][:3] == ["m1", "m1", "m2"]
 
 

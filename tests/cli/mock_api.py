@@ -294,7 +294,7 @@ class Mock:
             return self.next_stats(http)
         self.verbs.append((parts[1], body))
         return 200, {"verb": parts[1], "did": f"rollout {name}: {parts[1]} is done", "changed": True,
-                     "may_still_switch": 3, "rollout": self.rollouts[name]}
+                     "may_still_switch": 3, "until": NOW, "rollout": self.rollouts[name]}
 
     def next_stats(self, http):
         with self.lock:
