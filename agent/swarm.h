@@ -25,7 +25,7 @@
 #define SWARM_ID_MAX    64
 #define SWARM_STEP_MAX  128
 
-enum swarm_bench { SWARM_BENCH_NONE, SWARM_BENCH_POLLS, SWARM_BENCH_REPORTS };
+enum swarm_bench { SWARM_BENCH_NONE, SWARM_BENCH_POLLS, SWARM_BENCH_REPORTS, SWARM_BENCH_OFFERS };
 enum swarm_until { SWARM_UNTIL_STOPPED, SWARM_UNTIL_IDLE, SWARM_UNTIL_COMPLETE };
 
 /* "app@2.1.0=0.3": what befalls a part of the devices that install this version. */
@@ -66,6 +66,7 @@ struct swarm_options {
 	double until_s; /* 0: no end by time */
 	enum swarm_bench bench;
 	int64_t bench_requests; /* 0: until_s decides */
+	const char *ask_file;   /* of --bench offers: digests, the wanted one first */
 	char peer[8];           /* port that gets the same requests afterwards; empty: none */
 };
 

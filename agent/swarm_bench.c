@@ -4,6 +4,10 @@
  * is made before the clock starts, so that what is measured is the server and the sockets. */
 #include "agent/swarm.h"
 
+#include "lib/delta/codec.h"
+#include "lib/digest.h"
+#include "lib/file.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +33,10 @@ struct bench {
 	int64_t begin_us, end_us;
 	struct shot *shots; /* pre-built; NULL: built when sent */
 	size_t n_shots;
-	bool peer; /* answers of another server: they prove nothing */
+	bool peer;                          /* answers of another server: they prove nothing */
+	struct fl_buf codecs;               /* of offers */
+	char (*digests)[FL_SHA256_HEX + 1]; /* owned; of --ask: the wanted one, then old ones */
+	size_t n_digests;
 };
 
 static bool ready(const struct swarm *s)
@@ -74,6 +81,43 @@ static enum fl_code build_report(
 	return code == FL_OK ? protocol_report(m, &d->session, d->accepted, 0, err) : code;
 }
 
+static enum fl_code build_ask(struct bench *b, int64_t i, struct device *d,
+	struct protocol_message *m, struct fl_err *err)
+{
+	const char *have = b->digests[1 + (size_t)i % (b->n_digests - 1)];
+	const struct protocol_wish wish = {
+		.sha256 = b->digests[0],
+		.have = &have,
+		.n_have = 1,
+		.codecs = (const char *)b->codecs.p,
+		.memory = 256LL << 20,
+	};
+
+	return protocol_ask(m, &d->session, &wish, d->accepted, 0, err);
+}
+
+/* The digests of --ask. */
+static enum fl_code read_digests(struct bench *b, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf text = { 0 };
+	const char *path = b->swarm->options.ask_file, *p;
+	enum fl_code code = fl_file_get(path, 16 << 20, &text, err);
+
+	if (code != FL_OK)
+		return code;
+	b->digests = calloc(text.n / (FL_SHA256_HEX + 1) + 1, sizeof(*b->digests));
+	if (b->digests == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for the digests of %s", path);
+	for (p = (const char *)text.p;
+		p != NULL && strcspn(p, "\n") == FL_SHA256_HEX && p[FL_SHA256_HEX] == '\n';
+		p += FL_SHA256_HEX + 1)
+		memcpy(b->digests[b->n_digests++], p, FL_SHA256_HEX);
+	if (b->n_digests < 2 || *p != '\0')
+		return fl_fail(err, FL_INVALID, "%s has not two digests or more, one a line", path);
+	fl_codec_names(&b->codecs, true);
+	return fl_buf_check(&b->codecs, err);
+}
+
 /* The i-th request into m: the devices in turn, each with rising nonces. */
 static enum fl_code build(
 	struct bench *b, int64_t i, struct protocol_message *m, struct fl_err *err)
@@ -83,6 +127,8 @@ static enum fl_code build(
 
 	if (s->options.bench == SWARM_BENCH_REPORTS)
 		return build_report(d, (size_t)i / s->n, m, err);
+	if (s->options.bench == SWARM_BENCH_OFFERS)
+		return build_ask(b, i, d, m, err);
 	return protocol_poll(m, &d->session, d->accepted, 0, err);
 }
 
@@ -215,16 +261,17 @@ static double percentile_ms(const struct bench *b, double part)
 
 static enum fl_code print(struct bench *b, struct fl_err *err)
 {
+	static const char *const names[] = { [SWARM_BENCH_POLLS] = "polls",
+		[SWARM_BENCH_REPORTS] = "reports",
+		[SWARM_BENCH_OFFERS] = "offers" };
 	double seconds = (double)(b->end_us - b->begin_us) / 1e6;
 	FL_AUTO_JSON json_t *j = NULL;
 
 	if (b->n > 0)
 		qsort(b->latencies_us, b->n, sizeof(*b->latencies_us), by_size);
 	j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}", "bench",
-		b->peer                                                ? "peer"
-			: b->swarm->options.bench == SWARM_BENCH_POLLS ? "polls"
-								       : "reports",
-		"begin_us", (json_int_t)b->begin_us, "end_us", (json_int_t)b->end_us, "devices",
+		b->peer ? "peer" : names[b->swarm->options.bench], "begin_us",
+		(json_int_t)b->begin_us, "end_us", (json_int_t)b->end_us, "devices",
 		(json_int_t)b->swarm->n, "connections", (json_int_t)b->swarm->options.connections,
 		"requests", (json_int_t)b->n, "errors", (json_int_t)b->errors, "mac_errors",
 		(json_int_t)b->refused, "seconds", seconds, "per_second",
@@ -284,7 +331,9 @@ enum fl_code swarm_bench(struct swarm *s, const volatile int *stop, struct fl_er
 	if (s->options.bench == SWARM_BENCH_REPORTS &&
 		(b.wanted == 0 || b.wanted > (int64_t)s->n * PER_DEVICE))
 		b.wanted = (int64_t)s->n * PER_DEVICE; /* there are no more to send */
-	code = warm_up(s, stop, err);
+	code = s->options.bench == SWARM_BENCH_OFFERS ? read_digests(&b, err) : FL_OK;
+	if (code == FL_OK)
+		code = warm_up(s, stop, err);
 	if (code == FL_OK)
 		drain(s);
 	if (code == FL_OK && b.wanted > 0)
@@ -296,6 +345,8 @@ enum fl_code swarm_bench(struct swarm *s, const volatile int *stop, struct fl_er
 	for (size_t i = 0; i < b.n_shots && b.shots != NULL; i++)
 		free((void *)b.shots[i].bytes.p);
 	free(b.shots);
+	free(b.digests);
+	fl_buf_fini(&b.codecs);
 	free(b.latencies_us);
 	return code;
 }

@@ -44,7 +44,10 @@ static const char usage[] =
 	"      --state FILE              keep what the devices run; read it at the start\n"
 	"      --journal FILE            acknowledged reports, one JSON line each, synced\n"
 	"      --json                    the summary as JSON\n"
-	"      --bench polls|reports     measure requests a second instead\n"
+	"      --bench polls|reports|offers   measure requests a second instead\n"
+	"      --ask FILE                of --bench offers: digests, one a line: the artifact that "
+	"is\n"
+	"                                asked for, then those that the devices have, in turn\n"
 	"      --requests N              of --bench: stop after N instead of after seconds:N\n"
 	"      --peer PORT               of --bench polls: then the same requests to this port\n"
 	"  -h, --help  -V, --version\n";
@@ -73,6 +76,7 @@ enum {
 	OPT_BENCH,
 	OPT_REQUESTS,
 	OPT_PEER,
+	OPT_ASK,
 };
 
 static const struct option long_options[] = {
@@ -98,6 +102,7 @@ static const struct option long_options[] = {
 	{ "state", required_argument, NULL, OPT_STATE },
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "ask", required_argument, NULL, OPT_ASK },
 	{ "bench", required_argument, NULL, OPT_BENCH },
 	{ "requests", required_argument, NULL, OPT_REQUESTS },
 	{ "peer", required_argument, NULL, OPT_PEER },
@@ -261,9 +266,11 @@ static enum fl_code read_bench(struct swarm_options *o, const char *text, struct
 		o->bench = SWARM_BENCH_POLLS;
 	else if (strcmp(text, "reports") == 0)
 		o->bench = SWARM_BENCH_REPORTS;
+	else if (strcmp(text, "offers") == 0)
+		o->bench = SWARM_BENCH_OFFERS;
 	else
-		return fl_fail(
-			err, FL_INVALID, "--bench takes polls or reports, not \"%.64s\"", text);
+		return fl_fail(err, FL_INVALID,
+			"--bench takes polls, reports or offers, not \"%.64s\"", text);
 	return FL_OK;
 }
 
@@ -347,6 +354,9 @@ static enum fl_code take_option(
 		return read_until(o, v, err);
 	case OPT_BENCH:
 		return read_bench(o, v, err);
+	case OPT_ASK:
+		o->ask_file = v;
+		return FL_OK;
 	case OPT_PEER:
 		return take(o->peer, sizeof(o->peer), v, strlen(v))
 			? FL_OK
@@ -418,6 +428,8 @@ static enum fl_code check_together(const struct swarm_options *o, struct fl_err 
 		return fl_fail(err, FL_INVALID, "--prefix is too long");
 	if (o->bench != SWARM_BENCH_NONE && o->bench_requests == 0 && o->until_s <= 0)
 		return fl_fail(err, FL_INVALID, "--bench needs --requests N or --until seconds:N");
+	if ((o->bench == SWARM_BENCH_OFFERS) != (o->ask_file != NULL))
+		return fl_fail(err, FL_INVALID, "--bench offers and --ask FILE go together");
 	if (o->peer[0] != '\0' && (o->bench != SWARM_BENCH_POLLS || o->bench_requests == 0))
 		return fl_fail(err, FL_INVALID, "--peer needs --bench polls and --requests N");
 	return FL_OK;
