@@ -375,7 +375,7 @@ static enum fl_code read_server(struct swarm_options *o, struct fl_err *err)
 
 	if (p == NULL)
 		return fl_fail(err, FL_INVALID,
-			"--server is missing, as in --server http://127.0.0.1:8420");
+			"--server is missing, as in --server http://127.0.0.1:8470");
 	if (strncmp(p, "https://", 8) == 0)
 		return fl_fail(
 			err, FL_INVALID, "the swarm speaks no TLS; give a plain http:// address");

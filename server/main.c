@@ -223,8 +223,13 @@ static enum fl_code lock_data(struct process *p, struct fl_err *err)
 	char path[PATH_MAX];
 	enum fl_code code = fl_file_mkdirs(dir, 0700, err);
 
-	if (code != FL_OK)
-		return fl_wrap(err, "data_dir %s", dir);
+	if (code != FL_OK) {
+		char why[FL_ERR_MSG_MAX];
+
+		(void)snprintf(why, sizeof(why), "%s", err->msg);
+		return fl_fail(
+			err, code, "%.300s; name a folder that you may write: --data-dir", why);
+	}
 	if (snprintf(path, sizeof(path), "%s/fleetd.lock", dir) >= (int)sizeof(path))
 		return fl_fail(err, FL_INVALID, "data_dir is too long");
 	p->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
