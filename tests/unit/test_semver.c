@@ -2,6 +2,7 @@
 #include "lib/semver.h"
 
 #include "lib/buf.h" /* FL_COUNT */
+#include "tests/unit/semver_cases.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -218,6 +219,25 @@ static void ranges_as_npm_users_know_them(void **state)
 	}
 }
 
+/* Behaviour: the published cases of node-semver come out as they do there. */
+static void agrees_with_node_semver(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(range_fixtures); i++) {
+		const struct range_fixture *f = &range_fixtures[i];
+		struct fl_range r;
+		struct fl_err err = { 0 };
+
+		if (f->in == NULL) {
+			if (fl_range_parse(f->range, &r, &err) != FL_INVALID)
+				fail_msg("\"%s\" was taken", f->range);
+			continue;
+		}
+		expect_all(f->range, f->in, true);
+		expect_all(f->range, f->out, false);
+	}
+}
+
 /* Behaviour: what is no range is refused with a sentence that quotes it. */
 static void refuses_what_is_no_range(void **state)
 {
@@ -264,6 +284,7 @@ int main(void)
 		cmocka_unit_test(orders_versions),
 		cmocka_unit_test(orders_builds),
 		cmocka_unit_test(ranges_as_npm_users_know_them),
+		cmocka_unit_test(agrees_with_node_semver),
 		cmocka_unit_test(refuses_what_is_no_range),
 		cmocka_unit_test(bounds_ranges),
 	};
