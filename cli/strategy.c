@@ -12,6 +12,7 @@
 const char *const strategy_orders[] = { "wave_first", "layer_first", "pipelined", NULL };
 const char *const strategy_acts[] = { "pause", "stop", "rollback", NULL };
 const char *const strategy_conflicts[] = { "refuse", "leave_out", NULL };
+const char *const strategy_joiners[] = { "none", "last_wave", NULL };
 
 /* "5" devices, "10%" of all, "x2" as many as before each time, or a selector. */
 static enum fl_code parse_wave(const char *text, json_t **out, struct fl_err *err)
@@ -148,6 +149,7 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_text(strategy, "order", o->order);
 	add_text(strategy, "on_failure", o->on_failure);
 	add_text(strategy, "conflicts", o->conflicts);
+	add_text(strategy, "joiners", o->joiners);
 	add_count(strategy, "soak_s", o->soak_s);
 	add_count(strategy, "reach_s", o->reach_s);
 	add_count(strategy, "install_s", o->install_s);

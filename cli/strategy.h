@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 
 struct strategy_options {
-	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early, *channel;
+	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early, *channel,
+		*joiners;
 	struct options_list waves, strata, causes, approvers, gates;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
@@ -80,6 +81,9 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, conflicts, "conflicts", CHOICE, .argument = "ACT",            \
 			.choices = strategy_conflicts,                                             \
 			.help = "devices whose requirements cannot be met (refuse)"),              \
+		STRATEGY_ROW_(type_, joiners, "joiners", CHOICE, .argument = "WHERE",              \
+			.choices = strategy_joiners,                                               \
+			.help = "new devices join this wave until it is opened (none)"),           \
 		STRATEGY_ROW_(type_, approvals, "approvals", COUNT, .argument = "N",               \
 			.help = "so many approvers must agree before it may start (as the server " \
 				"demands)"),                                                       \
@@ -88,7 +92,8 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, file, "strategy", TEXT, .argument = "FILE",                   \
 			.help = "the strategy as JSON; options go before it")
 
-extern const char *const strategy_orders[], *const strategy_acts[], *const strategy_conflicts[];
+extern const char *const strategy_orders[],
+	*const strategy_acts[], *const strategy_conflicts[], *const strategy_joiners[];
 
 /* What the options of every call say in the manual. */
 #define STRATEGY_PROSE                                                                           \

@@ -75,6 +75,7 @@ static const struct part {
 	{ "rollouts", rollouts_up, rollouts_down },
 	{ "planning", planning_up, planning_down },
 	{ "channels", channels_up, channels_down },
+	{ "joining", joining_up, joining_down },
 	{ "webhooks", webhooks_up, webhooks_down },
 	{ "http", http_up, http_down },
 };

@@ -32,6 +32,7 @@ PART(deltas);   /* delta_service.c */
 PART(rollouts); /* rollouts.c: goes on with jobs and timers */
 PART(planning); /* planning.c: goes on with plans that were not finished */
 PART(channels); /* channels.c: brings devices up to the releases of their channels */
+PART(joining);  /* joining.c: new devices join rollouts that allow it */
 PART(webhooks); /* webhooks.c: the thread that sends events */
 PART(http);     /* http/http.c: sockets; the server answers from here on */
 

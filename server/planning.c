@@ -252,9 +252,12 @@ static enum fl_code begin_plan(struct task *t, struct store *store, struct fl_er
 		code = assignment_remove(store, t->rollout_id, SLICE_ROWS, &removed, err);
 	if (code != FL_OK || removed == SLICE_ROWS)
 		return code;
-	if (t->planned)
-		code = plan_put(
-			store, t->rollout_id, t->plan.digest, (const char *)t->content.p, err);
+	if (code == FL_OK && t->planned) {
+		struct plan_row row = { .newest_no = planning_newest_no(t->snapshot) };
+
+		memcpy(row.digest, t->plan.digest, sizeof(row.digest));
+		code = plan_put(store, t->rollout_id, &row, (const char *)t->content.p, err);
+	}
 	if (code == FL_OK && refusal(t) == NULL)
 		code = job_begin(store, JOB_KIND, t->rollout_id, argument, err);
 	t->next_at = 0;

@@ -28,6 +28,7 @@ struct planning_request {
 	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
 	int64_t channel_id; /* made by a channel, for the devices that it may bring; 0: by a person */
 	uint32_t silent_s; /* of a channel: devices that have been silent longer are left out */
+	int64_t after_no;  /* only devices with higher numbers; 0: all */
 	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
 
@@ -40,6 +41,8 @@ enum fl_code planning_load(struct store *store, const struct planning_request *r
 	struct planning_snapshot **out, struct fl_err *err) FL_MUST_CHECK;
 /* The input, borrowed. Any thread, one at a time. */
 const struct plan_input *planning_input(const struct planning_snapshot *s);
+/* The number of the newest device of the snapshot. */
+int64_t planning_newest_no(const struct planning_snapshot *s);
 /* Devices of a channel that it does not bring. Borrowed. */
 struct planning_left_out {
 	uint32_t ambiguous; /* another channel selects them too */

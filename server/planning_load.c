@@ -384,10 +384,10 @@ static void write_input(struct planning_snapshot *s, const struct planning_reque
 
 static enum fl_code load(struct planning_loader *l, struct fl_err *err)
 {
-	struct device_filter f = { .limit = -1 };
-	enum fl_code code = FL_OK;
+	struct device_filter f = { .limit = -1, .after = l->rq->after_no };
+	enum fl_code code = device_last_no(l->store, &l->s->newest_no, err);
 
-	if (l->rq->selector[0] != '\0')
+	if (code == FL_OK && l->rq->selector[0] != '\0')
 		code = rsql_parse(l->rq->selector, &l->selector, err);
 	if (code == FL_OK && l->rq->scope != NULL)
 		code = rsql_parse(l->rq->scope, &l->scope, err);
@@ -451,6 +451,11 @@ const struct plan_input *planning_input(const struct planning_snapshot *s)
 const struct planning_left_out *planning_left_out(const struct planning_snapshot *s)
 {
 	return &s->left_out;
+}
+
+int64_t planning_newest_no(const struct planning_snapshot *s)
+{
+	return s->newest_no;
 }
 
 int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state)

@@ -42,6 +42,7 @@ struct planning_snapshot {
 	struct resolve_entry *entries;
 	char *release;
 	struct planning_left_out left_out;
+	int64_t newest_no;
 	struct fl_arena arena; /* modules of the holds */
 };
 

@@ -22,6 +22,7 @@ struct server {
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct planning *planning;    /* planning.h: plans in the making */
+	struct joining *joining;      /* joining.c: new devices for running rollouts */
 	struct channels *channels;    /* channels.h: looks after the channels */
 	struct webhooks
 		*_Atomic webhooks; /* webhooks.h: sends events to others; NULL while it is down */

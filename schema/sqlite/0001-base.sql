@@ -181,6 +181,7 @@ CREATE TABLE rollout (
   reason TEXT NOT NULL DEFAULT '',   -- why it is paused, stopped or failed
   auto_start INTEGER NOT NULL DEFAULT 0, -- 1: starts as soon as it is planned
   channel_id INTEGER REFERENCES channel(id), -- the one that it moves when it is completed, or
+  joins INTEGER NOT NULL DEFAULT 0,  -- 1: devices that are new since its plan may join it
   brings INTEGER NOT NULL DEFAULT 0, -- 1: that has made it, to bring devices up to its release
   resume_to TEXT NOT NULL DEFAULT 'running', -- where a paused one goes on
   pause INTEGER NOT NULL DEFAULT 0,  -- enum engine_pause
@@ -200,6 +201,7 @@ CREATE TABLE plan (
   rollout_id INTEGER PRIMARY KEY REFERENCES rollout(id),
   digest BLOB NOT NULL,
   content TEXT NOT NULL,             -- JSON: layers, waves, stages, classes, forecast, refusals
+  newest_no INTEGER NOT NULL,        -- the newest device when it was made; later ones are joiners
   created_at INTEGER NOT NULL
 ) STRICT;
 
@@ -265,6 +267,7 @@ CREATE TABLE assignment (
   first_no INTEGER NOT NULL,         -- number of the first device
   n INTEGER NOT NULL,
   members BLOB NOT NULL,
+  joined_at INTEGER NOT NULL DEFAULT 0, -- when it joined, beside the plan; 0: by the plan
   PRIMARY KEY (rollout_id, wave, first_no)
 ) STRICT;
 

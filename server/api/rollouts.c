@@ -66,11 +66,16 @@ enum fl_code rollout_json_whole(
 	struct store *store, const struct rollout *r, json_t **out, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *rollout = NULL, *approvals = json_array();
+	int64_t joined = 0;
 	enum fl_code code = rollout_json(r, &rollout, err);
 
 	if (code == FL_OK)
 		code = approval_each(store, r->engine.id, add_approval, approvals, err);
-	if (code == FL_OK && json_object_set(rollout, "approvals", approvals) != 0)
+	if (code == FL_OK)
+		code = assignment_joined(store, r->engine.id, &joined, err);
+	if (code == FL_OK &&
+		(json_object_set(rollout, "approvals", approvals) != 0 ||
+			json_object_set_new(rollout, "joined", json_integer(joined)) != 0))
 		code = fl_fail(err, FL_NOMEM, "no memory for a rollout");
 	if (code == FL_OK)
 		*out = fl_steal(&rollout);
@@ -235,9 +240,9 @@ struct given {
 	int64_t approvals;
 };
 
-/* The complete strategy. */
-static enum fl_code complete(
-	const json_t *strategy, const struct given *given, struct fl_buf *out, struct fl_err *err)
+/* The complete strategy; *joins says if it lets new devices join. */
+static enum fl_code complete(const json_t *strategy, const struct given *given, struct fl_buf *out,
+	bool *joins, struct fl_err *err)
 {
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
@@ -250,6 +255,7 @@ static enum fl_code complete(
 			"this server demands %lld approvals; the strategy names %zu approvers",
 			(long long)s.approvals, s.n_approvers);
 	json = code == FL_OK ? strategy_json(&s) : NULL;
+	*joins = s.joiners == JOINERS_LAST_WAVE;
 	strategy_fini(&s);
 	if (code != FL_OK)
 		return code;
@@ -281,6 +287,7 @@ static enum fl_code read_wanted(
 	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq->server);
 	struct release release = { 0 };
 	struct channel channel = { 0 };
+	bool joins = false;
 	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
 
 	if (code == FL_OK)
@@ -293,7 +300,7 @@ static enum fl_code read_wanted(
 	if (code == FL_OK)
 		code = join_selector(rq, b.selector, &w->selector, err);
 	if (code == FL_OK)
-		code = complete(b.strategy, &given, &w->strategy, err);
+		code = complete(b.strategy, &given, &w->strategy, &joins, err);
 	if (code == FL_OK)
 		code = release_get(rq->store, b.release, &release, err);
 	if (code == FL_NOT_FOUND)
@@ -307,6 +314,7 @@ static enum fl_code read_wanted(
 			.strategy = (const char *)w->strategy.p,
 			.auto_start = strcmp(b.start, "auto") == 0,
 			.channel_id = channel.id,
+			.joins = joins,
 			.created_by = rq->who.name,
 			.engine = { .state = ROLLOUT_PLANNING } };
 	release_fini(&release);

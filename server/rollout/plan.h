@@ -229,6 +229,11 @@ const struct plan_set *plan_class_after(const struct plan *p, uint32_t class, ui
 /* The cell. */
 const struct plan_stage *plan_stage(const struct plan *p, uint32_t layer, uint32_t wave);
 
+/* The class of `p` that devices of class `other_class` of another plan for the same release can join: it
+ * starts from the same set, ends in the same one, and each module on its way has the same bytes for
+ * them. UINT32_MAX: there is none. */
+uint32_t plan_class_like(const struct plan *p, const struct plan *other, uint32_t other_class);
+
 /* The plan as JSON (a new reference, NULL without memory): all of it but the arrays per device; what the
  * store keeps and plan_read takes. Integers and texts only; without the digest these are, in canonical
  * form, the bytes that the digest covers. */

@@ -9,6 +9,7 @@
 static const char *const order_texts[] = { STRATEGY_ORDERS(TEXT_) };
 static const char *const on_failure_texts[] = { STRATEGY_ON_FAILURES(TEXT_) };
 static const char *const conflicts_texts[] = { STRATEGY_CONFLICTS(TEXT_) };
+static const char *const joiners_texts[] = { STRATEGY_JOINERS(TEXT_) };
 #undef TEXT_
 
 #define SEED_MAX    9007199254740991LL /* 2^53 - 1 */
@@ -36,12 +37,18 @@ const char *strategy_conflicts_text(enum strategy_conflicts c)
 	return conflicts_texts[c];
 }
 
+const char *strategy_joiners_text(enum strategy_joiners j)
+{
+	FL_BUG_IF((unsigned)j >= STRATEGY_JOINERS_MAX);
+	return joiners_texts[j];
+}
+
 /* ---- reading */
 
 /* The JSON as it stands; absent members keep the defaults put there before. */
 struct raw {
 	json_t *waves, *strata, *gate, *approvers;
-	const char *order, *on_failure, *conflicts, *early;
+	const char *order, *on_failure, *conflicts, *early, *joiners;
 	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals;
 	double max_drift;
 };
@@ -59,6 +66,7 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, probation_s, "probation_s", INT, .min = 0, .max = SECONDS_MAX),
 	FL_FIELD(struct raw, on_failure, "on_failure", STRING),
 	FL_FIELD(struct raw, conflicts, "conflicts", STRING),
+	FL_FIELD(struct raw, joiners, "joiners", STRING),
 	FL_FIELD(struct raw, max_drift, "max_drift_percent", REAL),
 	FL_FIELD(struct raw, max_in_flight, "max_in_flight", INT, .min = 0, .max = COUNT_MAX),
 	FL_FIELD(struct raw, approvals, "approvals", INT, .min = 0, .max = STRATEGY_APPROVERS_MAX),
@@ -278,6 +286,7 @@ bool strategy_has_approver(const struct strategy *s, const char *name)
 static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct fl_err *err)
 {
 	int order = (int)s->order, on_failure = (int)s->on_failure, conflicts = (int)s->conflicts;
+	int joiners = (int)s->joiners;
 
 	if (read_word(raw->order, order_texts, STRATEGY_ORDER_MAX, &order, err) != FL_OK)
 		return fl_wrap(err, "order");
@@ -287,6 +296,13 @@ static enum fl_code read_words(const struct raw *raw, struct strategy *s, struct
 	if (read_word(raw->conflicts, conflicts_texts, STRATEGY_CONFLICTS_MAX, &conflicts, err) !=
 		FL_OK)
 		return fl_wrap(err, "conflicts");
+	if (read_word(raw->joiners, joiners_texts, STRATEGY_JOINERS_MAX, &joiners, err) != FL_OK)
+		return fl_wrap(err, "joiners");
+	if (joiners == JOINERS_LAST_WAVE && s->waves[s->n_waves - 1].kind == WAVE_SELECTOR)
+		return fl_fail(err, FL_INVALID,
+			"joiners: the last wave must be one that takes the rest, as "
+			"{\"percent\":100}");
+	s->joiners = (enum strategy_joiners)joiners;
 	s->order = (enum strategy_order)order;
 	s->on_failure = (enum strategy_on_failure)on_failure;
 	s->conflicts = (enum strategy_conflicts)conflicts;
@@ -417,7 +433,7 @@ static json_t *texts_json(char *const *texts, size_t n)
 
 json_t *strategy_json(const struct strategy *s)
 {
-	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o,s:s*}",
+	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:I,s:o,s:s,s:s*}",
 		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
 		strategy_gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
@@ -427,5 +443,6 @@ json_t *strategy_json(const struct strategy *s)
 		strategy_conflicts_text(s->conflicts), "max_drift_percent",
 		strategy_share_json(s->max_drift_ppm), "max_in_flight",
 		(json_int_t)s->max_in_flight, "approvals", (json_int_t)s->approvals, "approvers",
-		texts_json(s->approvers, s->n_approvers), "early", s->early);
+		texts_json(s->approvers, s->n_approvers), "joiners",
+		strategy_joiners_text(s->joiners), "early", s->early);
 }

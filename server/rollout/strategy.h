@@ -22,6 +22,8 @@
 #define STRATEGY_ON_FAILURES(X) X(PAUSE, "pause") X(STOP, "stop") X(ROLLBACK, "rollback")
 #define STRATEGY_CONFLICTS(X)   X(REFUSE, "refuse") X(LEAVE_OUT, "leave_out")
 
+#define STRATEGY_JOINERS(X) X(NONE, "none") X(LAST_WAVE, "last_wave")
+
 #define ORDER_ENUM_(code, text)      ORDER_##code,
 #define ON_FAILURE_ENUM_(code, text) ON_FAILURE_##code,
 #define CONFLICTS_ENUM_(code, text)  CONFLICTS_##code,
@@ -33,7 +35,12 @@ enum strategy_on_failure { STRATEGY_ON_FAILURES(ON_FAILURE_ENUM_) STRATEGY_ON_FA
  * leave those devices out as incompatible. */
 enum strategy_conflicts { STRATEGY_CONFLICTS(CONFLICTS_ENUM_) STRATEGY_CONFLICTS_MAX };
 
+#define JOINERS_ENUM_(code, text) JOINERS_##code,
+/* Which wave takes devices that are new since the plan was made, as long as it has not been opened. */
+enum strategy_joiners { STRATEGY_JOINERS(JOINERS_ENUM_) STRATEGY_JOINERS_MAX };
+
 /* Text on the wire. */
+const char *strategy_joiners_text(enum strategy_joiners j);
 const char *strategy_order_text(enum strategy_order o);
 const char *strategy_on_failure_text(enum strategy_on_failure f);
 const char *strategy_conflicts_text(enum strategy_conflicts c);
@@ -59,6 +66,7 @@ struct strategy {
 	enum strategy_order order;
 	enum strategy_on_failure on_failure;
 	enum strategy_conflicts conflicts;
+	enum strategy_joiners joiners;
 	struct gate_rules gate;
 	int64_t soak_ms;       /* how long the success condition must hold */
 	int64_t reach_ms;      /* until delivery; ends in `unreached` */

@@ -8,8 +8,10 @@
 #define DRIFT_SPREAD 8  /* devices spread wider than this are looked up one by one */
 
 DB_SQL(assignment_insert,
-	"INSERT INTO assignment (rollout_id, wave, first_no, n, members) "
-	"VALUES ($1, $2, $3, $4, $5)");
+	"INSERT INTO assignment (rollout_id, wave, first_no, n, members, joined_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6)");
+DB_SQL(assignment_select_joined,
+	"SELECT count(*) FROM assignment WHERE rollout_id = $1 AND joined_at > 0");
 DB_SQL(assignment_delete,
 	"DELETE FROM assignment WHERE rowid IN "
 	"(SELECT rowid FROM assignment WHERE rollout_id = $1 LIMIT $2)");
@@ -85,8 +87,8 @@ static struct assignment get_record(const struct chunk *c, size_t i)
 
 /* ---- writing */
 
-enum fl_code assignment_add(struct store *store, int64_t rollout_id, const struct assignment *a,
-	size_t n, struct fl_err *err)
+static enum fl_code add(struct store *store, int64_t rollout_id, const struct assignment *a,
+	size_t n, int64_t joined_at, struct fl_err *err)
 {
 	uint8_t members[ASSIGNMENT_CHUNK * RECORD_BYTES];
 
@@ -102,8 +104,32 @@ enum fl_code assignment_add(struct store *store, int64_t rollout_id, const struc
 	}
 	return db_exec(store->db, assignment_insert,
 		DB_ARGS(DB_I(rollout_id), DB_I(a[0].wave), DB_I(a[0].device_no), DB_I(n),
-			DB_B(members, n * RECORD_BYTES)),
+			DB_B(members, n * RECORD_BYTES), DB_I(joined_at)),
 		err);
+}
+
+enum fl_code assignment_add(struct store *store, int64_t rollout_id, const struct assignment *a,
+	size_t n, struct fl_err *err)
+{
+	return add(store, rollout_id, a, n, 0, err);
+}
+
+enum fl_code assignment_join(
+	struct store *store, int64_t rollout_id, const struct assignment *a, struct fl_err *err)
+{
+	return add(store, rollout_id, a, 1, store->now_ms, err);
+}
+
+enum fl_code assignment_joined(
+	struct store *store, int64_t rollout_id, int64_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, assignment_select_joined, DB_ARGS(DB_I(rollout_id)), &rows, err);
+
+	if (code == FL_OK)
+		*n = db_int(&rows, 0);
+	return code;
 }
 
 enum fl_code assignment_remove(

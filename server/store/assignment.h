@@ -28,6 +28,12 @@ typedef enum fl_code (*assignment_fn)(
  * FL_CONFLICT if the first is there. Write lane. */
 enum fl_code assignment_add(struct store *store, int64_t rollout_id, const struct assignment *a,
 	size_t n, struct fl_err *err) FL_MUST_CHECK;
+/* A device joins: its number is above all of the plan. FL_CONFLICT if it has joined before. Write lane. */
+enum fl_code assignment_join(struct store *store, int64_t rollout_id, const struct assignment *a,
+	struct fl_err *err) FL_MUST_CHECK;
+/* How many have joined. */
+enum fl_code assignment_joined(
+	struct store *store, int64_t rollout_id, int64_t *n, struct fl_err *err) FL_MUST_CHECK;
 /* Remove up to `limit` rows of a rollout; *n gets how many there were. Write lane. */
 enum fl_code assignment_remove(struct store *store, int64_t rollout_id, int64_t limit, int64_t *n,
 	struct fl_err *err) FL_MUST_CHECK;

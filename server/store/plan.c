@@ -6,15 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-DB_SQL(plan_select, "SELECT digest, content, created_at FROM plan WHERE rollout_id = $1");
+DB_SQL(plan_select,
+	"SELECT digest, content, created_at, newest_no FROM plan WHERE rollout_id = $1");
 DB_SQL(plan_select_name, "SELECT id FROM rollout WHERE name = $1");
 DB_SQL(plan_select_digest,
 	"SELECT max(rollout_id), count(DISTINCT digest) FROM plan "
 	"WHERE substr(hex(digest), 1, length($1)) = upper($1)");
 DB_SQL(plan_insert,
-	"INSERT INTO plan (rollout_id, digest, content, created_at) VALUES ($1, $2, $3, $4) "
-	"ON CONFLICT (rollout_id) DO UPDATE SET digest = excluded.digest, "
-	"content = excluded.content, created_at = excluded.created_at");
+	"INSERT INTO plan (rollout_id, digest, content, newest_no, created_at) "
+	"VALUES ($1, $2, $3, $4, $5) "
+	"ON CONFLICT (rollout_id) DO UPDATE SET digest = excluded.digest, content = "
+	"excluded.content, newest_no = excluded.newest_no, created_at = excluded.created_at");
 DB_SQL(plan_select_sums, "SELECT sums FROM stage WHERE opened_at > 0 ORDER BY id DESC LIMIT 200");
 DB_SQL(plan_select_switches,
 	"SELECT device_no, stage_id, at, state = 'installing' FROM report WHERE "
@@ -43,6 +45,7 @@ enum fl_code plan_get(struct store *store, int64_t rollout_id, struct plan_row *
 			(long long)rollout_id);
 	memcpy(out->digest, digest.p, digest.n);
 	out->created_at = db_int(&rows, 2);
+	out->newest_no = db_int(&rows, 3);
 	fl_buf_str(content, db_text(&rows, 1));
 	return fl_buf_check(content, err);
 }
@@ -86,12 +89,13 @@ enum fl_code plan_find(
 	return fl_fail(err, FL_NOT_FOUND, "there is no plan or rollout \"%.200s\"", text);
 }
 
-enum fl_code plan_put(struct store *store, int64_t rollout_id, const uint8_t digest[32],
+enum fl_code plan_put(struct store *store, int64_t rollout_id, const struct plan_row *row,
 	const char *content, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, plan_insert,
-		DB_ARGS(DB_I(rollout_id), DB_B(digest, 32), DB_T(content), DB_I(store->now_ms)),
+		DB_ARGS(DB_I(rollout_id), DB_B(row->digest, sizeof(row->digest)), DB_T(content),
+			DB_I(row->newest_no), DB_I(store->now_ms)),
 		err);
 }
 

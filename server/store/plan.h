@@ -11,6 +11,7 @@
 
 struct plan_row {
 	uint8_t digest[32];
+	int64_t newest_no;  /* the newest device when it was made */
 	int64_t created_at; /* ms */
 };
 
@@ -22,8 +23,8 @@ enum fl_code plan_get(struct store *store, int64_t rollout_id, struct plan_row *
  * digits of its digest. FL_NOT_FOUND, FL_CONFLICT (several begin like that), each with a sentence. */
 enum fl_code plan_find(struct store *store, const char *text, int64_t *rollout_id,
 	struct fl_err *err) FL_MUST_CHECK;
-/* Write or replace it. `content` is JSON, terminated. Write lane. */
-enum fl_code plan_put(struct store *store, int64_t rollout_id, const uint8_t digest[32],
+/* Write or replace it: digest and newest_no of `row`. `content` is JSON, terminated. Write lane. */
+enum fl_code plan_put(struct store *store, int64_t rollout_id, const struct plan_row *row,
 	const char *content, struct fl_err *err) FL_MUST_CHECK;
 
 /* Called per pair of artifacts with the size of its smallest ready delta. */

@@ -16,7 +16,7 @@
 	"(SELECT count(DISTINCT layer) FROM stage WHERE rollout_id = r.id), "                      \
 	"(SELECT count(DISTINCT wave) FROM stage WHERE rollout_id = r.id), "                       \
 	"(SELECT total(assigned) FROM stage WHERE rollout_id = r.id AND layer = 0), "              \
-	"r.channel_id, (SELECT name FROM channel WHERE id = r.channel_id), r.brings "              \
+	"r.channel_id, (SELECT name FROM channel WHERE id = r.channel_id), r.brings, r.joins "     \
 	"FROM rollout r LEFT JOIN plan p ON p.rollout_id = r.id "
 
 DB_SQL(rollout_select_name, "SELECT " COLUMNS "WHERE r.name = $1");
@@ -28,11 +28,15 @@ DB_SQL(rollout_select_active,
 	"('starting', 'running', 'paused', 'stopping', 'rolling_back') "
 	"UNION SELECT rollout_id FROM stage WHERE due_at IS NOT NULL ORDER BY 1 LIMIT $1");
 DB_SQL(rollout_select_numbers, "SELECT id FROM rollout ORDER BY id");
+DB_SQL(rollout_select_joined,
+	"SELECT coalesce(min(id), 0) FROM rollout WHERE joins = 1 AND id > $1 AND state IN "
+	"('starting', 'running', 'paused')");
 DB_SQL(rollout_select_newest, "SELECT coalesce(max(id), 0) FROM rollout");
 DB_SQL(rollout_select_plan, "SELECT content FROM plan WHERE rollout_id = $1");
 DB_SQL(rollout_insert,
 	"INSERT INTO rollout (name, release_id, selector, strategy, state, auto_start, created_at, "
-	"created_by, channel_id, brings) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+	"created_by, channel_id, brings, joins) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
 DB_SQL(rollout_update,
 	"UPDATE rollout SET state = $1, resume_to = $2, pause = $3, reason = $4, back_wave = $5, "
 	"started_at = $6, ended_at = $7, paused_at = $8, stood_ms = $9, clock_floor = $10 "
@@ -65,6 +69,7 @@ static enum fl_code read_row(const struct db_rows *rows, struct rollout *r, stru
 		.channel_id = db_int(rows, c + 12),
 		.channel = db_text(rows, c + 13),
 		.brings = db_int(rows, c + 14) != 0,
+		.joins = db_int(rows, c + 15) != 0,
 	};
 	if (r->planned)
 		memcpy(r->plan_digest, digest.p, digest.n);
@@ -136,6 +141,18 @@ enum fl_code rollout_engine(
 	return code == FL_OK ? rollout_row_engine(&rows, 0, out, err) : code;
 }
 
+enum fl_code rollout_next_joined(
+	struct store *store, int64_t after, int64_t *id, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, rollout_select_joined, DB_ARGS(DB_I(after)), &rows, err);
+
+	if (code == FL_OK)
+		*id = db_int(&rows, 0);
+	return code;
+}
+
 enum fl_code rollout_newest(struct store *store, int64_t *id, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
@@ -205,7 +222,8 @@ enum fl_code rollout_add(
 		DB_ARGS(DB_T(r->name), DB_I(r->release_id), DB_T(r->selector), DB_T(r->strategy),
 			DB_T(rollout_state_text(r->engine.state)), DB_I(r->auto_start),
 			DB_I(store->now_ms), DB_T(r->created_by),
-			r->channel_id == 0 ? DB_NULL : DB_I(r->channel_id), DB_I(r->brings)),
+			r->channel_id == 0 ? DB_NULL : DB_I(r->channel_id), DB_I(r->brings),
+			DB_I(r->joins)),
 		id, err);
 	if (code == FL_CONFLICT)
 		return fl_fail(err, FL_CONFLICT, "there is a rollout \"%s\" already", r->name);

@@ -19,6 +19,7 @@ struct rollout {
 	bool auto_start;
 	int64_t channel_id;  /* the channel that it moves when it is completed … */
 	const char *channel; /* … by name; 0 and NULL: none */
+	bool joins;          /* devices that are new since its plan may join it */
 	bool brings;         /* that channel has made it, to bring devices up to its release */
 	int64_t created_at;
 	const char *created_by;
@@ -48,6 +49,9 @@ enum fl_code rollout_each(struct store *store, int64_t before, int64_t limit, ro
 /* What the engine sees of a rollout. FL_NOT_FOUND with a sentence. */
 enum fl_code rollout_engine(struct store *store, int64_t id, struct engine_rollout *out,
 	struct fl_err *err) FL_MUST_CHECK;
+/* The first rollout above `after` that new devices may join now; 0: there is none. */
+enum fl_code rollout_next_joined(
+	struct store *store, int64_t after, int64_t *id, struct fl_err *err) FL_MUST_CHECK;
 /* The highest number of a rollout; 0: there is none. */
 enum fl_code rollout_newest(struct store *store, int64_t *id, struct fl_err *err) FL_MUST_CHECK;
 /* The numbers of rollouts that are under way or have a deadline, ascending; at most `max` into `ids`. */
@@ -60,7 +64,7 @@ enum fl_code rollout_numbers(
 enum fl_code rollout_plan_text(
 	struct store *store, int64_t id, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 
-/* Insert: name, release_id, selector, strategy, auto_start, channel_id, brings, created_by,
+/* Insert: name, release_id, selector, strategy, auto_start, channel_id, brings, joins, created_by,
  * engine.state. FL_CONFLICT if
  * the name is taken. Write lane, as is what follows. */
 enum fl_code rollout_add(struct store *store, const struct rollout *r, int64_t *id,

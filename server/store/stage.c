@@ -13,6 +13,8 @@ DB_SQL(stage_select_count, "SELECT count(*) FROM stage WHERE rollout_id = $1");
 DB_SQL(stage_select_place, "SELECT rollout_id, layer, wave FROM stage WHERE id = $1");
 DB_SQL(stage_select_due,
 	"SELECT id FROM stage WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2");
+DB_SQL(stage_update_joined,
+	"UPDATE stage SET assigned = assigned + $1 WHERE rollout_id = $2 AND wave = $3");
 DB_SQL(stage_insert,
 	"INSERT INTO stage (rollout_id, layer, wave, assigned, state) VALUES ($1, $2, $3, $4, $5)");
 /* the stored due_at stays if it is earlier; NULL says nothing */
@@ -114,6 +116,14 @@ enum fl_code stage_due(struct store *store, int64_t *ids, size_t max, size_t *n,
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
 		ids[(*n)++] = db_int(&rows, 0);
 	return code;
+}
+
+enum fl_code stage_join(
+	struct store *store, int64_t rollout_id, int64_t wave, int64_t devices, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, stage_update_joined,
+		DB_ARGS(DB_I(devices), DB_I(rollout_id), DB_I(wave)), err);
 }
 
 enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct engine_stage *s,

@@ -29,6 +29,9 @@ enum fl_code stage_due(
 /* Insert a pending stage. Write lane, as is what follows. */
 enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct engine_stage *s,
 	int64_t assigned, struct fl_err *err) FL_MUST_CHECK;
+/* Devices have joined a wave: its stages have so many more. */
+enum fl_code stage_join(struct store *store, int64_t rollout_id, int64_t wave, int64_t devices,
+	struct fl_err *err) FL_MUST_CHECK;
 /* Write what the engine changed. due_at (wall clock, 0: nothing) is when it has something due; an
  * earlier one that is stored stays. */
 enum fl_code stage_put(struct store *store, const struct engine_stage *s, int64_t due_at,

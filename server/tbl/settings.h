@@ -68,7 +68,8 @@ SETTING(DURATION, session_life, "24h", 60000, 2592000000, true, false,
 
 /* ---- channels */
 SETTING(DURATION, channel_interval, "60s", 100, 86400000, true, false,
-	"How often each channel looks for devices that do not have its release.")
+	"How often each channel looks for devices that do not have its release, and rollouts for devices "
+	"that may join.")
 
 /* ---- approval */
 SETTING(INT, approvals, "0", 0, 32, true, false,

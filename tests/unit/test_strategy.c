@@ -60,7 +60,8 @@ static void has_defaults(void **state)
 static const char everything[] =
 	"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":12.5},{\"selector\":\"label."
 	"ring==b\"},"
-	"{\"percent\":100}],\"order\":\"pipelined\",\"early\":\"label.test==yes\",\"strata\":["
+	"{\"percent\":100}],\"order\":\"pipelined\",\"early\":\"label.test==yes\",\"joiners\":"
+	"\"last_wave\",\"strata\":["
 	"\"attribute.hw\",\"label.region\"]"
 	","
 	"\"seed\":9007199254740991,\"gate\":{\"success\":{\"percent\":99.5,\"minimum\":55},"
@@ -87,6 +88,7 @@ static void reads_everything(void **state)
 	assert_int_equal(s.n_strata, 2);
 	assert_int_equal(s.order, ORDER_PIPELINED);
 	assert_string_equal(s.early, "label.test==yes");
+	assert_int_equal(s.joiners, JOINERS_LAST_WAVE);
 	assert_string_equal(s.strata[1], "label.region");
 	assert_int_equal(s.seed, 9007199254740991);
 	assert_int_equal(s.gate.success_ppm, 995000);
@@ -121,7 +123,7 @@ static void writes_what_it_reads(void **state)
 		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
 		twice = strategy_json(&b);
 		assert_true(json_equal(once, twice));
-		assert_int_equal(json_object_size(once), i == 0 ? 15 : 16);
+		assert_int_equal(json_object_size(once), i == 0 ? 16 : 17);
 		strategy_fini(&a);
 		strategy_fini(&b);
 	}
@@ -162,6 +164,9 @@ static void names_what_is_wrong(void **state)
 		{ "{\"waves\":[{\"count\":1},{\"factor\":1}]}", "factor must be from 1.1 to 100" },
 		{ "{\"waves\":[{\"count\":1},{\"factor\":2,\"name\":\"x\"}]}", "and alone" },
 		{ "{\"waves\":[{\"count\":1},{\"factor\":2},{\"count\":1}]}", "waves[1]: unknown" },
+		{ "{\"joiners\":\"all\"}", "joiners: must be one of" },
+		{ "{\"joiners\":\"last_wave\",\"waves\":[{\"selector\":\"id==a\"}]}",
+			"takes the rest" },
 		{ "{\"early\":\"\"}", "\"early\"" },
 		{ "{\"conflicts\":1}", "\"conflicts\" must be a string" },
 		{ "{\"install_s\":0}", "\"install_s\" must be from 1" },
