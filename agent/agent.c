@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/agent.h"
 
+#include "lib/clock.h"
 #include "lib/digest.h"
 #include "lib/file.h"
 #include "lib/log.h"
@@ -18,22 +19,14 @@
 
 /* ---- time */
 
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	(void)clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int64_t agent_mono_ms(void)
 {
-	return clock_ms(CLOCK_BOOTTIME); /* goes on while the device sleeps */
+	return fl_clock_ms(CLOCK_BOOTTIME); /* goes on while the device sleeps */
 }
 
 int64_t agent_now_ms(const struct agent *a)
 {
-	return clock_ms(CLOCK_REALTIME) + a->clock_skew_ms;
+	return fl_clock_ms(CLOCK_REALTIME) + a->clock_skew_ms;
 }
 
 void agent_wait(const struct agent *a, int64_t ms)

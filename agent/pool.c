@@ -3,6 +3,8 @@
 
 #include "agent/random.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h> /* TCP_NODELAY */
@@ -46,14 +48,6 @@ struct pool {
 	uint64_t random;
 	int64_t checked_us; /* deadlines were looked at */
 };
-
-int64_t pool_now_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 enum fl_code pool_new(struct pool **out, const struct pool_options *o, struct fl_err *err)
 {
@@ -164,7 +158,7 @@ static void close_socket(struct connection *c)
 static void finish(struct pool_call *call, enum fl_code code)
 {
 	call->code = code;
-	call->ended_us = pool_now_us();
+	call->ended_us = fl_clock_us(CLOCK_MONOTONIC);
 	call->done(call);
 }
 
@@ -190,7 +184,7 @@ static void back_off(struct pool *p)
 	p->backoff_us = p->backoff_us == 0 ? BACKOFF_MIN : p->backoff_us * 2;
 	if (p->backoff_us > BACKOFF_MAX)
 		p->backoff_us = BACKOFF_MAX;
-	p->retry_us = pool_now_us() + p->backoff_us / 2 +
+	p->retry_us = fl_clock_us(CLOCK_MONOTONIC) + p->backoff_us / 2 +
 		(int64_t)random_below(&p->random, (uint64_t)p->backoff_us / 2);
 }
 
@@ -245,7 +239,7 @@ static void begin_sending(struct pool *p, struct connection *c)
 	c->close_after = false;
 	c->allowed = c->call->rate / (1000000 / SLOW_SLICE_US) + 1;
 	fl_buf_reset(&c->in);
-	c->call->sent_us = pool_now_us();
+	c->call->sent_us = fl_clock_us(CLOCK_MONOTONIC);
 	c->deadline_us = c->call->sent_us + p->options.timeout_ms * 1000;
 	send_more(p, c);
 }
@@ -254,7 +248,7 @@ static void begin_sending(struct pool *p, struct connection *c)
 static void dispatch(struct pool *p)
 {
 	while (p->queue.n > 0) {
-		bool away = p->retry_us != 0 && pool_now_us() < p->retry_us;
+		bool away = p->retry_us != 0 && fl_clock_us(CLOCK_MONOTONIC) < p->retry_us;
 		struct fl_link *link = fl_list_shift(&p->idle);
 		struct connection *c;
 
@@ -271,7 +265,8 @@ static void dispatch(struct pool *p)
 			back_off(p);
 			lose(p, c, FL_NETWORK);
 		} else {
-			c->deadline_us = pool_now_us() + p->options.timeout_ms * 1000;
+			c->deadline_us =
+				fl_clock_us(CLOCK_MONOTONIC) + p->options.timeout_ms * 1000;
 		}
 	}
 }
@@ -414,7 +409,7 @@ static size_t read_size(struct pool *p, struct connection *c)
 		return READ_SIZE;
 	if (c->allowed > 0)
 		return c->allowed < READ_SIZE ? (size_t)c->allowed : READ_SIZE;
-	now = pool_now_us();
+	now = fl_clock_us(CLOCK_MONOTONIC);
 	c->resume_us = now + SLOW_SLICE_US;
 	c->deadline_us = now + p->options.timeout_ms * 1000;
 	c->allowed = c->call->rate / (1000000 / SLOW_SLICE_US) + 1;
@@ -490,7 +485,7 @@ static void handle(struct pool *p, struct connection *c, uint32_t events)
 /* Deadlines and slow readers; looked at every 50 ms at most. */
 static void check_times(struct pool *p)
 {
-	int64_t now = pool_now_us();
+	int64_t now = fl_clock_us(CLOCK_MONOTONIC);
 
 	if (now - p->checked_us < 50000)
 		return;

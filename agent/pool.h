@@ -75,7 +75,4 @@ size_t pool_busy(const struct pool *p);
 /* Whether the last attempt to connect failed. */
 bool pool_down(const struct pool *p);
 
-/* Monotonic time in microseconds. */
-int64_t pool_now_us(void);
-
 #endif

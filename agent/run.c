@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/run.h"
 
+#include "lib/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,14 +15,6 @@
 #include <unistd.h>
 
 #define SLICE_MS 200 /* a stop is noticed after this time at the latest */
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void child(const struct run *r, int out) __attribute__((noreturn));
 
@@ -85,12 +79,12 @@ static bool take_output(const struct run *r, int fd, struct fl_buf *output)
 static enum fl_code wait_for(
 	const struct run *r, int pid_fd, int out, struct fl_buf *output, struct fl_err *err)
 {
-	int64_t until = now_ms() + r->timeout_ms;
+	int64_t until = fl_clock_ms(CLOCK_MONOTONIC) + r->timeout_ms;
 	struct pollfd fds[2] = { { .fd = pid_fd, .events = POLLIN },
 		{ .fd = out, .events = POLLIN } };
 
 	for (;;) {
-		int64_t left = until - now_ms();
+		int64_t left = until - fl_clock_ms(CLOCK_MONOTONIC);
 
 		if (*r->stop)
 			return fl_fail(err, FL_STOPPED, "stopped while a command ran");

@@ -3,6 +3,7 @@
 
 #include "agent/install.h" /* install_remove */
 #include "agent/random.h"
+#include "lib/clock.h"
 #include "lib/digest.h"
 
 #include <errno.h>
@@ -14,14 +15,6 @@
 
 #define CALL_TIMEOUT_MS 60000
 #define BODY_MAX        (2U << 20)
-
-int64_t swarm_now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 void swarm_id(const struct swarm *s, const struct device *d, char out[SWARM_ID_MAX])
 {
@@ -69,7 +62,7 @@ static struct device *heap_pop(struct swarm *s)
 void swarm_wake(struct swarm *s, struct device *d, int64_t delay_us)
 {
 	FL_BUG_IF(d->waiting || s->heap_n == s->n);
-	d->due_us = pool_now_us() + (delay_us > 0 ? delay_us : 0);
+	d->due_us = fl_clock_us(CLOCK_MONOTONIC) + (delay_us > 0 ? delay_us : 0);
 	heap_push(s, d);
 }
 
@@ -252,7 +245,7 @@ enum fl_code swarm_init(struct swarm *s, struct swarm_options *options, struct f
 
 	s->options = *options;
 	options->installed = NULL; /* moved */
-	s->started_us = pool_now_us();
+	s->started_us = fl_clock_us(CLOCK_MONOTONIC);
 	s->sets = json_object();
 	code = s->sets == NULL ? fl_fail(err, FL_NOMEM, "no memory") : make_devices(s, err);
 	if (code == FL_OK && s->options.decode && s->options.cache_dir == NULL)
@@ -302,7 +295,7 @@ void swarm_fini(struct swarm *s)
 
 void swarm_turn(struct swarm *s, int max_ms)
 {
-	int64_t now = pool_now_us();
+	int64_t now = fl_clock_us(CLOCK_MONOTONIC);
 	int wait = max_ms;
 
 	/* Not more than a batch, so that the sockets get their turn under a flood of timers. */
@@ -331,7 +324,8 @@ static bool enough(const struct swarm *s)
 {
 	const struct swarm_options *o = &s->options;
 
-	if (o->until_s > 0 && (double)(pool_now_us() - s->started_us) > o->until_s * 1e6)
+	if (o->until_s > 0 &&
+		(double)(fl_clock_us(CLOCK_MONOTONIC) - s->started_us) > o->until_s * 1e6)
 		return true;
 	if (o->until == SWARM_UNTIL_STOPPED || s->polled < s->n || s->in_hand > 0 || s->unsent > 0)
 		return false;

@@ -198,8 +198,6 @@ struct exchange *swarm_exchange(struct swarm *s, struct device *d, enum asked as
 void swarm_send(struct swarm *s, struct exchange *x);
 /* Give an exchange back. */
 void swarm_release(struct swarm *s, struct exchange *x);
-/* Wall clock in ms. */
-int64_t swarm_now_ms(void);
 /* Write the id of device `index` ("swarm-000007", gateways "swarm-gw-000001"). */
 void swarm_id(const struct swarm *s, const struct device *d, char out[SWARM_ID_MAX]);
 

@@ -4,6 +4,7 @@
  * is made before the clock starts, so that what is measured is the server and the sockets. */
 #include "agent/swarm.h"
 
+#include "lib/clock.h"
 #include "lib/delta/codec.h"
 #include "lib/digest.h"
 #include "lib/file.h"
@@ -49,13 +50,13 @@ static bool ready(const struct swarm *s)
 /* Enrol, open sessions; for reports also wait until every device holds an order. */
 static enum fl_code warm_up(struct swarm *s, const volatile int *stop, struct fl_err *err)
 {
-	int64_t until = pool_now_us() + WARM_UP_MAX_US;
+	int64_t until = fl_clock_us(CLOCK_MONOTONIC) + WARM_UP_MAX_US;
 
 	s->hold = true;
 	while (!ready(s)) {
 		if (*stop)
 			return fl_fail(err, FL_STOPPED, "stopped before the measurement");
-		if (pool_now_us() > until)
+		if (fl_clock_us(CLOCK_MONOTONIC) > until)
 			return fl_fail(err, FL_TIMEOUT,
 				"%zu of %zu devices are ready; %zu have orders", s->polled, s->n,
 				s->in_hand);
@@ -72,7 +73,7 @@ static enum fl_code build_report(
 	FL_AUTO_JSON json_t *report = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "step",
 		d->order->manifest.goal.step.id, "manifest", (json_int_t)d->accepted, "state",
 		report_states[round % PER_DEVICE], "bytes", (json_int_t)1000, "saved",
-		(json_int_t)9000, "time", (json_int_t)swarm_now_ms());
+		(json_int_t)9000, "time", (json_int_t)fl_clock_ms(CLOCK_REALTIME));
 	enum fl_code code;
 
 	if (report == NULL)
@@ -175,7 +176,8 @@ static bool over(const struct bench *b, int64_t i)
 {
 	if (b->wanted > 0)
 		return i >= b->wanted;
-	return (double)(pool_now_us() - b->begin_us) >= b->swarm->options.until_s * 1e6;
+	return (double)(fl_clock_us(CLOCK_MONOTONIC) - b->begin_us) >=
+		b->swarm->options.until_s * 1e6;
 }
 
 static void note(struct bench *b, const struct pool_call *call)
@@ -213,7 +215,7 @@ static void hit(struct pool_call *call)
 				FL_OK)
 			b->refused++;
 	}
-	b->end_us = pool_now_us();
+	b->end_us = fl_clock_us(CLOCK_MONOTONIC);
 	shoot(b, x);
 }
 
@@ -286,7 +288,7 @@ static enum fl_code measure(struct bench *b, const volatile int *stop, struct fl
 {
 	struct swarm *s = b->swarm;
 
-	b->begin_us = b->end_us = pool_now_us();
+	b->begin_us = b->end_us = fl_clock_us(CLOCK_MONOTONIC);
 	for (size_t i = 0; i < (size_t)s->options.connections; i++) {
 		struct exchange *x = swarm_exchange(s, &s->devices[0], ASKED_POLL);
 

@@ -2,6 +2,7 @@
 #include "agent/swarm.h"
 
 #include "agent/random.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <math.h>
@@ -87,7 +88,8 @@ static enum fl_code build_enrol(struct swarm *s, struct device *d, struct protoc
 		gateway_of(s, d, gateway);
 		who.gateway = gateway;
 	}
-	return protocol_enrol(m, &who, &d->key, s->options.token, swarm_now_ms() / 1000, NULL);
+	return protocol_enrol(
+		m, &who, &d->key, s->options.token, fl_clock_ms(CLOCK_REALTIME) / 1000, NULL);
 }
 
 static enum fl_code build_inventory(struct swarm *s, struct device *d, struct protocol_message *m)
@@ -100,7 +102,7 @@ static enum fl_code build_inventory(struct swarm *s, struct device *d, struct pr
 	code = protocol_inventory_body(m, attributes, d->installed, NULL);
 	if (code != FL_OK)
 		return code;
-	return protocol_inventory(m, &d->session, d->accepted, swarm_now_ms(), NULL);
+	return protocol_inventory(m, &d->session, d->accepted, fl_clock_ms(CLOCK_REALTIME), NULL);
 }
 
 static enum fl_code build_report(struct device *d, struct protocol_message *m)
@@ -109,7 +111,7 @@ static enum fl_code build_report(struct device *d, struct protocol_message *m)
 
 	if (code != FL_OK)
 		return code;
-	return protocol_report(m, &d->session, d->accepted, swarm_now_ms(), NULL);
+	return protocol_report(m, &d->session, d->accepted, fl_clock_ms(CLOCK_REALTIME), NULL);
 }
 
 static enum fl_code build(struct swarm *s, struct device *d, struct exchange *x)
@@ -121,13 +123,15 @@ static enum fl_code build(struct swarm *s, struct device *d, struct exchange *x)
 		return build_enrol(s, d, &x->message);
 	case ASKED_SESSION:
 		swarm_id(s, d, id);
-		return protocol_handshake(&x->message, id, &d->key, swarm_now_ms() / 1000, NULL);
+		return protocol_handshake(
+			&x->message, id, &d->key, fl_clock_ms(CLOCK_REALTIME) / 1000, NULL);
 	case ASKED_INVENTORY:
 		return build_inventory(s, d, &x->message);
 	case ASKED_REPORT:
 		return build_report(d, &x->message);
 	default:
-		return protocol_poll(&x->message, &d->session, d->accepted, swarm_now_ms(), NULL);
+		return protocol_poll(
+			&x->message, &d->session, d->accepted, fl_clock_ms(CLOCK_REALTIME), NULL);
 	}
 }
 
@@ -162,7 +166,7 @@ static bool goes_away(struct swarm *s, struct device *d, int64_t now)
 
 void device_turn(struct swarm *s, struct device *d)
 {
-	int64_t now = pool_now_us();
+	int64_t now = fl_clock_us(CLOCK_MONOTONIC);
 
 	if (d->silent || goes_away(s, d, now))
 		return;
@@ -248,7 +252,8 @@ static void session_came(struct swarm *s, struct device *d, const struct exchang
 		return;
 	}
 	d->session_open = true;
-	d->session_until_us = pool_now_us() + d->session.expires_in_s * SECOND_US * 9 / 10;
+	d->session_until_us =
+		fl_clock_us(CLOCK_MONOTONIC) + d->session.expires_in_s * SECOND_US * 9 / 10;
 	d->failures = 0;
 	s->totals.sessions++;
 	swarm_wake(s, d, 0);
@@ -389,7 +394,7 @@ static json_t *make_report(
 	r = json_pack("{s:s, s:I, s:s, s:s*, s:s*, s:I, s:I, s:I}", "step", step, "manifest",
 		(json_int_t)d->accepted, "state", state, "cause", cause, "detail", detail, "bytes",
 		(json_int_t)o->bytes, "saved", (json_int_t)(o->saved > 0 ? o->saved : 0), "time",
-		(json_int_t)swarm_now_ms());
+		(json_int_t)fl_clock_ms(CLOCK_REALTIME));
 	if (strcmp(state, "confirmed") == 0 || strcmp(state, "failed") == 0 ||
 		strcmp(state, "rolled_back") == 0)
 		(void)json_object_set(r, "installed", d->installed);

@@ -2,6 +2,7 @@
 #include "agent/swarm.h"
 
 #include "agent/random.h"
+#include "lib/clock.h"
 #include "lib/delta/apply.h"
 #include "lib/digest.h"
 #include "lib/file.h"
@@ -114,7 +115,7 @@ static enum fl_code open_manifest(
 {
 	char id[SWARM_ID_MAX];
 	struct fl_manifest_rules rules = {
-		.device = id, .number = d->accepted, .now_ms = swarm_now_ms()
+		.device = id, .number = d->accepted, .now_ms = fl_clock_ms(CLOCK_REALTIME)
 	};
 	enum fl_code code = fl_manifest_open(envelope, &s->trust, m, NULL);
 
@@ -205,8 +206,8 @@ static void ask_offer(struct swarm *s, struct device *d)
 	fl_codec_names(&codecs, true);
 	wish.codecs = (const char *)codecs.p;
 	if (x != NULL && !codecs.failed &&
-		protocol_ask(&x->message, &d->session, &wish, d->accepted, swarm_now_ms(), NULL) ==
-			FL_OK) {
+		protocol_ask(&x->message, &d->session, &wish, d->accepted,
+			fl_clock_ms(CLOCK_REALTIME), NULL) == FL_OK) {
 		swarm_send(s, x);
 		return;
 	}
@@ -495,8 +496,8 @@ static void switch_over(struct swarm *s, struct device *d)
 	if (order_befalls(s, d, s->options.fail, s->options.n_fail, o->target, &module))
 		part = random_unit(&d->random);
 	o->stage = ORDER_PROBATION;
-	o->until_us =
-		pool_now_us() + (int64_t)(part * 1e6 * (double)o->manifest.goal.step.probation_s);
+	o->until_us = fl_clock_us(CLOCK_MONOTONIC) +
+		(int64_t)(part * 1e6 * (double)o->manifest.goal.step.probation_s);
 	device_report(s, d, "installed", NULL, NULL);
 	swarm_wake(s, d, 0);
 }
@@ -538,7 +539,7 @@ void order_turn(struct swarm *s, struct device *d)
 	int64_t left;
 
 	if (o->stage == ORDER_PROBATION) {
-		left = o->until_us - pool_now_us();
+		left = o->until_us - fl_clock_us(CLOCK_MONOTONIC);
 		if (left > 0)
 			swarm_wake(s, d, left);
 		else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/swarm.h"
 
+#include "lib/clock.h"
 #include "lib/file.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@
 void swarm_progress(struct swarm *s, bool last)
 {
 	const struct swarm_totals *t = &s->totals;
-	int64_t now = pool_now_us();
+	int64_t now = fl_clock_us(CLOCK_MONOTONIC);
 
 	if (s->options.bench != SWARM_BENCH_NONE || (!last && now - s->shown_us < SHOW_EVERY_US) ||
 		!isatty(STDERR_FILENO))
@@ -58,7 +59,7 @@ void swarm_journal(struct swarm *s, const struct device *d, const json_t *report
 
 void swarm_journal_sync(struct swarm *s, bool now)
 {
-	int64_t at = pool_now_us();
+	int64_t at = fl_clock_us(CLOCK_MONOTONIC);
 
 	if (s->journal == NULL || !s->journal_dirty || (!now && at - s->journal_us < SYNC_EVERY_US))
 		return;
@@ -109,14 +110,15 @@ static json_t *make_summary(const struct swarm *s)
 		"{s:I, s:o, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 		"s:I, s:I}",
 		"devices", (json_int_t)s->n, "versions", count_versions(s), "seconds",
-		(double)(pool_now_us() - s->started_us) / 1e6, "enrolled", (json_int_t)t->enrolled,
-		"sessions", (json_int_t)t->sessions, "polls", (json_int_t)t->polls, "orders",
-		(json_int_t)t->orders, "in_hand", (json_int_t)s->in_hand, "confirmed",
-		(json_int_t)t->confirmed, "failed", (json_int_t)t->failed, "silent",
-		(json_int_t)t->went_silent, "reports_acknowledged", (json_int_t)t->reports,
-		"reports_waiting", (json_int_t)s->unsent, "exchanges_failed",
-		(json_int_t)t->failures, "refused", (json_int_t)t->refused, "cuts",
-		(json_int_t)t->cuts, "bytes", (json_int_t)t->bytes, "saved", (json_int_t)t->saved);
+		(double)(fl_clock_us(CLOCK_MONOTONIC) - s->started_us) / 1e6, "enrolled",
+		(json_int_t)t->enrolled, "sessions", (json_int_t)t->sessions, "polls",
+		(json_int_t)t->polls, "orders", (json_int_t)t->orders, "in_hand",
+		(json_int_t)s->in_hand, "confirmed", (json_int_t)t->confirmed, "failed",
+		(json_int_t)t->failed, "silent", (json_int_t)t->went_silent, "reports_acknowledged",
+		(json_int_t)t->reports, "reports_waiting", (json_int_t)s->unsent,
+		"exchanges_failed", (json_int_t)t->failures, "refused", (json_int_t)t->refused,
+		"cuts", (json_int_t)t->cuts, "bytes", (json_int_t)t->bytes, "saved",
+		(json_int_t)t->saved);
 }
 
 static void print_for_people(const json_t *summary)

@@ -10,6 +10,7 @@
 
 #include "cli/delta_file.h"
 #include "cli/text.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 
 #define LEVEL_BEST 19
@@ -64,14 +65,6 @@ struct make {
 	int64_t took_ms;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- one codec */
 
 /* A sink that compares, and shows how far it is. */
@@ -116,7 +109,7 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	FL_AUTO_BUF struct fl_buf data = { 0 };
 	const struct fl_sink sink = fl_sink_buf(&data);
 	int level = m->o->level == OPTIONS_UNSET ? LEVEL_BEST : (int)m->o->level;
-	int64_t began = now_ms();
+	int64_t began = fl_clock_ms(CLOCK_MONOTONIC);
 	char size[TEXT_SHORT], took[TEXT_SHORT];
 	enum fl_code code = codec->encode(m->old.bytes, m->new.bytes, level, &sink, err);
 
@@ -125,7 +118,7 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	if (code != FL_OK)
 		return code;
 	cli_note(m->cli, "%s: %s in %s", codec->name, text_bytes(size, (int64_t)data.n),
-		text_seconds(took, (double)(now_ms() - began) / 1000));
+		text_seconds(took, (double)(fl_clock_ms(CLOCK_MONOTONIC) - began) / 1000));
 	if (m->best != NULL && data.n >= m->data.n)
 		return FL_OK;
 	fl_buf_fini(&m->data);
@@ -133,7 +126,7 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	data = (struct fl_buf){ 0 };
 	m->best = codec;
 	m->size = m->data.n;
-	m->took_ms = now_ms() - began;
+	m->took_ms = fl_clock_ms(CLOCK_MONOTONIC) - began;
 	return FL_OK;
 }
 

@@ -3,26 +3,20 @@
 
 #include "cli/text.h"
 
+#include "lib/clock.h"
+
 #include <time.h>
 
 #define BAR        24
 #define REDRAW_MS  100
 #define SETTLED_MS 500 /* a rate is not said before this */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 void progress_begin(struct progress *p, bool quiet, const char *label, int64_t first, int64_t total)
 {
 	*p = (struct progress){ .label = label, .first = first, .total = total };
 	p->terminal = terminal_of(stderr);
 	p->on = !quiet && p->terminal.moves && total > 0;
-	p->began_ms = now_ms();
+	p->began_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	progress_update(p, first);
 }
 
@@ -54,7 +48,7 @@ void progress_update(struct progress *p, int64_t done)
 {
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 	FL_AUTO_BUF struct fl_buf line = { 0 };
-	int64_t now = now_ms();
+	int64_t now = fl_clock_ms(CLOCK_MONOTONIC);
 	double share = p->total > 0 ? (double)done / (double)p->total : 0;
 	char text[TEXT_SHORT];
 

@@ -12,6 +12,8 @@
 #include "cli/until.h"
 #include "cli/value.h"
 
+#include "lib/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,17 +55,9 @@ struct watch {
 	size_t drawn; /* lines on the screen */
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static double watched_s(const struct watch *w)
 {
-	return (double)(now_ms() - w->began_ms) / 1000;
+	return (double)(fl_clock_ms(CLOCK_MONOTONIC) - w->began_ms) / 1000;
 }
 
 /* ---- on a terminal */
@@ -89,7 +83,7 @@ static double eta_s(const struct watch *w)
 {
 	const char *state = value_text(w->stats, "state");
 	double done = progress_of(w), moved = done - w->began_done;
-	double elapsed_s = (double)(now_ms() - w->planned_ms) / 1000;
+	double elapsed_s = (double)(fl_clock_ms(CLOCK_MONOTONIC) - w->planned_ms) / 1000;
 
 	if (state == NULL || strcmp(state, "running") != 0 || done < 0 || done >= 1 || moved <= 0 ||
 		elapsed_s < ETA_AFTER_S)
@@ -234,7 +228,7 @@ static void tell_changes(struct watch *w)
 static int wait_s(const struct watch *w)
 {
 	int64_t wait = w->live ? WAIT_TERMINAL_S : WAIT_PIPE_S;
-	int64_t left = w->timeout_s - (now_ms() - w->began_ms) / 1000;
+	int64_t left = w->timeout_s - (fl_clock_ms(CLOCK_MONOTONIC) - w->began_ms) / 1000;
 
 	if (w->timeout_s != OPTIONS_UNSET && left < wait)
 		wait = left < 1 ? 1 : left;
@@ -269,7 +263,7 @@ static void fetch_plan(struct watch *w)
 		    &reply, &err) != FL_OK)
 		return;
 	w->plan = fl_steal(&reply.json);
-	w->planned_ms = now_ms();
+	w->planned_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	w->began_done = progress_of(w);
 }
 
@@ -290,11 +284,11 @@ static enum fl_code bear(struct watch *w, enum fl_code code, const struct fl_err
 	if (!passing || w->stats == NULL) /* never got through: say so at once */
 		return code;
 	if (w->lost_ms == 0) {
-		w->lost_ms = now_ms();
+		w->lost_ms = fl_clock_ms(CLOCK_MONOTONIC);
 		if (!w->live)
 			cli_note(w->cli, "%s; trying again", err->msg);
 	}
-	if (now_ms() - w->lost_ms > LOST_MAX_MS)
+	if (fl_clock_ms(CLOCK_MONOTONIC) - w->lost_ms > LOST_MAX_MS)
 		return code;
 	show(w, false);
 	api_sleep_ms(LOST_PAUSE_MS);
@@ -306,7 +300,7 @@ static enum fl_code poll_once(struct watch *w, struct fl_err *err)
 	API_AUTO_REPLY struct api_reply reply = { 0 };
 	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/stats", w->rollout);
 	bool again = w->stats != NULL && w->etag[0] != '\0';
-	int64_t asked_ms = now_ms();
+	int64_t asked_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	struct api_request rq = { .method = "GET",
 		.path = path,
 		.tries = w->stats != NULL ? 1 : 0,
@@ -320,14 +314,15 @@ static enum fl_code poll_once(struct watch *w, struct fl_err *err)
 	take(w, &reply);
 	fetch_plan(w);
 	show(w, reply.status != 304);
-	if (now_ms() - asked_ms < LEAST_PAUSE_MS)
+	if (fl_clock_ms(CLOCK_MONOTONIC) - asked_ms < LEAST_PAUSE_MS)
 		api_sleep_ms(LEAST_PAUSE_MS);
 	return FL_OK;
 }
 
 static bool time_over(const struct watch *w)
 {
-	return w->timeout_s != OPTIONS_UNSET && now_ms() - w->began_ms >= w->timeout_s * 1000;
+	return w->timeout_s != OPTIONS_UNSET &&
+		fl_clock_ms(CLOCK_MONOTONIC) - w->began_ms >= w->timeout_s * 1000;
 }
 
 /* Poll until there is a verdict; UNTIL_GOING when the time is over. */
@@ -395,7 +390,7 @@ enum fl_code watch_run(struct cli *cli, const void *options, struct fl_err *err)
 		.rollout = cli_operand(cli, 0),
 		.timeout_s = o->timeout_s,
 		.live = cli->out.moves && !cli->globals.json && !cli->globals.quiet,
-		.began_ms = now_ms() };
+		.began_ms = fl_clock_ms(CLOCK_MONOTONIC) };
 	enum until_verdict verdict = UNTIL_GOING;
 	enum fl_code code = until_parse(o->until, &w.until, err);
 

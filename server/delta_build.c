@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/delta/apply.h"
 #include "lib/delta/codec.h"
 #include "lib/log.h"
@@ -102,14 +103,6 @@ static enum fl_code look_again(struct work *w, struct fl_err *err)
 
 /* ---- build */
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static enum fl_code run_worker(
 	const struct work *w, const struct delta_tier *tier, int out_fd, struct fl_err *err)
 {
@@ -190,7 +183,7 @@ static enum fl_code build(
 	struct work *w, const struct delta_tier *tier, struct delta *d, struct fl_err *err)
 {
 	struct blob_draft draft = { .fd = -1 };
-	int64_t began = monotonic_ms();
+	int64_t began = fl_clock_ms(CLOCK_MONOTONIC);
 	enum fl_code code = blobs_draft(w->c->server->blobs, &draft, err);
 
 	if (code == FL_OK)
@@ -199,7 +192,7 @@ static enum fl_code build(
 		code = blob_draft_digest(&draft, d->sha256, &d->size, err);
 	if (code == FL_OK)
 		code = read_memory(&draft, d, err);
-	d->built_ms = monotonic_ms() - began;
+	d->built_ms = fl_clock_ms(CLOCK_MONOTONIC) - began;
 	if (code == FL_OK && w->background)
 		code = look_again(w, err);
 	if (code == FL_REFUSED) { /* not for this codec */

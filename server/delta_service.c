@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "server/delta_build.h"
 #include "server/delta_cache.h"
@@ -43,7 +44,7 @@ struct delta_service {
 	pthread_cond_t filled;  /* something quick */
 	pthread_cond_t improve; /* something for the background */
 	bool stopping;
-	time_t flushed; /* monotonic seconds */
+	int64_t flushed_ms; /* by the monotonic clock */
 	struct delta_queue queue;
 	delta_mask seen;            /* best tiers that devices can use */
 	int64_t turns[TURNS_MAX];   /* the last rollouts that went back: a ring */
@@ -176,29 +177,21 @@ struct delta_figures delta_service_figures(struct delta_service *d)
 
 /* ---- builders */
 
-static time_t monotonic_s(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec;
-}
-
 /* Whether it is time to write uses; under the lock. */
 static bool flush_due(struct delta_service *d)
 {
-	time_t now = monotonic_s();
+	int64_t now_ms = fl_clock_ms(CLOCK_MONOTONIC);
 
-	if (now - d->flushed < FLUSH_S)
+	if (now_ms - d->flushed_ms < FLUSH_S * 1000)
 		return false;
-	d->flushed = now;
+	d->flushed_ms = now_ms;
 	return true;
 }
 
 /* The next job, NULL when the service stops or uses are to be written. Under the lock. */
 static struct delta_job *next_job(struct delta_service *d, bool background)
 {
-	struct timespec until = { .tv_sec = monotonic_s() + FLUSH_S };
+	struct timespec until = { .tv_sec = fl_clock_ms(CLOCK_MONOTONIC) / 1000 + FLUSH_S };
 	pthread_cond_t *come = background ? &d->improve : &d->filled;
 
 	while (!d->stopping && !delta_queue_has(&d->queue, background) &&
@@ -357,7 +350,7 @@ static void init(struct delta_service *d, struct server *s, const struct delta_o
 
 	d->server = s;
 	d->options = *o;
-	d->flushed = monotonic_s();
+	d->flushed_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	delta_queue_init(&d->queue, (size_t)o->queue_max, (size_t)o->queue_max * OTHERS_TIMES);
 	d->seen = delta_wish_usual();
 	(void)pthread_mutex_init(&d->lock, NULL);

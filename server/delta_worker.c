@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/delta/apply.h"
 #include "lib/delta/codec.h"
 #include "lib/file.h"
@@ -175,14 +176,6 @@ int delta_worker_main(int argc, char *const *argv)
 
 /* ---- in the server */
 
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec t = { 0 };
-
-	(void)clock_gettime(clock, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* One running worker. */
 struct worker {
 	pid_t pid;
@@ -260,7 +253,7 @@ static enum fl_code start(const struct delta_build *b, struct worker *w, struct 
 		return fl_fail_errno(err, failed, "cannot start a worker for deltas");
 	}
 	w->said = ends[0];
-	w->began_ms = clock_ms(CLOCK_MONOTONIC);
+	w->began_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	if (clock_getcpuclockid(w->pid, &w->cpu) != 0)
 		w->cpu = CLOCK_MONOTONIC; /* it has ended already: nothing to hold */
 	return FL_OK;
@@ -269,7 +262,7 @@ static enum fl_code start(const struct delta_build *b, struct worker *w, struct 
 /* Hold a worker that has had more than its share so far; let it go on when that is made up for. */
 static void keep_share(const struct delta_build *b, struct worker *w)
 {
-	int64_t used = clock_ms(w->cpu), since = clock_ms(CLOCK_MONOTONIC) - w->began_ms;
+	int64_t used = fl_clock_ms(w->cpu), since = fl_clock_ms(CLOCK_MONOTONIC) - w->began_ms;
 	bool over = w->cpu != CLOCK_MONOTONIC && used * 100 > since * b->share;
 
 	if (over == w->held)
@@ -294,12 +287,12 @@ static int wait_ms(const struct delta_build *b, struct worker *w, int64_t left)
 static enum fl_code listen_to(
 	const struct delta_build *b, struct worker *w, char *text, size_t room, struct fl_err *err)
 {
-	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + b->wall_ms;
+	int64_t deadline = fl_clock_ms(CLOCK_MONOTONIC) + b->wall_ms;
 	size_t used = 0;
 
 	for (;;) {
 		struct pollfd fds[2] = { { w->said, POLLIN, 0 }, { b->stop_fd, POLLIN, 0 } };
-		int64_t left = deadline - clock_ms(CLOCK_MONOTONIC);
+		int64_t left = deadline - fl_clock_ms(CLOCK_MONOTONIC);
 		char rest[64];
 		ssize_t n;
 

@@ -15,6 +15,7 @@
 #include "server/tokens.h"
 #include "server/verify.h"
 
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
 
@@ -344,16 +345,7 @@ static void reload(struct server *s)
 
 /* ---- what it does */
 
-static int64_t elapsed_ms(const struct timespec *since)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)(now.tv_sec - since->tv_sec) * 1000 +
-		(now.tv_nsec - since->tv_nsec) / 1000000;
-}
-
-static enum fl_code serve(struct server *s, const struct timespec *began, struct fl_err *err)
+static enum fl_code serve(struct server *s, int64_t began_ms, struct fl_err *err)
 {
 	enum fl_code code = show_first_token(s, err);
 
@@ -361,7 +353,8 @@ static enum fl_code serve(struct server *s, const struct timespec *began, struct
 		return code;
 	fl_log_info("serving", FL_S("listen", s->settings->listen), FL_N("port", http_port(s)),
 		FL_S("tls", s->settings->tls_certificate[0] != '\0' ? "yes" : "no"),
-		FL_S("version", PACKAGE_VERSION), FL_N("boot_ms", elapsed_ms(began)));
+		FL_S("version", PACKAGE_VERSION),
+		FL_N("boot_ms", fl_clock_ms(CLOCK_MONOTONIC) - began_ms));
 	notify_ready();
 	code = http_run(s, reload, err);
 	notify_stopping();
@@ -399,11 +392,10 @@ static enum fl_code verify(struct server *s, struct fl_err *err)
 static enum fl_code run(struct process *p, struct fl_err *err)
 {
 	struct server *s = &p->server;
-	struct timespec began;
+	int64_t began_ms = fl_clock_ms(CLOCK_MONOTONIC);
 	size_t up = 0;
 	enum fl_code code = lock_data(p, err);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &began);
 	if (code == FL_CONFLICT && p->options.check) {
 		(void)printf("the settings are good; the data was not looked at, a fleetd is "
 			     "running on it\n");
@@ -419,7 +411,7 @@ static enum fl_code run(struct process *p, struct fl_err *err)
 		return verify(s, err);
 	code = parts_up(s, &up, err);
 	if (code == FL_OK && !p->options.check)
-		code = serve(s, &began, err);
+		code = serve(s, began_ms, err);
 	else if (code == FL_OK)
 		code = show_first_token(s, err); /* a check may be the first start */
 	if (code == FL_OK && p->options.check)

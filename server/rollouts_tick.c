@@ -11,6 +11,7 @@
 #include "server/store/instance.h"
 #include "server/store/rollout.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <inttypes.h>
@@ -189,7 +190,7 @@ static void done(
 
 	(void)server;
 	if (code == FL_OK)
-		r->ticked_at = database_now_ms();
+		r->ticked_at = fl_clock_ms(CLOCK_REALTIME);
 	else
 		fl_log_warning("deadlines could not be looked at; the next try is in a second",
 			FL_S("detail", err->msg));

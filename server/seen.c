@@ -15,6 +15,7 @@
 #include "server/store/batch.h"
 #include "server/store/device.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <stdatomic.h>
@@ -141,7 +142,7 @@ static enum fl_code write_last(struct server *server, struct store *store, struc
 void seen_down(struct server *server)
 {
 	struct seen *s = server->seen;
-	int64_t until = database_now_ms() + FINAL_MS;
+	int64_t until = fl_clock_ms(CLOCK_REALTIME) + FINAL_MS;
 	enum fl_code code = FL_OK;
 	struct fl_err err = { 0 };
 
@@ -149,7 +150,7 @@ void seen_down(struct server *server)
 		return;
 	s->cursor = 0;
 	while (code == FL_OK && s->cursor < fleet_last_no(server->fleet) &&
-		database_now_ms() < until) {
+		fl_clock_ms(CLOCK_REALTIME) < until) {
 		next_window(s);
 		if (s->n > 0)
 			code = database_run(server, write_last, s, &err);

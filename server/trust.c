@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/trust.h"
 
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
 #include "server/parts.h"
@@ -218,7 +219,7 @@ enum fl_code trust_up(struct server *s, struct fl_err *err)
 	enum fl_code code = path_of(dir, settings->data_dir, "keys", "", err);
 
 	if (code == FL_OK)
-		code = trust_open(dir, database_now_ms(), &s->trust, err);
+		code = trust_open(dir, fl_clock_ms(CLOCK_REALTIME), &s->trust, err);
 	if (code == FL_OK && s->trust->root.quick_start)
 		fl_log_info("the root of trust is a quick-start one: its key lies on this machine; "
 			    "replace it before you rely on it",

@@ -8,6 +8,7 @@
 #include "server/store/batch.h"
 #include "server/store/db.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <inttypes.h>
@@ -368,19 +369,19 @@ static void *run(void *arg)
 		if (turn(w, &err) != FL_OK) {
 			fl_log_warning("webhooks wait: their events cannot be read",
 				FL_S("why", (const char *)err.msg));
-			w->now_ms = database_now_ms();
+			w->now_ms = fl_clock_ms(CLOCK_REALTIME);
 			w->due_ms = w->now_ms + REST_MS;
 		}
 		(void)curl_multi_perform(w->multi, &running);
 		webhook_collect(w, save);
-		wait = w->due_ms - database_now_ms();
+		wait = w->due_ms - fl_clock_ms(CLOCK_REALTIME);
 		(void)curl_multi_poll(w->multi, NULL, 0,
 			wait < 0                 ? 0
 				: wait > TURN_MS ? TURN_MS
 						 : (int)wait,
 			NULL);
 		(void)curl_multi_perform(w->multi, &running);
-		w->now_ms = database_now_ms();
+		w->now_ms = fl_clock_ms(CLOCK_REALTIME);
 		webhook_collect(w, save);
 	}
 	return NULL;

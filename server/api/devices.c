@@ -14,6 +14,8 @@
 #include "server/rollouts.h"
 #include "server/store/report.h"
 
+#include "lib/clock.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -39,18 +41,10 @@ static enum fl_code add_device(void *context, const struct device *d, struct fl_
 	return code != FL_OK ? code : list_add_no(&p->list, json, d->no, err);
 }
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Fill the page slice by slice of numbers until it is full, the devices end or the time is up. */
 static enum fl_code fill(struct page *p, struct device_filter *f, struct fl_err *err)
 {
-	int64_t last = 0, slice = SLICE, began = monotonic_ms(), before = began;
+	int64_t last = 0, slice = SLICE, began = fl_clock_ms(CLOCK_MONOTONIC), before = began;
 	enum fl_code code = device_last_no(p->json.rq->store, &last, err);
 
 	while (code == FL_OK && !p->list.more && f->after < last) {
@@ -58,7 +52,7 @@ static enum fl_code fill(struct page *p, struct device_filter *f, struct fl_err 
 		f->limit = p->list.limit + 1 - (int64_t)json_array_size(p->list.items);
 		code = device_select(p->json.rq->store, f, add_device, p, err);
 		f->after = f->until;
-		int64_t now = monotonic_ms();
+		int64_t now = fl_clock_ms(CLOCK_MONOTONIC);
 		if (now - before < SLICE_FAST)
 			slice *= 2;
 		before = now;

@@ -3,6 +3,7 @@
  * Versions of modules: publish, look, block. */
 #include "server/http/handlers.h"
 
+#include "lib/clock.h"
 #include "lib/digest.h"
 #include "lib/semver.h"
 #include "server/api/list.h"
@@ -395,21 +396,13 @@ static enum fl_code add_runner(void *context, const struct device *d, struct fl_
 	return FL_OK;
 }
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Look through the devices by number until the time for a read is up; *whole: all were looked at. */
 static enum fl_code find_runners(
 	struct request *rq, struct blocking *k, const char *q, bool *whole, struct fl_err *err)
 {
 	RSQL_AUTO struct rsql *where = NULL, *scope = NULL;
 	struct device_filter f = { .limit = -1 };
-	int64_t last = 0, until = monotonic_ms() + RUNNERS_MS;
+	int64_t last = 0, until = fl_clock_ms(CLOCK_MONOTONIC) + RUNNERS_MS;
 	enum fl_code code = rsql_parse(q, &where, err);
 
 	if (code == FL_OK)
@@ -418,7 +411,8 @@ static enum fl_code find_runners(
 		code = device_last_no(rq->store, &last, err);
 	f.where = where;
 	f.scope = scope;
-	for (; code == FL_OK && f.after < last && monotonic_ms() < until; f.after = f.until) {
+	for (; code == FL_OK && f.after < last && fl_clock_ms(CLOCK_MONOTONIC) < until;
+		f.after = f.until) {
 		f.until = last - f.after > RUNNERS_SLICE ? f.after + RUNNERS_SLICE : last;
 		code = device_select_narrow(rq->store, &f, add_runner, k, err);
 	}

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/delta/codec.h"
 #include "server/blobs.h"
 #include "server/delta_service.h"
@@ -323,14 +324,6 @@ static void reply_offer(const struct offer *o)
 	reply_json(o->rq, 200, j);
 }
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* How long this request may still wait; the first call sets its deadline. -1: no memory to know. */
 static int64_t wait_left(struct request *rq)
 {
@@ -340,10 +333,10 @@ static int64_t wait_left(struct request *rq)
 		deadline = request_alloc(rq, sizeof(*deadline));
 		if (deadline == NULL)
 			return -1;
-		*deadline = monotonic_ms() + rq->server->settings->delta_wait;
+		*deadline = fl_clock_ms(CLOCK_MONOTONIC) + rq->server->settings->delta_wait;
 		rq->state = deadline;
 	}
-	return *deadline - monotonic_ms();
+	return *deadline - fl_clock_ms(CLOCK_MONOTONIC);
 }
 
 enum fl_code device_artifact(struct request *rq, struct fl_err *err)

@@ -16,6 +16,8 @@
 #include "server/store/batch.h"
 #include "server/tokens.h"
 
+#include "lib/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -208,7 +210,7 @@ static bool begin(struct exchange *x, const char *method, int64_t length)
 	struct fl_err err = { 0 };
 	enum fl_code code;
 
-	x->rq.now_ms = database_now_ms();
+	x->rq.now_ms = fl_clock_ms(CLOCK_REALTIME);
 	if (!route(x, method))
 		return false;
 	if (http_stopping(x->rq.server)) {

@@ -13,6 +13,7 @@
 #include "server/store/batch.h"
 #include "server/store/db.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <signal.h>
@@ -199,7 +200,7 @@ static void read_one(struct server *s, struct db *db, struct read_job *job)
 	if (database_snapshot(db, &store, &err) != FL_OK) {
 		/* The job still runs: its first statement fails and says why. */
 		fl_log_error("a read snapshot could not be opened", FL_S("detail", err.msg));
-		store = (struct store){ .db = db, .now_ms = database_now_ms() };
+		store = (struct store){ .db = db, .now_ms = fl_clock_ms(CLOCK_REALTIME) };
 	}
 	job->run(job, s, &store);
 	database_snapshot_end(&store);

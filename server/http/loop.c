@@ -4,6 +4,8 @@
 #include "server/http/http.h"
 #include "server/server.h"
 
+#include "lib/clock.h"
+
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,14 +22,6 @@ struct loop_timer {
 	loop_fn fn;
 	void *arg;
 };
-
-int64_t loop_now_us(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- inbox */
 
@@ -225,7 +219,7 @@ static void stop_step(struct loop *l)
 
 static void turn(struct loop *l)
 {
-	l->now_us = loop_now_us();
+	l->now_us = fl_clock_us(CLOCK_MONOTONIC);
 	take_timers(l);
 	take_done(l);
 	take_topics(l);
@@ -245,7 +239,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	l->now_us = loop_now_us();
+	l->now_us = fl_clock_us(CLOCK_MONOTONIC);
 	loop_run_mhd(l);
 	if (l->stopping)
 		stop_step(l);
@@ -255,7 +249,7 @@ static void on_tick(uv_timer_t *tick)
 {
 	struct loop *l = tick->data;
 
-	l->now_us = loop_now_us();
+	l->now_us = fl_clock_us(CLOCK_MONOTONIC);
 	expire(l);
 	/* Expired ones were resumed; besides, MHD closes idle connections only when it is run. */
 	loop_run_mhd(l);
@@ -288,7 +282,7 @@ enum fl_code loop_init(struct loop *l, struct server *s, int number, struct fl_e
 	FL_BUG_IF(rc != 0);
 	rc = uv_timer_init(&l->uv, &l->tick);
 	FL_BUG_IF(rc != 0);
-	l->now_us = loop_now_us();
+	l->now_us = fl_clock_us(CLOCK_MONOTONIC);
 	return FL_OK;
 }
 

@@ -79,7 +79,4 @@ void loop_poke(struct loop *l);
 /* Run MHD until it has nothing to do now. Loop thread. */
 void loop_run_mhd(struct loop *l);
 
-/* Monotonic time in microseconds. Any thread. */
-int64_t loop_now_us(void);
-
 #endif

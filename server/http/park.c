@@ -9,6 +9,8 @@
 #include "server/http/http.h"
 #include "server/http/loop.h"
 
+#include "lib/clock.h"
+
 static struct fl_list *bucket_of(struct loop *loop, uint64_t topic)
 {
 	return &loop->parked[lanes_topic_bucket(topic) % PARK_BUCKETS];
@@ -47,7 +49,7 @@ void park_add(struct exchange *x)
 	}
 	exchange_suspend(x);
 	x->phase = PHASE_PARKED;
-	x->park.deadline_us = loop_now_us() + x->park.wait_ms * 1000;
+	x->park.deadline_us = fl_clock_us(CLOCK_MONOTONIC) + x->park.wait_ms * 1000;
 	fl_list_push(bucket_of(loop, x->park.topic), &x->link);
 	atomic_fetch_add(&loop->n_parked, 1);
 	/* Only after it can be found: a waker that saw nobody here has counted before. */

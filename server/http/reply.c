@@ -9,6 +9,8 @@
 #include "server/metrics.h"
 #include "server/server.h"
 
+#include "lib/clock.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,7 +247,7 @@ static void count(const struct exchange *x, unsigned status)
 	else if (status >= 400)
 		metrics_add(m, METRIC_REQUESTS_REFUSED, 1);
 	if (x->headers != NULL)
-		metrics_time(m, METRIC_REQUEST_SECONDS, loop_now_us() - x->began_us);
+		metrics_time(m, METRIC_REQUEST_SECONDS, fl_clock_us(CLOCK_MONOTONIC) - x->began_us);
 }
 
 /* The lane may be writing x->answer, so this touches only what never changes. */

@@ -8,6 +8,7 @@
 #include "server/store/db.h"
 #include "server/store/migrate.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <limits.h>
@@ -34,22 +35,6 @@ struct database {
 	char path[PATH_MAX];
 	atomic_bool broken;
 };
-
-int64_t database_now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int64_t now_us(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 bool database_broken(const struct database *d)
 {
@@ -136,7 +121,9 @@ enum fl_code database_snapshot(struct db *db, struct store *out, struct fl_err *
 	enum fl_code code = db_begin_read(db, err);
 
 	if (code == FL_OK)
-		*out = (struct store){ .db = db, .write = false, .now_ms = database_now_ms() };
+		*out = (struct store){
+			.db = db, .write = false, .now_ms = fl_clock_ms(CLOCK_REALTIME)
+		};
 	return code;
 }
 
@@ -233,11 +220,12 @@ static enum fl_code run_jobs(struct server *s, size_t n, struct store *store, st
 static enum fl_code commit(struct server *s, struct fl_err *err)
 {
 	struct db *db = s->database->writer;
-	int64_t began = now_us();
+	int64_t began = fl_clock_us(CLOCK_MONOTONIC);
 	enum fl_code code = db_commit(db, err);
 
 	if (code == FL_OK)
-		metrics_time(s->metrics, METRIC_COMMIT_SECONDS, now_us() - began);
+		metrics_time(
+			s->metrics, METRIC_COMMIT_SECONDS, fl_clock_us(CLOCK_MONOTONIC) - began);
 	else
 		(void)fl_wrap(err, "commit");
 	return code;
@@ -247,7 +235,9 @@ static enum fl_code commit(struct server *s, struct fl_err *err)
 static enum fl_code transact(struct server *s, size_t n, struct fl_err *err)
 {
 	struct database *d = s->database;
-	struct store store = { .db = d->writer, .write = true, .now_ms = database_now_ms() };
+	struct store store = {
+		.db = d->writer, .write = true, .now_ms = fl_clock_ms(CLOCK_REALTIME)
+	};
 	enum fl_code code = run_jobs(s, n, &store, err);
 
 	if (code == FL_OK)

@@ -53,7 +53,4 @@ enum fl_code database_reader(struct server *s, struct db **out, struct fl_err *e
 enum fl_code database_snapshot(struct db *db, struct store *out, struct fl_err *err) FL_MUST_CHECK;
 void database_snapshot_end(struct store *store);
 
-/* Wall clock, ms since 1970. */
-int64_t database_now_ms(void);
-
 #endif
