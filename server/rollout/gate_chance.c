@@ -14,6 +14,7 @@
 #define MASKS      4        /* which of the two sequential tests have accepted */
 #define NEGLIGIBLE 1e-15    /* probability that is not followed any further */
 #define NODES_MAX  400000   /* looked at: bounds the time */
+#define BAYES_COST 8        /* what a node costs more with that kind */
 #define CARRY_MAX  10000000 /* turns over carried evidence: likewise */
 
 const int64_t gate_chance_rates[RATES] = { 0, 5000, 10000, 20000, 50000, 100000, 200000 };
@@ -235,10 +236,11 @@ static void estimate(struct walk *w)
 static void walk(struct walk *w, int most)
 {
 	struct gate_curve *c = w->c;
+	int64_t budget = gate_has(&c->rules, GATE_BAYES) ? NODES_MAX / BAYES_COST : NODES_MAX;
 
 	for (int i = 0; i < RATES; i++)
 		w->now[0].p[i] = 1;
-	for (c->n = 0; c->n < most && w->nodes < NODES_MAX;) {
+	for (c->n = 0; c->n < most && w->nodes < budget;) {
 		step(w, ++c->n);
 		reach_ends(w, c->n);
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AHEAD      8    /* devices whose rows are fetched before it is their turn */
 #define LOOK_EVERY 4096 /* facts between two looks at whether it was canceled */
 
 /* ---- devices */
@@ -71,7 +72,7 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 	d->harmed = d->harmed || !d->good;
 	if (!d->bricked)
 		simulate_wheel_set(&w->acts, device, (w->t_ms + took) / 1000 + 1);
-	if (w->deadlines.at[device] < 0)
+	if (w->deadlines.slot[device].at < 0)
 		simulate_wheel_set(&w->deadlines, device,
 			w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
@@ -124,7 +125,7 @@ static void report(struct simulate_world *w, uint32_t device)
 	(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
 	if (s->state == STEP_CONFIRMED && (s->flags & ENGINE_LAST) != 0)
 		d->done_s = w->t_ms / 1000;
-	if (w->acts.at[device] < 0 && waiting_layer(w, device) >= 0)
+	if (w->acts.slot[device].at < 0 && waiting_layer(w, device) >= 0)
 		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
 }
 
@@ -154,7 +155,7 @@ static void look_at_deadline(struct simulate_world *w, uint32_t device)
 		else if (first == 0 || due < first)
 			first = due;
 	}
-	if (first != 0 && w->deadlines.at[device] < 0)
+	if (first != 0 && w->deadlines.slot[device].at < 0)
 		simulate_wheel_set(&w->deadlines, device, (w->t_ms + first - wall) / 1000 + 1);
 }
 
@@ -193,12 +194,14 @@ static void move_on(
 	struct simulate_world *w, struct simulate_wheel *wheel, const struct simulate_span *o)
 {
 	uint64_t within = (uint64_t)w->in->links[0].poll_ms;
-	uint32_t d;
 
-	for (int64_t second = o->from_ms / 1000; second <= o->to_ms / 1000; second++)
-		while ((d = simulate_wheel_take(wheel, second)) != SIMULATE_NOBODY)
-			simulate_wheel_set(wheel, d,
+	for (int64_t second = o->from_ms / 1000; second <= o->to_ms / 1000; second++) {
+		uint32_t n = simulate_wheel_take(wheel, second, w->batch);
+
+		for (uint32_t i = 0; i < n; i++)
+			simulate_wheel_set(wheel, w->batch[i],
 				(o->to_ms + (int64_t)simulate_below(w, within)) / 1000 + 1);
+	}
 }
 
 /* fleetd comes back after an outage: whoever asked or reported meanwhile does so again. */
@@ -225,20 +228,38 @@ static void jump(struct simulate_world *w)
 	simulate_give(w, -1, &fact);
 }
 
+/* Fetch what will be looked at soon: the rows of many devices do not fit into a cache. */
+static void fetch(const struct simulate_world *w, uint32_t device)
+{
+	const char *steps = (const char *)&w->steps[(size_t)device * (size_t)w->in->rules->layers];
+
+	__builtin_prefetch(&w->device[device]);
+	__builtin_prefetch(steps);
+	__builtin_prefetch(steps + 64);
+	__builtin_prefetch(steps + 128);
+}
+
+/* Everybody in a wheel whose second it is. */
+static void visit(struct simulate_world *w, struct simulate_wheel *wheel, int64_t second,
+	void (*fn)(struct simulate_world *w, uint32_t device))
+{
+	uint32_t n = simulate_wheel_take(wheel, second, w->batch);
+
+	for (uint32_t i = 0; i < n && simulate_goes_on(w); i++) {
+		if (i + AHEAD < n)
+			fetch(w, w->batch[i + AHEAD]);
+		fn(w, w->batch[i]);
+	}
+}
+
 /* Everything of one second. */
 static void turn(struct simulate_world *w, int64_t second, int64_t due)
 {
-	uint32_t d;
-
 	w->t_ms = second * 1000;
 	if (w->in->jump_ms != 0 && w->jumped == 0 && w->t_ms >= w->in->jump_at_ms)
 		jump(w);
-	while (simulate_goes_on(w) &&
-		(d = simulate_wheel_take(&w->acts, second)) != SIMULATE_NOBODY)
-		act(w, d);
-	while (simulate_goes_on(w) &&
-		(d = simulate_wheel_take(&w->deadlines, second)) != SIMULATE_NOBODY)
-		look_at_deadline(w, d);
+	visit(w, &w->acts, second, act);
+	visit(w, &w->deadlines, second, look_at_deadline);
 	if (simulate_goes_on(w))
 		simulate_count(w);
 	if (simulate_goes_on(w) && second >= due)
@@ -301,11 +322,12 @@ static bool allocate(struct simulate_world *w)
 	w->order = calloc(n, sizeof(*w->order));
 	w->steps = calloc(devices * (size_t)w->in->rules->layers + 1, sizeof(*w->steps));
 	w->device = calloc(devices + 1, sizeof(*w->device));
+	w->batch = calloc(devices + 1, sizeof(*w->batch));
 	w->members = calloc(devices + 1, sizeof(*w->members));
 	w->first = calloc((size_t)w->in->rules->waves + 2, sizeof(*w->first));
 	return w->stages != NULL && w->changes != NULL && w->changed != NULL && w->start != NULL &&
 		w->sums != NULL && w->dirty != NULL && w->order != NULL && w->steps != NULL &&
-		w->device != NULL && w->members != NULL && w->first != NULL &&
+		w->device != NULL && w->batch != NULL && w->members != NULL && w->first != NULL &&
 		simulate_wheel_init(&w->acts, w->in->devices) &&
 		simulate_wheel_init(&w->deadlines, w->in->devices);
 }
@@ -323,6 +345,7 @@ static void release(struct simulate_world *w)
 	free(w->dirty);
 	free(w->steps);
 	free(w->device);
+	free(w->batch);
 	free(w->members);
 	free(w->first);
 	simulate_wheel_fini(&w->acts);
@@ -336,14 +359,14 @@ static int by_second(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The times, into memory that is not needed any more. */
 static void sum_up(struct simulate_world *w)
 {
 	struct simulate_out *o = w->out;
-	int64_t *times = w->deadlines.at;
+	int64_t *times = calloc(w->in->devices + 1, sizeof(*times));
 	double sum = 0;
 	size_t n = 0;
 
+	w->nomem = w->nomem || times == NULL;
 	o->state = w->rollout.state;
 	o->ended_ms = w->t_ms;
 	o->targets = w->in->devices;
@@ -353,18 +376,18 @@ static void sum_up(struct simulate_world *w)
 		o->passed = o->passed && w->stages[i].state == STAGE_SUCCEEDED;
 	for (uint32_t d = 0; d < w->in->devices; d++) {
 		o->harmed += w->device[d].harmed;
-		if (w->device[d].done_s < 0)
+		if (w->device[d].done_s < 0 || times == NULL)
 			continue;
 		times[n++] = w->device[d].done_s;
 		sum += (double)w->device[d].done_s;
 	}
 	o->confirmed = (int64_t)n;
-	if (n == 0)
-		return;
-	qsort(times, n, sizeof(*times), by_second);
-	o->mean_s = sum / (double)n;
-	o->p95_s = (double)times[(n - 1) * 95 / 100];
-	o->max_s = (double)times[n - 1];
+	if (n > 0)
+		qsort(times, n, sizeof(*times), by_second);
+	o->mean_s = n > 0 ? sum / (double)n : 0;
+	o->p95_s = n > 0 ? (double)times[(n - 1) * 95 / 100] : 0;
+	o->max_s = n > 0 ? (double)times[n - 1] : 0;
+	free(times);
 }
 
 /* The devices of each wave, side by side. */

@@ -13,8 +13,10 @@
 #define SIMULATE_WHEEL 8192
 struct simulate_wheel {
 	uint32_t *head; /* SIMULATE_WHEEL */
-	uint32_t *next; /* per device */
-	int64_t *at;    /* per device: its second; -1: none */
+	struct simulate_slot {
+		int64_t at; /* its second; -1: none */
+		uint32_t next;
+	} * slot; /* per device */
 	uint64_t busy[SIMULATE_WHEEL / 64];
 };
 
@@ -55,9 +57,10 @@ struct simulate_world {
 	bool *dirty;
 	bool any_dirty;
 	struct simulate_order *order;
-	struct engine_step *steps; /* [layer * devices + device]; stage_id 0: there is none */
+	struct engine_step *steps; /* [device * layers + layer]; stage_id 0: there is none */
 	struct simulate_device *device;
 	struct simulate_wheel acts, deadlines;
+	uint32_t *batch;   /* those of one second */
 	uint32_t *members; /* devices by wave: from first[wave] to first[wave + 1] */
 	uint32_t *first;
 	size_t outage;    /* next one */
@@ -72,8 +75,8 @@ bool simulate_wheel_init(struct simulate_wheel *w, uint32_t devices);
 void simulate_wheel_fini(struct simulate_wheel *w);
 /* Put a device in that is not. */
 void simulate_wheel_set(struct simulate_wheel *w, uint32_t device, int64_t second);
-/* Take one device out whose second is `second`; SIMULATE_NOBODY: none. */
-uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second);
+/* Take everybody out whose second is `second`; returns how many went into `out`. */
+uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second, uint32_t *out);
 /* The first second from `from` on for which there may be somebody; at most one turn later. */
 int64_t simulate_wheel_next(const struct simulate_wheel *w, int64_t from);
 

@@ -7,20 +7,18 @@
 bool simulate_wheel_init(struct simulate_wheel *w, uint32_t devices)
 {
 	w->head = malloc(SIMULATE_WHEEL * sizeof(*w->head));
-	w->next = malloc((devices + 1) * sizeof(*w->next));
-	w->at = malloc((devices + 1) * sizeof(*w->at));
-	if (w->head == NULL || w->next == NULL || w->at == NULL)
+	w->slot = malloc((devices + 1) * sizeof(*w->slot));
+	if (w->head == NULL || w->slot == NULL)
 		return false;
 	memset(w->head, 0xff, SIMULATE_WHEEL * sizeof(*w->head));
-	memset(w->at, 0xff, (devices + 1) * sizeof(*w->at));
+	memset(w->slot, 0xff, (devices + 1) * sizeof(*w->slot));
 	return true;
 }
 
 void simulate_wheel_fini(struct simulate_wheel *w)
 {
 	free(w->head);
-	free(w->next);
-	free(w->at);
+	free(w->slot);
 }
 
 static void mark(struct simulate_wheel *w, size_t slot, bool busy)
@@ -35,27 +33,33 @@ void simulate_wheel_set(struct simulate_wheel *w, uint32_t device, int64_t secon
 {
 	size_t slot = (size_t)second % SIMULATE_WHEEL;
 
-	FL_BUG_IF(w->at[device] >= 0);
-	w->at[device] = second;
-	w->next[device] = w->head[slot];
+	FL_BUG_IF(w->slot[device].at >= 0);
+	w->slot[device] = (struct simulate_slot){ second, w->head[slot] };
 	w->head[slot] = device;
 	mark(w, slot, true);
 }
 
-uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second)
+uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second, uint32_t *out)
 {
 	size_t slot = (size_t)second % SIMULATE_WHEEL;
-	uint32_t *p = &w->head[slot], device;
+	uint32_t device = w->head[slot], kept = SIMULATE_NOBODY, n = 0;
 
-	while (*p != SIMULATE_NOBODY && w->at[*p] != second)
-		p = &w->next[*p];
-	device = *p;
-	if (device == SIMULATE_NOBODY)
-		return device;
-	*p = w->next[device];
-	w->at[device] = -1;
-	mark(w, slot, w->head[slot] != SIMULATE_NOBODY);
-	return device;
+	while (device != SIMULATE_NOBODY) {
+		struct simulate_slot *s = &w->slot[device];
+		uint32_t next = s->next;
+
+		if (s->at == second) {
+			s->at = -1;
+			out[n++] = device;
+		} else {
+			s->next = kept;
+			kept = device;
+		}
+		device = next;
+	}
+	w->head[slot] = kept;
+	mark(w, slot, kept != SIMULATE_NOBODY);
+	return n;
 }
 
 int64_t simulate_wheel_next(const struct simulate_wheel *w, int64_t from)

@@ -13,7 +13,7 @@ int64_t simulate_wall(const struct simulate_world *w)
 
 struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t device)
 {
-	return &w->steps[(size_t)layer * w->in->devices + device];
+	return &w->steps[(size_t)device * (size_t)w->in->rules->layers + (size_t)layer];
 }
 
 int simulate_stage_of(const struct simulate_world *w, int layer, uint32_t device)
@@ -65,9 +65,12 @@ static void take_step(struct simulate_world *w, int stage, uint32_t device)
 	struct engine_step *s = simulate_step(w, w->stages[stage].layer, device);
 	bool ended = step_ended(o->step.state) && !step_ended(s->state);
 
+	/* what the engine's delta says, but without looking at every sum */
+	if (s->stage_id != 0)
+		figures_add_step(&w->sums[stage], s, -1);
+	figures_add_step(&w->sums[stage], &o->step, 1);
 	w->in_flight += flying(&o->step) - (s->stage_id != 0 && flying(s));
 	*s = o->step;
-	figures_add(&w->sums[stage], &o->delta, 1);
 	w->dirty[stage] = w->any_dirty = true;
 	if (o->offer)
 		remember_order(w, stage, s->delivered, device);
@@ -85,7 +88,7 @@ bool simulate_give_step(
 		.stage = &w->stages[stage],
 		.step = simulate_step(w, w->stages[stage].layer, device),
 		.now_ms = simulate_wall(w) };
-	struct engine_step made = *view.step;
+	struct engine_step made;
 
 	if (fact->kind == FACT_MADE) {
 		made = (struct engine_step){
@@ -104,8 +107,8 @@ bool simulate_give_step(
 	}
 	w->offer = w->result.offer;
 	w->keep = w->result.keep || w->result.attend;
-	if (w->changed[0])
-		w->stages[stage] = w->changes[0];
+	if (w->changed[0]) /* a step changes nothing else of its stage */
+		w->stages[stage].delivered = w->changes[0].delivered;
 	if (!w->result.step_changed)
 		return false;
 	take_step(w, stage, device);
@@ -128,7 +131,7 @@ static void make(struct simulate_world *w, int stage, uint32_t device)
 	fact.flags = g->layer == w->in->rules->layers - 1 ? ENGINE_LAST : 0;
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		fact.flags |= ENGINE_SWITCHED_BEFORE;
-	if (simulate_give_step(w, stage, device, &fact) && w->acts.at[device] < 0 &&
+	if (simulate_give_step(w, stage, device, &fact) && w->acts.slot[device].at < 0 &&
 		!w->device[device].bricked)
 		simulate_wheel_set(&w->acts, device, simulate_first_poll(w, device) / 1000);
 }
@@ -138,8 +141,8 @@ static void make(struct simulate_world *w, int stage, uint32_t device)
 /* Whoever has something waiting in the stage asks in its time. */
 static void attend(struct simulate_world *w, uint32_t device, const struct engine_step *s)
 {
-	if ((s->state == STEP_QUEUED || s->state == STEP_UNREACHED) && w->acts.at[device] < 0 &&
-		!w->device[device].bricked) {
+	if ((s->state == STEP_QUEUED || s->state == STEP_UNREACHED) &&
+		w->acts.slot[device].at < 0 && !w->device[device].bricked) {
 		w->device[device].act = SIMULATE_POLL;
 		simulate_wheel_set(&w->acts, device, simulate_first_poll(w, device) / 1000);
 	}

@@ -218,6 +218,8 @@ def use_rollouts(c):
     assert c.request("POST", "/api/v1/devices", data=lines.encode()).status == 200
     assert c.request("POST", "/api/v1/plans", json=spec).status == 200
     assert c.request("POST", "/api/v1/plans", json={"release": "r", "selector": "id"}).status == 400
+    assert c.request("POST", "/api/v1/simulations", json={"devices": 20, "runs": 1}).status == 200
+    assert c.request("POST", "/api/v1/simulations", json={"devices": 0}).status == 400
     assert c.request("PUT", "/api/v1/rollouts/one", json=spec).status == 201
     assert c.request("PUT", "/api/v1/rollouts/two", json={"release": "none"}).status in (404, 422)
     assert planned(c, "one")["state"] == "ready"

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 NOUNS = ["login", "logout", "whoami", "module", "version", "artifact", "release", "device", "plan", "rollout", "explain",
+         "simulate",
          "token", "audit", "webhook", "delta", "server", "completion", "help"]
 
 

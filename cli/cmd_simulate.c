@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include "cli/simulate_plot.h"
+#include "cli/text.h"
+#include "cli/value.h"
+#include "lib/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_MAX (64u * 1024)
+
+struct simulate_options {
+	const char *release, *selector, *plot;
+	struct options_list strategies, cases, links;
+	int64_t devices, layers, bytes, runs, seed, days;
+};
+
+#define ROW(member, name_, kind, ...)                                            \
+	{                                                                        \
+		.name = name_, .type = OPTIONS_##kind,                           \
+		.offset = offsetof(struct simulate_options, member), __VA_ARGS__ \
+	}
+
+static const struct options_row rows[] = {
+	ROW(release, "release", TEXT, .argument = "RELEASE",
+		.help = "on the real fleet, for this release"),
+	ROW(selector, "selector", TEXT, .letter = 's', .argument = "RSQL",
+		.help = "of the real fleet only devices that match (all)"),
+	ROW(devices, "devices", COUNT, .argument = "N", .help = "on a described fleet (1000)"),
+	ROW(layers, "layers", COUNT, .argument = "N", .help = "of so many layers (1)"),
+	ROW(bytes, "bytes", COUNT, .argument = "N", .help = "per device and layer (0)"),
+	ROW(strategies, "strategy", LIST, .argument = "NAME=FILE",
+		.help = "compare this strategy (JSON); several times (five well-known ones)"),
+	ROW(cases, "case", LIST, .argument = "NAME:KEY=VALUE,...",
+		.help = "suppose this of the release: fail_percent, silent_percent, install_s (a "
+			"good and two bad ones)"),
+	ROW(links, "link", LIST, .argument = "KIND:KEY=VALUE,...",
+		.help = "connection of devices: always, duty or random; percent, poll_s, on_s, "
+			"off_s"),
+	ROW(runs, "runs", COUNT, .argument = "N", .help = "runs of each (20)"),
+	ROW(seed, "seed", COUNT, .argument = "N", .help = "repeat the runs of this seed (1)"),
+	ROW(days, "days", COUNT, .argument = "N", .help = "virtual days at most (30)"),
+	ROW(plot, "plot", TEXT, .argument = "FILE", .help = "write a picture too (SVG)"),
+	{ 0 },
+};
+
+/* ---- the body */
+
+/* "KEY=VALUE,..." into an object, numbers as numbers. */
+static enum fl_code add_members(
+	json_t *to, const char *text, const char *option, struct fl_err *err)
+{
+	FL_AUTOFREE char *copy = strdup(text);
+	char *rest = copy, *member;
+
+	while (copy != NULL && (member = strsep(&rest, ",")) != NULL) {
+		char *value = strchr(member, '='), *end;
+		double n;
+
+		if (value == NULL || value == member)
+			return fl_fail(err, FL_INVALID, "--%s: \"%.60s\" is not KEY=VALUE", option,
+				member);
+		*value++ = '\0';
+		n = strtod(value, &end);
+		if (end == value || *end != '\0')
+			return fl_fail(
+				err, FL_INVALID, "--%s: \"%.60s\" is no number", option, value);
+		(void)json_object_set_new(to, member,
+			strpbrk(value, ".eE") == NULL ? json_integer(strtoll(value, NULL, 10))
+						      : json_real(n));
+	}
+	return copy != NULL ? FL_OK : fl_fail(err, FL_NOMEM, "there is no memory for --%s", option);
+}
+
+/* "WORD:KEY=VALUE,..." into objects with WORD as `key`. */
+static enum fl_code add_objects(json_t *body, const char *name, const char *key, const char *option,
+	const struct options_list *list, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *array = json_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *colon = strrchr(list->v[i], ':');
+		size_t n = colon == NULL ? strlen(list->v[i]) : (size_t)(colon - list->v[i]);
+		json_t *one = json_object();
+		enum fl_code code = FL_OK;
+
+		(void)json_array_append_new(array, one);
+		if (json_object_set_new(one, key, json_stringn(list->v[i], n)) != 0)
+			return fl_fail(err, FL_INVALID, "--%s is not UTF-8", option);
+		if (colon != NULL)
+			code = add_members(one, colon + 1, option, err);
+		if (code != FL_OK)
+			return code;
+	}
+	if (list->n > 0)
+		(void)json_object_set(body, name, array);
+	return FL_OK;
+}
+
+static enum fl_code add_strategy(json_t *array, const char *text, struct fl_err *err)
+{
+	const char *equals = strchr(text, '=');
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+	FL_AUTO_JSON json_t *strategy = NULL;
+	enum fl_code code;
+
+	if (equals == NULL || equals == text)
+		return fl_fail(err, FL_INVALID, "--strategy takes NAME=FILE, not \"%.60s\"", text);
+	code = fl_file_get(equals + 1, FILE_MAX, &b, err);
+	if (code == FL_OK)
+		code = fl_json_parse((struct fl_bytes){ b.p, b.n }, &strategy, err);
+	if (code != FL_OK)
+		return fl_wrap(err, "--strategy %.60s", text);
+	return json_array_append_new(array,
+		       json_pack("{s:s%, s:O}", "name", text, (size_t)(equals - text), "strategy",
+			       strategy)) == 0
+		? FL_OK
+		: fl_fail(err, FL_INVALID, "--strategy \"%.60s\" is not UTF-8", text);
+}
+
+static enum fl_code add_strategies(
+	json_t *body, const struct options_list *list, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *array = json_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		enum fl_code code = add_strategy(array, list->v[i], err);
+
+		if (code != FL_OK)
+			return code;
+	}
+	if (list->n > 0)
+		(void)json_object_set(body, "strategies", array);
+	return FL_OK;
+}
+
+static enum fl_code make_body(const struct simulate_options *o, json_t **out, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *body =
+		json_pack("{s:s*, s:s*}", "release", o->release, "selector", o->selector);
+	const struct {
+		const char *name;
+		int64_t n;
+	} counts[] = { { "devices", o->devices }, { "layers", o->layers }, { "bytes", o->bytes },
+		{ "runs", o->runs }, { "seed", o->seed }, { "days", o->days } };
+	enum fl_code code;
+
+	if (body == NULL)
+		return fl_fail(err, FL_INVALID, "an option's value is not UTF-8");
+	for (size_t i = 0; i < FL_COUNT(counts); i++)
+		if (counts[i].n != OPTIONS_UNSET)
+			(void)json_object_set_new(body, counts[i].name, json_integer(counts[i].n));
+	code = add_strategies(body, &o->strategies, err);
+	if (code == FL_OK)
+		code = add_objects(body, "cases", "name", "case", &o->cases, err);
+	if (code == FL_OK)
+		code = add_objects(body, "links", "kind", "link", &o->links, err);
+	*out = fl_steal(&body);
+	return code;
+}
+
+/* ---- the answer */
+
+static void add_count(struct table *t, double n)
+{
+	if (n < 0)
+		table_add(t, NULL);
+	else
+		table_addf(t, TERMINAL_PLAIN, "%.*f", n > 0 && n < 9.95 ? 1 : 0, n);
+}
+
+static void result_row(struct table *t, const json_t *r)
+{
+	char text[TEXT_SHORT];
+
+	table_add(t, value_text(r, "case"));
+	table_add(t, value_text(r, "strategy"));
+	table_add(t, text_share(text, value_real(r, "passed")));
+	table_add(t, text_share(text, value_real(r, "completion")));
+	add_count(t, value_real(r, "harmed"));
+	add_count(t, value_real(r, "harmed_most"));
+	table_add(t, text_seconds(text, value_real(r, "mean_s")));
+	table_add(t, text_seconds(text, value_real(r, "p95_s")));
+	table_add(t, text_seconds(text, value_real(r, "max_s")));
+	table_add(t, text_bytes(text, (int64_t)value_real(r, "bytes")));
+	table_add(t, text_count(text, value_int(r, "peak_requests_s")));
+}
+
+/* Case by case, so that the strategies stand below each other. */
+static void show_results(const struct cli *cli, const json_t *answer)
+{
+	static const struct table_column columns[] = {
+		{ .title = "CASE", .cut = true },
+		{ .title = "STRATEGY", .cut = true },
+		{ .title = "PASSED", .right = true },
+		{ .title = "COMPLETE", .right = true },
+		{ .title = "HARMED", .right = true },
+		{ .title = "WORST", .right = true },
+		{ .title = "MEAN", .right = true },
+		{ .title = "P95", .right = true },
+		{ .title = "LAST", .right = true },
+		{ .title = "BYTES", .right = true },
+		{ .title = "PEAK/S", .right = true },
+	};
+	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
+	const json_t *results = json_object_get(answer, "results");
+	size_t n = json_array_size(results), cases = 1;
+
+	while (cases < n &&
+		json_equal(json_object_get(json_array_get(results, 0), "strategy"),
+			json_object_get(json_array_get(results, cases), "strategy")))
+		cases++;
+	for (size_t k = 0; k < cases && k < n; k++)
+		for (size_t i = k; i < n; i += cases)
+			result_row(&t, json_array_get(results, i));
+	if (t.n_cells > 0)
+		table_print(&t, &cli->out, stdout, false);
+}
+
+static enum fl_code run(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct simulate_options *o = options;
+	FL_AUTO_JSON json_t *body = NULL, *answer = NULL;
+	char devices[TEXT_SHORT], facts[TEXT_SHORT];
+	enum fl_code code = make_body(o, &body, err);
+
+	if (code == FL_OK)
+		code = cli_send(cli,
+			&(struct api_request){
+				.method = "POST", .path = "/api/v1/simulations", .body = body },
+			&answer, NULL, err);
+	if (code == FL_OK && o->plot != NULL)
+		code = simulate_plot(answer, o->plot, err);
+	if (code != FL_OK || cli_json(cli, answer))
+		return code;
+	if (!cli->globals.quiet)
+		show_results(cli, answer);
+	cli_say(cli, "%s devices, seed %lld, %s facts given to the engine%s",
+		text_count(devices, value_int(answer, "devices")),
+		(long long)value_int(answer, "seed"), text_count(facts, value_int(answer, "facts")),
+		json_is_true(json_object_get(answer, "complete"))
+			? ""
+			: "; the time was over before all runs were done");
+	return FL_OK;
+}
+
+const struct command cmd_simulate = {
+	.name = "simulate",
+	.help = "compare strategies on a virtual clock, before the start",
+	.prose = "The engine that will run the rollout runs it many times with devices that are "
+		 "made "
+		 "up: on a described fleet, or with --release on the real one. PASSED: runs in "
+		 "which "
+		 "every gate passed (of a good release the rest are false stops). HARMED: devices "
+		 "that "
+		 "got a version that fails on them, on average and at worst. Times are from the "
+		 "start "
+		 "to a device's last confirmation. The same seed gives the same answer.\n\n",
+	.examples = "fleetctl simulate --devices 5000 --layers 3\n"
+		    "fleetctl simulate --release 2026.11 --strategy mine=strategy.json --case "
+		    "'bricks:silent_percent=10' --plot out.svg\n"
+		    "fleetctl simulate --link always:percent=60 --link "
+		    "duty:percent=40,on_s=3600,off_s=82800\n",
+	.run = run,
+	.options = rows,
+	.options_size = sizeof(struct simulate_options),
+};

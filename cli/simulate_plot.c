@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/simulate_plot.h"
+
+#include "cli/text.h"
+#include "cli/value.h"
+#include "lib/file.h"
+
+#include <string.h>
+
+#define WIDTH  860
+#define LEFT   220
+#define BAR    14
+#define ROW    42
+#define PANEL  40 /* title of a panel */
+#define LENGTH 480
+
+/* Text as XML. */
+static void add_text(struct fl_buf *b, const char *s)
+{
+	for (; s != NULL && *s != '\0'; s++) {
+		if (*s == '<')
+			fl_buf_str(b, "&lt;");
+		else if (*s == '&')
+			fl_buf_str(b, "&amp;");
+		else if ((unsigned char)*s >= ' ')
+			fl_buf_byte(b, (uint8_t)*s);
+	}
+}
+
+static void add_bar(struct fl_buf *b, int y, double share, const char *colour, const char *label)
+{
+	double length = share > 0 ? share * LENGTH : 0;
+
+	fl_buf_printf(b,
+		"<rect x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"%s\"/>"
+		"<text x=\"%.1f\" y=\"%d\" font-size=\"11\">",
+		LEFT, y, length, BAR, colour, LEFT + length + 6, y + BAR - 3);
+	add_text(b, label);
+	fl_buf_str(b, "</text>\n");
+}
+
+/* The largest value of a member over all results; at least a little. */
+static double most(const json_t *results, const char *member)
+{
+	double m = 1e-9;
+
+	for (size_t i = 0; i < json_array_size(results); i++) {
+		double v = value_real(json_array_get(results, i), member);
+
+		m = v > m ? v : m;
+	}
+	return m;
+}
+
+static void add_result(struct fl_buf *b, const json_t *r, const json_t *results, int y)
+{
+	double harmed = value_real(r, "harmed"), p95 = value_real(r, "p95_s");
+	FL_AUTOFREE char *count = text_format("%.1f harmed", harmed);
+	char time[TEXT_SHORT];
+	FL_AUTOFREE char *until = text_format("%s", text_seconds(time, p95));
+
+	fl_buf_printf(b, "<text x=\"%d\" y=\"%d\" font-size=\"12\" text-anchor=\"end\">", LEFT - 10,
+		y + BAR + 4);
+	add_text(b, value_text(r, "strategy"));
+	fl_buf_str(b, "</text>\n");
+	add_bar(b, y, harmed / most(results, "harmed"), "#c0392b", count);
+	add_bar(b, y + BAR + 2, p95 / most(results, "p95_s"), "#2c6fbb", until);
+}
+
+static size_t count_cases(const json_t *results)
+{
+	size_t n = json_array_size(results), cases = n > 0;
+
+	while (cases < n &&
+		json_equal(json_object_get(json_array_get(results, 0), "strategy"),
+			json_object_get(json_array_get(results, cases), "strategy")))
+		cases++;
+	return cases;
+}
+
+static void draw(struct fl_buf *b, const json_t *answer)
+{
+	const json_t *results = json_object_get(answer, "results");
+	size_t n = json_array_size(results), cases = count_cases(results);
+	int y = 34, height = 34 + (int)cases * PANEL + (int)n * ROW + 10;
+
+	fl_buf_printf(b,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+		"font-family=\"sans-serif\">\n<rect width=\"100%%\" height=\"100%%\" "
+		"fill=\"white\"/>\n<text x=\"20\" y=\"22\" font-size=\"12\">red: devices harmed on "
+		"average; blue: time until 95 %% of those that confirm have done so</text>\n",
+		WIDTH, height);
+	for (size_t k = 0; k < cases; k++) {
+		fl_buf_printf(b, "<text x=\"20\" y=\"%d\" font-size=\"15\" font-weight=\"bold\">",
+			y + 24);
+		add_text(b, value_text(json_array_get(results, k), "case"));
+		fl_buf_str(b, "</text>\n");
+		y += PANEL;
+		for (size_t i = k; i < n; i += cases, y += ROW)
+			add_result(b, json_array_get(results, i), results, y);
+	}
+	fl_buf_str(b, "</svg>\n");
+}
+
+enum fl_code simulate_plot(const json_t *answer, const char *path, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+	enum fl_code code;
+
+	draw(&b, answer);
+	code = fl_buf_check(&b, err);
+	if (code == FL_OK)
+		code = fl_file_put(path, (struct fl_bytes){ b.p, b.n }, 0644, err);
+	return code == FL_OK ? code : fl_wrap(err, "--plot %s", path);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Simulations: strategies side by side on a virtual clock.
+ *
+ * Every run is a piece of its own in the work lane, so that other work comes in between; a request that
+ * was given up (its client hung up, its time is over) gets no further piece. Few at a time, each with a
+ * limit of time: what is done by then is the answer. */
+#include "server/http/handlers.h"
+
+#include "server/planning.h"
+#include "server/rollout/compare.h"
+#include "server/server.h"
+#include "server/settings.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define AT_A_TIME 2
+#define BUDGET_MS 20000
+
+static atomic_int running;
+
+struct simulation {
+	struct compare compare;
+	struct planning_snapshot *snapshots[COMPARE_STRATEGIES_MAX];
+	int64_t until_ms; /* monotonic */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void drop(void *state)
+{
+	struct simulation *s = state;
+
+	for (size_t i = 0; i < COMPARE_STRATEGIES_MAX; i++)
+		planning_free(s->snapshots[i]);
+	compare_fini(&s->compare);
+	free(s);
+	atomic_fetch_sub(&running, 1);
+}
+
+static bool time_is_over(void *arg)
+{
+	const struct simulation *s = arg;
+
+	return now_ms() >= s->until_ms;
+}
+
+/* ---- running */
+
+static enum fl_code run_some(struct request *rq, struct fl_err *err)
+{
+	struct simulation *s = rq->state;
+	bool done = false;
+	enum fl_code code = compare_next(&s->compare, time_is_over, s, &done, err);
+
+	if (code != FL_OK)
+		return code;
+	if (done || time_is_over(s))
+		reply_json(rq, 200, compare_json(&s->compare));
+	else
+		request_then(rq, LANE_WORK, run_some);
+	return FL_OK;
+}
+
+/* ---- the real fleet */
+
+/* The waves of a plan, of the devices that it updates alone. */
+static enum fl_code take_plan(
+	struct simulation *s, size_t i, const struct plan *p, size_t n, struct fl_err *err)
+{
+	uint16_t *wave = calloc(n + 1, sizeof(*wave));
+	uint32_t devices = 0;
+
+	if (wave == NULL)
+		return fl_fail(err, FL_NOMEM, "there is no memory for a simulation");
+	for (size_t d = 0; d < n; d++)
+		if (p->wave_of[d] != PLAN_NO_WAVE)
+			wave[devices++] = p->wave_of[d];
+	return compare_fleet(&s->compare, i, wave, devices, (int)p->n_waves, (int)p->n_layers, err);
+}
+
+static enum fl_code plan_all(struct request *rq, struct fl_err *err)
+{
+	struct simulation *s = rq->state;
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < s->compare.n_strategies && code == FL_OK; i++) {
+		const struct plan_input *in = planning_input(s->snapshots[i]);
+		struct plan plan = { 0 };
+
+		code = plan_make(in, &plan, err);
+		if (code == FL_OK)
+			code = take_plan(s, i, &plan, in->devices.n, err);
+		plan_fini(&plan);
+	}
+	if (code == FL_OK)
+		request_then(rq, LANE_WORK, run_some);
+	return code;
+}
+
+static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < s->compare.n_strategies && code == FL_OK; i++) {
+		struct planning_request wanted = { .release = s->compare.release,
+			.selector = s->compare.selector,
+			.scope = rq->who.selector,
+			.strategy = &s->compare.strategies[i].strategy };
+
+		code = planning_load(rq->store, &wanted, &s->snapshots[i], err);
+	}
+	if (code == FL_NOT_FOUND)
+		return fl_fail(err, FL_REFUSED, "there is no release \"%s\"; publish it first",
+			s->compare.release);
+	if (code == FL_OK)
+		request_then(rq, LANE_WORK, plan_all);
+	return code;
+}
+
+enum fl_code api_simulation(struct request *rq, struct fl_err *err)
+{
+	struct simulation *s;
+	enum fl_code code;
+
+	if (rq->json == NULL)
+		return fl_fail(err, FL_INVALID, "say what to simulate: {} is a described fleet");
+	if (atomic_fetch_add(&running, 1) >= AT_A_TIME) {
+		atomic_fetch_sub(&running, 1);
+		return fl_fail(err, FL_UNAVAILABLE, "other simulations are under way");
+	}
+	s = calloc(1, sizeof(*s));
+	if (s == NULL) {
+		atomic_fetch_sub(&running, 1);
+		return fl_fail(err, FL_NOMEM, "there is no memory for a simulation");
+	}
+	rq->state = s;
+	rq->drop = drop;
+	s->until_ms = now_ms() + BUDGET_MS;
+	code = compare_read(rq->json, rq->server->settings->poll_interval, &s->compare, err);
+	if (code != FL_OK)
+		return code;
+	if (s->compare.release != NULL)
+		return load_all(rq, s, err);
+	request_then(rq, LANE_WORK, run_some);
+	return FL_OK;
+}

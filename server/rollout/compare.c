@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/compare.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MS     86400000LL
+#define FACTS_MAX  50000000
+#define BACK_FIRST 10
+
+void compare_fini(struct compare *c)
+{
+	free(c->release);
+	free(c->selector);
+	free(c->link);
+	for (size_t i = 0; i < c->n_strategies; i++) {
+		free(c->strategies[i].name);
+		free(c->strategies[i].wave);
+		strategy_fini(&c->strategies[i].strategy);
+	}
+	for (size_t i = 0; i < c->n_cases; i++)
+		free(c->cases[i].name);
+	*c = (struct compare){ 0 };
+}
+
+/* ---- one run */
+
+static struct engine_rules rules_of(const struct compare *c, const struct compare_strategy *s)
+{
+	const struct strategy *y = &s->strategy;
+
+	return (struct engine_rules){
+		.layers = c->layers,
+		.waves = s->waves,
+		.order = y->order == ORDER_LAYER_FIRST ? ENGINE_LAYER_FIRST
+			: y->order == ORDER_PIPELINED  ? ENGINE_PIPELINED
+						       : ENGINE_WAVE_FIRST,
+		.on_failure = y->on_failure == ON_FAILURE_ROLLBACK ? ENGINE_ROLL_IT_BACK
+			: y->on_failure == ON_FAILURE_STOP         ? ENGINE_STOP_IT
+								   : ENGINE_PAUSE_IT,
+		.gate = y->gate,
+		.reach_ms = y->reach_ms,
+		.install_ms = y->install_ms,
+		.soak_ms = y->soak_ms,
+		.max_in_flight = y->max_in_flight,
+		.back_reach_ms = y->reach_ms,
+		.back_first = BACK_FIRST,
+	};
+}
+
+/* Nobody speaks in a simulation: gates that wait for a word let everything pass. */
+static void drop_words(struct gate_rules *g)
+{
+	if (g->kinds == 0)
+		return;
+	g->kinds &= GATE_BY_OUTCOMES;
+	if (g->kinds == 0)
+		g->kinds = 1u << GATE_SUCCESS | 1u << GATE_ERROR;
+}
+
+static void add_run(struct compare_sum *s, const struct simulate_out *o)
+{
+	s->runs++;
+	s->passed += o->passed;
+	s->cut += o->cut;
+	s->confirmed += o->confirmed;
+	s->harmed += o->harmed;
+	s->harmed_most = o->harmed > s->harmed_most ? o->harmed : s->harmed_most;
+	s->delivered += o->delivered;
+	s->bytes += o->bytes;
+	s->peak = o->peak_per_s > s->peak ? o->peak_per_s : s->peak;
+	s->ended_s += (double)o->ended_ms / 1000;
+	if (o->confirmed == 0)
+		return;
+	s->timed++;
+	s->mean_s += o->mean_s;
+	s->p95_s += o->p95_s;
+	s->max_s += o->max_s;
+}
+
+enum fl_code compare_next(
+	struct compare *c, bool (*canceled)(void *arg), void *arg, bool *done, struct fl_err *err)
+{
+	size_t kinds = c->n_strategies * c->n_cases, kind;
+	const struct compare_strategy *s;
+	const struct compare_case *k;
+	struct simulate_layer layers[COMPARE_LAYERS_MAX];
+	struct engine_rules rules;
+	struct simulate_out out;
+	enum fl_code code;
+
+	*done = c->next >= c->runs * (int64_t)kinds;
+	if (*done)
+		return FL_OK;
+	kind = (size_t)c->next % kinds;
+	s = &c->strategies[kind / c->n_cases];
+	k = &c->cases[kind % c->n_cases];
+	rules = rules_of(c, s);
+	drop_words(&rules.gate);
+	for (int i = 0; i < c->layers; i++)
+		layers[i] = (struct simulate_layer){ k->fail_ppm, k->silent_ppm, k->install_ms,
+			c->bytes };
+	code = simulate(
+		&(struct simulate_in){ .rules = &rules,
+			.devices = c->devices,
+			.wave = s->wave,
+			.link = c->link,
+			.links = c->links,
+			.layers = layers,
+			.until_ms = c->until_ms,
+			.facts_max = FACTS_MAX,
+			.seed = c->seed + (uint64_t)(c->next / (int64_t)kinds) * 0x9e3779b9u,
+			.canceled = canceled,
+			.arg = arg },
+		&out, err);
+	if (code == FL_OK && out.broken != NULL)
+		code = fl_fail(err, FL_INTERNAL, "the engine broke an invariant: %s", out.broken);
+	if (code != FL_OK)
+		return code;
+	c->facts += out.facts;
+	if (out.cut && canceled != NULL && canceled(arg)) {
+		*done = true;
+		return FL_OK;
+	}
+	c->next++;
+	add_run(&c->sums[kind / c->n_cases][kind % c->n_cases], &out);
+	return FL_OK;
+}
+
+/* ---- the answer */
+
+static json_t *real_or_null(double sum, int64_t n)
+{
+	return n == 0 ? json_null() : json_real(round(sum / (double)n * 1e4) / 1e4);
+}
+
+static json_t *sum_json(const struct compare *c, size_t i, size_t k)
+{
+	const struct compare_sum *s = &c->sums[i][k];
+	double targets = (double)c->devices * (double)s->runs;
+
+	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I}", "strategy",
+		c->strategies[i].name, "case", c->cases[k].name, "runs", (json_int_t)s->runs,
+		"passed", real_or_null((double)s->passed, s->runs), "completion",
+		targets > 0 ? real_or_null((double)s->confirmed, (int64_t)targets) : json_null(),
+		"cut", (json_int_t)s->cut, "harmed", real_or_null((double)s->harmed, s->runs),
+		"harmed_most", (json_int_t)s->harmed_most, "mean_s",
+		real_or_null(s->mean_s, s->timed), "p95_s", real_or_null(s->p95_s, s->timed),
+		"max_s", real_or_null(s->max_s, s->timed), "ended_s",
+		real_or_null(s->ended_s, s->runs), "bytes", real_or_null((double)s->bytes, s->runs),
+		"peak_requests_s", (json_int_t)s->peak);
+}
+
+json_t *compare_json(const struct compare *c)
+{
+	FL_AUTO_JSON json_t *results = json_array();
+	int failed = 0;
+
+	for (size_t i = 0; i < c->n_strategies; i++)
+		for (size_t k = 0; k < c->n_cases; k++)
+			failed |= json_array_append_new(results, sum_json(c, i, k));
+	if (failed != 0)
+		return NULL;
+	return json_pack("{s:I,s:i,s:I,s:I,s:I,s:b,s:O}", "devices", (json_int_t)c->devices,
+		"layers", c->layers, "seed", (json_int_t)c->seed, "runs", (json_int_t)c->runs,
+		"facts", (json_int_t)c->facts, "complete",
+		c->next >= c->runs * (int64_t)(c->n_strategies * c->n_cases), "results", results);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Strategies side by side: many simulated runs of each, with good and with bad releases. Pure.
+ *
+ * DESIGN. compare_read takes the body of POST /api/v1/simulations; a described fleet is cut into waves
+ * here, a real one by the planner (compare_fleet). compare_next does one run; the caller decides when to
+ * stop. Every run has a seed of its own, derived from the one given: equal bodies give equal answers, and
+ * run i of every strategy meets the same lot. */
+#ifndef ROLLOUT_COMPARE_H
+#define ROLLOUT_COMPARE_H
+
+#include "server/rollout/simulate.h"
+#include "server/rollout/strategy.h"
+
+#define COMPARE_STRATEGIES_MAX 8
+#define COMPARE_CASES_MAX      8
+#define COMPARE_LINKS_MAX      8
+#define COMPARE_DEVICES_MAX    200000 /* times layers: at most five times as many */
+#define COMPARE_RUNS_MAX       1000
+#define COMPARE_LAYERS_MAX     16
+
+/* A strategy, and the fleet as it cuts it. */
+struct compare_strategy {
+	char *name; /* owned */
+	struct strategy strategy;
+	uint16_t *wave; /* per device; owned; NULL: not cut yet */
+	int waves;
+};
+
+/* A hypothesis about the release. */
+struct compare_case {
+	char *name; /* owned */
+	int64_t fail_ppm, silent_ppm, install_ms;
+};
+
+/* What came out of a strategy's runs in one case. */
+struct compare_sum {
+	int64_t runs, passed, cut;
+	int64_t confirmed, harmed, harmed_most, delivered, bytes, peak;
+	double mean_s, p95_s, max_s, ended_s; /* sums over the runs that confirmed anybody */
+	int64_t timed;
+};
+
+struct compare {
+	char *release, *selector; /* of a real fleet; NULL: described. Owned */
+	uint32_t devices;
+	int layers;
+	struct compare_strategy strategies[COMPARE_STRATEGIES_MAX];
+	struct compare_case cases[COMPARE_CASES_MAX];
+	struct compare_sum sums[COMPARE_STRATEGIES_MAX][COMPARE_CASES_MAX];
+	size_t n_strategies, n_cases, n_links;
+	struct simulate_link links[COMPARE_LINKS_MAX];
+	int64_t link_ppm[COMPARE_LINKS_MAX]; /* share of the devices */
+	uint8_t *link;                       /* per device; owned */
+	int64_t bytes;                       /* per device and layer */
+	int64_t runs, until_ms;
+	uint64_t seed;
+	int64_t next;   /* number of the next run, over strategies and cases */
+	uint64_t facts; /* of all runs */
+};
+
+/* Read a body; `poll_ms` is how often devices ask if it does not say. `out` is zeroed before; end with
+ * compare_fini, also after a failure. FL_INVALID names the member; FL_NOMEM. */
+enum fl_code compare_read(
+	const json_t *body, int64_t poll_ms, struct compare *out, struct fl_err *err) FL_MUST_CHECK;
+void compare_fini(struct compare *c);
+
+/* Say how strategy i cuts the real fleet: `wave` (taken over) per device. The same number of devices and
+ * layers for each. FL_REFUSED when that is too much, or differs. */
+enum fl_code compare_fleet(struct compare *c, size_t i, uint16_t *wave, uint32_t devices, int waves,
+	int layers, struct fl_err *err) FL_MUST_CHECK;
+
+/* Do the next run; *done: there is none left. `canceled` and `arg` as simulate_in has them: a run that is
+ * cut short by it does not count. FL_NOMEM; FL_INTERNAL when the engine broke an invariant. */
+enum fl_code compare_next(struct compare *c, bool (*canceled)(void *arg), void *arg, bool *done,
+	struct fl_err *err) FL_MUST_CHECK;
+
+/* The answer: a new reference; NULL without memory. */
+json_t *compare_json(const struct compare *c);
+
+#endif

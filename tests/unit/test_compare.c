@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/rollout/compare.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static enum fl_code read_body(const char *text, struct compare *c, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *json = json_loads(text, 0, NULL);
+
+	assert_non_null(json);
+	*c = (struct compare){ 0 };
+	return compare_read(json, 60000, c, err);
+}
+
+static void run_all(struct compare *c)
+{
+	struct fl_err err = { 0 };
+	bool done = false;
+
+	while (!done)
+		if (compare_next(c, NULL, NULL, &done, &err) != FL_OK)
+			fail_msg("%s", err.msg);
+}
+
+/* Behaviour: without a word five strategies meet a good and two bad releases; a careful one harms fewer
+ * devices than all at once, and lets the good release pass. */
+static void compares_what_is_known(void **state)
+{
+	struct compare c;
+	struct fl_err err = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+
+	(void)state;
+	assert_int_equal(read_body("{\"devices\":1000,\"runs\":5,\"layers\":2}", &c, &err), FL_OK);
+	assert_int_equal(c.n_strategies, 5);
+	assert_int_equal(c.n_cases, 3);
+	run_all(&c);
+	for (size_t i = 0; i < 5; i++)
+		for (size_t k = 0; k < 3; k++)
+			assert_int_equal(c.sums[i][k].runs, 5);
+	assert_string_equal(c.strategies[0].name, "all at once");
+	assert_string_equal(c.strategies[3].name, "sequential test");
+	assert_int_equal(c.sums[3][0].passed, 5);
+	assert_int_equal(c.sums[3][1].passed, 0);
+	assert_true(c.sums[3][2].harmed * 3 < c.sums[0][2].harmed);
+	json = compare_json(&c);
+	assert_int_equal(json_array_size(json_object_get(json, "results")), 15);
+	assert_true(json_is_true(json_object_get(json, "complete")));
+	compare_fini(&c);
+	compare_fini(&c);
+}
+
+/* Behaviour: equal bodies give equal answers. */
+static void answers_repeat(void **state)
+{
+	static const char body[] = "{\"devices\":200,\"runs\":3,\"seed\":9,\"links\":[{\"kind\":"
+				   "\"always\",\"percent\":50},"
+				   "{\"kind\":\"random\",\"percent\":50,\"on_s\":600,\"off_s\":600}"
+				   "],\"cases\":[{\"name\":"
+				   "\"x\",\"fail_percent\":2}],\"strategies\":[{\"name\":\"a\","
+				   "\"strategy\":{\"gate\":{"
+				   "\"manual\":true}}}]}";
+	struct compare a, b;
+	FL_AUTO_JSON json_t *x = NULL, *y = NULL;
+
+	(void)state;
+	assert_int_equal(read_body(body, &a, NULL), FL_OK);
+	assert_int_equal(read_body(body, &b, NULL), FL_OK);
+	run_all(&a);
+	run_all(&b);
+	x = compare_json(&a);
+	y = compare_json(&b);
+	assert_true(json_equal(x, y));
+	compare_fini(&a);
+	compare_fini(&b);
+}
+
+static bool now(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* Behaviour: a run that is cut short does not count, and ends the comparison. */
+static void stops_when_told(void **state)
+{
+	struct compare c;
+	bool done = false;
+
+	(void)state;
+	assert_int_equal(read_body("{}", &c, NULL), FL_OK);
+	assert_int_equal(compare_next(&c, now, NULL, &done, NULL), FL_OK);
+	assert_true(done);
+	assert_int_equal(c.sums[0][0].runs, 0);
+	compare_fini(&c);
+}
+
+/* Behaviour: what makes no sense is refused with the member's name. */
+static void refuses_nonsense(void **state)
+{
+	static const char *const texts[][2] = {
+		{ "{\"devices\":200001}", "devices" },
+		{ "{\"devices\":200000,\"layers\":6}", "at most 200000 devices" },
+		{ "{\"strategies\":[{\"name\":\"a\",\"strategy\":{\"order\":\"?\"}}]}",
+			"strategies[0]" },
+		{ "{\"strategies\":[{\"name\":\"a\",\"strategy\":{\"waves\":[{\"selector\":\"a=="
+		  "1\"}]}}]}",
+			"selector" },
+		{ "{\"cases\":[{\"name\":\"a\",\"fail_percent\":60,\"silent_percent\":60}]}",
+			"cases[0]" },
+		{ "{\"links\":[{\"kind\":\"sometimes\"}]}", "links[0]" },
+		{ "{\"links\":[{\"kind\":\"always\",\"percent\":50}]}", "50, not 100" },
+		{ "{\"colour\":1}", "colour" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(texts); i++) {
+		struct compare c;
+		struct fl_err err = { 0 };
+
+		assert_int_not_equal(read_body(texts[i][0], &c, &err), FL_OK);
+		if (strstr(err.msg, texts[i][1]) == NULL)
+			fail_msg("%s: %s", texts[i][0], err.msg);
+		compare_fini(&c);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(compares_what_is_known),
+		cmocka_unit_test(answers_repeat),
+		cmocka_unit_test(stops_when_told),
+		cmocka_unit_test(refuses_nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
