@@ -230,7 +230,7 @@ static enum fl_code lock_data(struct process *p, struct fl_err *err)
 
 		(void)snprintf(why, sizeof(why), "%s", err->msg);
 		return fl_fail(
-			err, code, "%.300s; name a folder that you may write: --data-dir", why);
+			err, code, "data_dir: %.300s; name a folder that you may write", why);
 	}
 	if (snprintf(path, sizeof(path), "%s/fleetd.lock", dir) >= (int)sizeof(path))
 		return fl_fail(err, FL_INVALID, "data_dir is too long");
