@@ -264,11 +264,14 @@ static enum fl_code take_detail(void *context, const struct report *r, struct fl
 static enum fl_code load_chances(
 	struct subject *s, struct loaded *l, int64_t stage_id, struct fl_err *err)
 {
+	struct fleet_device known;
 	struct step_view view;
 	enum fl_code code = step_view(s->lane.store, stage_id, s->device->no, &view, err);
 
 	if (code == FL_OK)
 		code = rollouts_fit(&s->lane, &view, l->parsed, &l->part.fit, err);
+	l->part.attention =
+		fleet_get(s->lane.server->fleet, s->device->no, &known) && known.attention;
 	l->part.in_flight = engine_may_switch(l->list.stages, l->list.n);
 	for (size_t i = 0; i < l->list.n; i++)
 		l->part.in_flight +=

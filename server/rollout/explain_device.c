@@ -272,7 +272,7 @@ static bool say_waiting(struct explain *e, const struct place *at)
 {
 	const struct explain_part *p = at->p;
 	struct engine_out out = ask(at);
-	bool offered = out.offer && p->other == NULL && p->device->retired_ms == 0;
+	bool offered = out.offer && p->other == NULL && p->device->retired_ms == 0 && p->attention;
 
 	if (p->other != NULL)
 		EXPLAIN_SAY(e, OTHER_ORDER, EXPLAIN_T("other", p->other),
@@ -281,6 +281,8 @@ static bool say_waiting(struct explain *e, const struct place *at)
 		say_hold(e, at, out.hold);
 	else if (offered)
 		say_offered(e, at);
+	else if (!p->attention)
+		EXPLAIN_SAY(e, BEING_TOLD, EXPLAIN_T("stage", at->name));
 	else
 		say_end(e, at, out.step_changed ? out.step.state : at->step->state);
 	if (at->step->state == STEP_UNREACHED)
@@ -439,6 +441,11 @@ static bool say_assigned(struct explain *e, const struct explain_part *p)
 		return say_waiting(e, &at);
 	else if (flying(at.step))
 		say_flying(e, &at);
+	else if (!at.step->back && at.stage->state == STAGE_ROLLING_BACK &&
+		(at.stage->jobs & ENGINE_BACK) != 0)
+		EXPLAIN_SAY(e, TURNING_ROUND, EXPLAIN_T("stage", at.name));
+	else if (!done(at.step) && (at.stage->jobs & ENGINE_RETRY) != 0)
+		EXPLAIN_SAY(e, RETRYING, EXPLAIN_T("stage", at.name));
 	else
 		say_ended(e, &at);
 	return false;

@@ -94,8 +94,22 @@ RECIPES = {
         lambda s: hook(s), lambda s: s.delete(f"{API}/webhooks/ops"), "webhook.deleted", "ops"),
     "POST /api/v1/webhooks/{webhook}/{verb}": (
         lambda s: hook(s), lambda s: s.post(f"{API}/webhooks/ops/test", {}), "webhook.tested", "ops"),
+    "PUT /api/v1/channels/{channel}": (lambda s: released(s), lambda s: channel(s), "channel.created", "stable"),
+    "DELETE /api/v1/channels/{channel}": (
+        lambda s: (released(s), channel(s)), lambda s: s.delete(f"{API}/channels/stable"), "channel.deleted", "stable"),
+    "POST /api/v1/channels/{channel}/{verb}": (
+        lambda s: (released(s), channel(s)), lambda s: s.post(f"{API}/channels/stable/pause"), "channel.changed", "stable"),
     "POST /device/v1/enrol": (nothing, lambda s: enrol(s), "device.enrolled", "dev-1"),
 }
+
+
+def released(server):
+    publish(server)
+    server.put(f"{API}/releases/r", {"entries": [{"module": "app", "version": "1.0.0"}]})
+
+
+def channel(server):
+    return server.put(f"{API}/channels/stable", {"selector": "label.x==1", "release": "r"})
 
 
 def judge(server, verb):

@@ -8,7 +8,8 @@ from story import Story, ok, until
 API = "/api/v1"
 HALF = {"success": {"percent": 50, "minimum": 1}, "error": {"percent": 100}}
 STRICT = {"success": {"percent": 100}, "error": {"percent": 10}}
-PASSING = {"planning", "starting", "stage_opening", "turning_round"}  # will be over before one can look again
+PASSING = {"planning", "starting", "stage_opening", "turning_round", "being_told",
+           "retrying"}  # will be over before one can look again
 
 
 @pytest.fixture(name="story")

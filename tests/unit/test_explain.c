@@ -246,6 +246,7 @@ static void make_part(struct part *x)
 	x->p = (struct explain_part){ .in = x->w.in,
 		.device = &x->about,
 		.member = EXPLAIN_ASSIGNED,
+		.attention = true,
 		.changes = x->changes,
 		.has = x->has,
 		.steps = x->steps };
@@ -355,6 +356,10 @@ static void test_reasons(void **state)
 	make_part(&x);
 	part_says(&x, true,
 		"it is offered L0.W0 as soon as it asks: within 40 s, if it keeps to its time");
+	x.p.attention = false;
+	part_says(&x, false,
+		"L0.W0 is about to be offered to it: its stage is still going through its devices");
+	x.p.attention = true;
 	x.about.asked_ms = NOW - 20 * MINUTE;
 	part_says(&x, true,
 		"it is offered L0.W0 as soon as it asks; it should have asked 19 min ago");
