@@ -162,7 +162,7 @@ static void say_left_out(struct explain *e, const struct explain_part *p)
 		EXPLAIN_SAY_ONLY(e, NOTHING_TO_DO);
 		break;
 	case PLAN_HELD:
-		EXPLAIN_SAY(e, HELD_BY_OTHER, EXPLAIN_T("other", p->reason));
+		EXPLAIN_SAY(e, HELD_BY_OTHER, EXPLAIN_T("reason", p->reason));
 		break;
 	default:
 		EXPLAIN_SAY(e, INCOMPATIBLE, EXPLAIN_T("reason", p->reason));

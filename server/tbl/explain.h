@@ -27,7 +27,7 @@ EXPLAIN(JOINED_LATE, "joined_late", "it was registered at {registered}, after th
 EXPLAIN(NOT_PLANNED_FOR, "not_planned_for", "it was not part of the plan, which was made at {planned}: its labels, attributes or software were others then")
 EXPLAIN(NOTHING_TO_DO, "nothing_to_do", "it had all that the release asks for when the plan was made")
 EXPLAIN(INCOMPATIBLE, "incompatible", "the plan left it out as incompatible: {reason}")
-EXPLAIN(HELD_BY_OTHER, "held_by_other", "the plan left it out: rollout {other} had it")
+EXPLAIN(HELD_BY_OTHER, "held_by_other", "the plan left it out: {reason}")
 EXPLAIN(PAUSED, "paused", "the rollout is paused since {at} ({reason}); its clocks stand still")
 EXPLAIN(STOPPING, "stopping", "the rollout is being stopped ({reason}): nobody else is offered it")
 EXPLAIN(STOPPED, "stopped", "the rollout was stopped at {at} ({reason}): nobody else is offered it")

@@ -47,7 +47,7 @@ return Array.from(document.querySelectorAll('.scroll')).filter((e) => e.scrollWi
 
 PAGES = {
     "/": "[data-rollout]", "/rollouts/autumn": ".timeline, .list", "/rollouts/autumn/plan": ".planned",
-    "/rollouts/autumn/decisions": ".decisions", "/rollouts/autumn/L0.W1": ".filters", "/devices": ".list", "/devices/device-001": ".facts", "/deltas": ".list", "/audit": ".list",
+    "/rollouts/autumn/decisions": ".decisions", "/rollouts/autumn/L0.W1": ".filters", "/devices": ".list", "/devices/device-001": ".facts", "/channels": ".empty", "/deltas": ".list", "/audit": ".list",
 }
 
 
@@ -160,6 +160,25 @@ def test_an_update_keeps_the_focus(story, browser):
     browser.see("[data-stage='L0.W0']", "2 of 2 confirmed")
     browser.see("[data-stage='L0.W1']", "1 of 6 confirmed")
     assert browser.run("return document.activeElement.dataset.stage") == "L1.W1"
+
+
+def test_many_tabs_do_not_block_each_other(story, browser):
+    """A browser has six connections to a server: tabs that nobody sees hold none, and the eighth still works."""
+    story.start("autumn")
+    first = browser.driver.current_window_handle
+    for _ in range(7):
+        browser.driver.switch_to.new_window("tab")
+        browser.open(story.api)
+        browser.go("/rollouts/autumn")
+        browser.see(".cell.running")
+    for tab in browser.driver.window_handles[1:]:
+        browser.driver.switch_to.window(tab)
+        browser.driver.close()
+    browser.driver.switch_to.window(first)
+    browser.go("/rollouts/autumn")
+    browser.see(".cell.running", "0 of 2 confirmed")
+    story.work(1)
+    browser.see(".cell.running", "1 of 2 confirmed")
 
 
 def test_texts_of_others_stay_texts(story, browser):

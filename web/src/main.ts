@@ -4,10 +4,11 @@
 import { api, Problem, token } from './base/api'
 import { byId, h, show } from './base/dom'
 import { icon } from './base/icon'
-import { link } from './base/live'
+import { hangUp, link } from './base/live'
 import { notice, sentence } from './base/notice'
 import type { Server, WhoAmI } from './base/types'
 import { auditPage } from './pages/audit'
+import { channelsPage } from './pages/channels'
 import { deltasPage } from './pages/deltas'
 import { devicePage } from './pages/device'
 import { devicesPage } from './pages/devices'
@@ -30,10 +31,11 @@ const PAGES: [RegExp, Show][] = [
   [/^\/rollouts\/([^/]+)(?:\/(plan|decisions))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, (view || 'progress') as View, known.who.roles, signal)],
   [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
   [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
+  [/^\/channels$/, (page, _, __, known, signal) => channelsPage(page, known.who.roles, signal)],
   [/^\/audit$/, (page, _, query, __, signal) => auditPage(page, Object.fromEntries(query), signal)],
   [/^\/deltas$/, (page, _, __, ___, signal) => deltasPage(page, signal)],
 ]
-const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
+const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/channels', 'Channels'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
 
 let leave = new AbortController()
 let known: Known | null = null
@@ -92,8 +94,11 @@ async function route(): Promise<void> {
   leave = new AbortController()
   const { signal } = leave
   const [path = '/', search = ''] = (location.hash.slice(1) || '/').split('?')
-  if (path === '/login') known = null
-  else known ??= await identify()
+  if (path === '/login') {
+    known = null
+    hangUp()
+  }
+  known ??= path === '/login' ? null : await identify()
   if (signal.aborted) return
   bar(path)
   link.changed = () => bar(path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -103,13 +103,16 @@ export const api = {
   deltaQueue: (signal: AbortSignal) => get<DeltaQueue>('/api/v1/deltas/queue', signal),
   artifact: (sha256: string, signal: AbortSignal) => get<{ used_by: { module: string; version: string }[] }>(`/api/v1/artifacts/${sha256}`, signal),
 
-  /** The figures of a rollout, and their tag; waits on the server until the tag has changed. */
+  /** The figures of a rollout, and their tag; null when they are those of `tag` still. */
   async stats(r: string, tag: string, signal: AbortSignal): Promise<{ stats: Stats | null; tag: string }> {
-    const headers: Record<string, string> = tag ? { 'If-None-Match': tag, Prefer: 'wait=20' } : {}
+    const headers: Record<string, string> = tag ? { 'If-None-Match': tag } : {}
     const answer = await call('GET', `${rollout(r)}/stats`, { headers, signal })
     if (answer.status === 304) return { stats: null, tag }
     return { stats: (await answer.json()) as Stats, tag: answer.headers.get('ETag') ?? '' }
   },
+
+  channels: (signal: AbortSignal) => get<Page<Channel>>('/api/v1/channels' + query({ limit: 200 }), signal),
+  channelVerb: (c: string, verb: string) => call('POST', `/api/v1/channels/${name(c)}/${verb}`),
 
   verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),
 }

@@ -8,10 +8,15 @@ import type { Event } from './types'
 
 const LONGEST_WAIT = 15000
 
-export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((done) => {
-    const timer = window.setTimeout(done, ms)
-    signal.addEventListener('abort', () => (window.clearTimeout(timer), done()), { once: true })
+    const end = () => {
+      window.clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      done()
+    }
+    const timer = window.setTimeout(end, ms)
+    signal.addEventListener('abort', end)
   })
 
 /** Whether the server answers now; the shell shows it. */
@@ -34,11 +39,23 @@ function recover(error: unknown): boolean {
   return false
 }
 
-/** Run `turn` until the page is left, `ms` apart; while the server does not answer, wait longer each time. */
+/** Until somebody looks at this tab. */
+async function seen(signal: AbortSignal): Promise<void> {
+  while (document.hidden && !signal.aborted) {
+    await new Promise<void>((done) => {
+      document.addEventListener('visibilitychange', () => done(), { once: true, signal })
+      signal.addEventListener('abort', () => done(), { once: true })
+    })
+  }
+}
+
+/** Run `turn` while the tab is seen and until the page is left, `ms` apart; while the server does not answer, wait longer each time. */
 export function everyWhile(signal: AbortSignal, ms: number, turn: () => Promise<void>): void {
   void (async () => {
     let wait = ms
-    while (!signal.aborted) {
+    for (;;) {
+      await seen(signal)
+      if (signal.aborted) return
       try {
         await turn()
         setLink(true)
@@ -84,17 +101,53 @@ async function read(body: ReadableStream<Uint8Array>, heard: (event: Event) => v
   }
 }
 
-/** Hear every event from now on until the page is left. After a cut it goes on where it was: nothing
- * is missed. EventSource cannot send a token, so this reads the stream itself. */
-export function listen(signal: AbortSignal, heard: (event: Event) => void): void {
-  let last = ''
-  everyWhile(signal, 1000, async () => {
-    const headers: Record<string, string> = { Accept: 'text/event-stream' }
-    if (last) headers['Last-Event-ID'] = last
-    const answer = await call('GET', '/api/v1/events', { headers, signal })
+/* ---- one stream for all pages: a browser has six connections to a server, in all its tabs together */
+
+const listeners = new Set<(event: Event) => void>()
+let streaming: AbortController | null = null
+let last = ''
+
+/** Read the stream as long as the tab is seen. After a cut it goes on where it was: nothing is missed.
+ * EventSource cannot send a token, so this reads the stream itself. */
+async function stream(signal: AbortSignal): Promise<void> {
+  const headers: Record<string, string> = { Accept: 'text/event-stream' }
+  if (last) headers['Last-Event-ID'] = last
+  const here = new AbortController()
+  const leave = () => here.abort()
+  const hide = () => document.hidden && here.abort()
+  signal.addEventListener('abort', leave)
+  document.addEventListener('visibilitychange', hide)
+  try {
+    const answer = await call('GET', '/api/v1/events', { headers, signal: here.signal })
     setLink(true)
-    if (answer.body) await read(answer.body, (event) => ((last = String(event.seq)), heard(event)))
-  })
+    if (answer.body)
+      await read(answer.body, (event) => {
+        last = String(event.seq)
+        listeners.forEach((heard) => heard(event))
+      })
+  } catch (error) {
+    if (!here.signal.aborted) throw error
+  } finally {
+    signal.removeEventListener('abort', leave)
+    document.removeEventListener('visibilitychange', hide)
+  }
+}
+
+/** Hear every event from now on until the page is left. */
+export function listen(signal: AbortSignal, heard: (event: Event) => void): void {
+  listeners.add(heard)
+  signal.addEventListener('abort', () => listeners.delete(heard), { once: true })
+  if (streaming) return
+  streaming = new AbortController()
+  const { signal: whole } = streaming
+  everyWhile(whole, 500, () => stream(whole))
+}
+
+/** Nobody is signed in any more. */
+export function hangUp(): void {
+  streaming?.abort()
+  streaming = null
+  last = ''
 }
 
 /** A turn that runs soon after it was asked for, never twice at once, and at least every `ms`. */

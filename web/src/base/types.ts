@@ -280,6 +280,18 @@ export interface Event {
   data: Record<string, unknown>
 }
 
+export interface Channel {
+  name: string
+  selector: string
+  release: string | null
+  state: 'on' | 'paused' | 'halted'
+  reason: string
+  max_in_flight: number
+  rollouts: number
+  looked_at: string | null
+  devices: { update: number; noop: number; incompatible: number; held: number; ambiguous: number; given_up: number; silent: number } | null
+}
+
 export interface Delta {
   from: string | null
   to: string

@@ -5,7 +5,7 @@ import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { ago, clock, some } from '../base/format'
 import { icon } from '../base/icon'
-import { everyWhile, listen, once } from '../base/live'
+import { listen, once, refresher } from '../base/live'
 import type { Decision, Event, Plan, Rollout, Stats, Step } from '../base/types'
 import { decisionsTable } from '../parts/decisions'
 import { figuresTable, headline } from '../parts/figures'
@@ -126,7 +126,7 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
     draw()
   }
   show(page, loading())
-  everyWhile(signal, 150, turn)
+  const refresh = refresher(signal, 1000, turn)
   once(signal, async () => keep((await api.events({ subject: name, order: 'newest', limit: 2 * SHOWN }, signal)).items.filter(ours)))
   // what changes without changing a figure: an approval, a plan that is ready
   const again = async () => {
@@ -137,6 +137,7 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
   listen(signal, (e) => {
     if (!ours(e)) return
     keep([e])
+    refresh()
     if (e.kind.startsWith('rollout.')) once(signal, again)
   })
   // what is left of a soak changes by itself

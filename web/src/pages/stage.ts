@@ -4,7 +4,7 @@
 import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { clock, count, percent, stageName, words } from '../base/format'
-import { everyWhile } from '../base/live'
+import { listen, refresher } from '../base/live'
 import type { Decision, Plan, Rollout, Stage, StageExplanation, Stats, Step } from '../base/types'
 import { legend, stageBar } from '../parts/bar'
 import { decisionsTable } from '../parts/decisions'
@@ -86,5 +86,6 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
     else if (known) draw(known)
   }
   show(page, loading())
-  everyWhile(signal, 300, load)
+  const refresh = refresher(signal, 1000, load)
+  listen(signal, (e) => e.subject === name && refresh())
 }

@@ -33,6 +33,10 @@ const LOOKS: Record<string, Look> = {
   skipped: { sign: 'dash', tone: 'idle' },
   rolling_back: { sign: 'back', tone: 'back' },
   rolled_back: { sign: 'back', tone: 'back' },
+  // channels
+  channel_on: { sign: 'running', tone: 'good' },
+  channel_paused: { sign: 'paused', tone: 'wait' },
+  channel_halted: { sign: 'failed', tone: 'bad' },
   // steps
   queued: { sign: 'dot', tone: 'idle' },
   waiting: { sign: 'clock', tone: 'wait' },
