@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/delta/wasm/adaptive.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Probabilities that a bit is 1 have 16 bits outside, 22 in a slot. The network works in the logistic
+ * domain ln(p / (1 - p)), in units of 1/256. */
+#define STRETCH_MAX 2815
+#define SLOT_COUNT  1023 /* low bits of a slot: how often it was seen */
+#define BIT_LIMIT   1000 /* seldom changing: hits and misses */
+#define BYTE_LIMIT  250
+#define WEIGHT_ONE  65536
+#define BUCKET	    16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
+
+#define INPUTS	(ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
+#define BIT_SETS  (ADAPTIVE_STREAMS_MAX * 8)
+#define BYTE_SETS (ADAPTIVE_STREAMS_MAX * 4 * 2)
+
+struct adaptive {
+	uint32_t *slots;
+	uint32_t mask;
+	struct fl_buf *out; /* NULL: decoding */
+	struct fl_bytes in;
+	size_t overrun;
+	uint32_t low, high, code;
+	int32_t bit_weights[BIT_SETS][INPUTS];
+	int32_t byte_weights[BYTE_SETS][INPUTS];
+};
+
+static int16_t stretch_table[4096];
+static uint16_t squash_table[2 * STRETCH_MAX + 1];
+static uint32_t rate_table[SLOT_COUNT + 1];
+
+/* e^(-k/256) by repeated multiplication in fixed point: exact and equal everywhere. */
+static void fill_tables(void)
+{
+	const uint64_t step = 2139111403; /* e^(-1/256) * 2^31 */
+	uint64_t e = 1u << 31;
+	int k = -STRETCH_MAX;
+
+	for (int i = 0; i <= STRETCH_MAX; i++, e = (e * step + (1u << 30)) >> 31) {
+		uint64_t p = ((uint64_t)65536 << 31) / ((1u << 31) + e); /* squash of i/256 */
+
+		if (p > 65535)
+			p = 65535;
+		squash_table[STRETCH_MAX + i] = (uint16_t)p;
+		squash_table[STRETCH_MAX - i] = (uint16_t)(65536 - p == 0 ? 1 : 65536 - p);
+	}
+	squash_table[STRETCH_MAX] = 32768;
+	for (int p = 0; p < 4096; p++) {
+		while (k < STRETCH_MAX && squash_table[STRETCH_MAX + k] < p * 16 + 8)
+			k++;
+		stretch_table[p] = (int16_t)k;
+	}
+	for (unsigned n = 0; n <= SLOT_COUNT; n++)
+		rate_table[n] = 655360 / (10 * n + 16); /* 1 / (n + 1.6) */
+}
+
+static void tables(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, fill_tables);
+}
+
+static uint32_t slots_of(enum adaptive_size size)
+{
+	static const uint32_t slots[] = { 1u << 16, 1u << 18, 1u << 22 };
+
+	return slots[size];
+}
+
+uint64_t adaptive_memory(enum adaptive_size size)
+{
+	return sizeof(struct adaptive) + (uint64_t)slots_of(size) * sizeof(uint32_t);
+}
+
+static uint8_t next_byte(struct adaptive *a)
+{
+	if (a->in.n == 0) {
+		a->overrun++;
+		return 0;
+	}
+	a->in.n--;
+	return *a->in.p++;
+}
+
+struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struct fl_bytes in)
+{
+	struct adaptive *a = calloc(1, sizeof(*a));
+	uint32_t n = slots_of(size);
+
+	tables();
+	if (a == NULL)
+		return NULL;
+	a->slots = malloc(n * sizeof(*a->slots));
+	if (a->slots == NULL) {
+		free(a);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		a->slots[i] = i % BUCKET == 0 ? 0 : 1u << 31; /* one half, never seen */
+	a->mask = n - 1;
+	a->out = out;
+	a->in = in;
+	a->high = UINT32_MAX;
+	for (size_t s = 0; s < BIT_SETS; s++)
+		for (size_t i = 0; i < INPUTS; i++)
+			a->bit_weights[s][i] = WEIGHT_ONE * 3 / 10;
+	for (size_t s = 0; s < BYTE_SETS; s++)
+		for (size_t i = 0; i < INPUTS; i++)
+			a->byte_weights[s][i] = WEIGHT_ONE * 3 / 10;
+	if (out == NULL)
+		for (int i = 0; i < 4; i++)
+			a->code = a->code << 8 | next_byte(a);
+	return a;
+}
+
+void adaptive_free(struct adaptive *a)
+{
+	if (a == NULL)
+		return;
+	free(a->slots);
+	free(a);
+}
+
+size_t adaptive_overrun(const struct adaptive *a)
+{
+	return a->overrun;
+}
+
+/* ---- the range coder: carryless, 32 bits */
+
+static bool code_bit(struct adaptive *a, bool bit, uint32_t p)
+{
+	uint32_t range = a->high - a->low;
+	uint32_t middle = a->low + (uint32_t)((uint64_t)range * p >> 16);
+
+	if (a->out == NULL)
+		bit = a->code <= middle;
+	if (bit)
+		a->high = middle;
+	else
+		a->low = middle + 1;
+	while (((a->low ^ a->high) & 0xff000000) == 0) {
+		if (a->out != NULL)
+			fl_buf_byte(a->out, (uint8_t)(a->high >> 24));
+		else
+			a->code = a->code << 8 | next_byte(a);
+		a->low <<= 8;
+		a->high = a->high << 8 | 255;
+	}
+	return bit;
+}
+
+void adaptive_flush(struct adaptive *a)
+{
+	/* The fewest bytes that lie in the range whatever follows: zeroes follow for free. */
+	for (unsigned n = 0; n <= 4; n++) {
+		uint64_t mask = UINT32_MAX >> (8 * n > 31 ? 31 : 8 * n);
+		uint64_t v;
+
+		if (n == 4)
+			mask = 0;
+		v = (a->low + mask) & ~mask & UINT64_MAX;
+		if (v > a->high)
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			fl_buf_byte(a->out, (uint8_t)(v >> (24 - 8 * i)));
+		return;
+	}
+}
+
+/* ---- prediction */
+
+struct mixing {
+	int32_t input[INPUTS];
+	uint32_t *slot[INPUTS];
+	unsigned n; /* slots; the constant is input[n] */
+};
+
+static int clamp(int64_t dot)
+{
+	return dot > STRETCH_MAX ? STRETCH_MAX : dot < -STRETCH_MAX ? -STRETCH_MAX : (int)dot;
+}
+
+/* What the slots say, mixed: in the logistic domain. */
+static int mix(struct mixing *m, const int32_t *weights)
+{
+	int64_t dot = 0;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		uint32_t slot = *m->slot[i];
+
+		m->input[i] = (slot & SLOT_COUNT) != 0 ? stretch_table[slot >> 20] : 0;
+		dot += (int64_t)weights[i] * m->input[i];
+	}
+	m->input[m->n] = 256;
+	dot += (int64_t)weights[m->n] * 16; /* the constant counts little */
+	return clamp(dot >> 16);
+}
+
+static void learn(struct mixing *m, int32_t *weights, bool bit, uint32_t p, uint32_t limit)
+{
+	int32_t error = (int32_t)(bit ? 65535 : 0) - (int32_t)p;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		uint32_t slot = *m->slot[i], count = slot & SLOT_COUNT;
+		int64_t target = bit ? (1 << 22) - 1 : 0, now = slot >> 10;
+
+		weights[i] += (int32_t)(((int64_t)error * m->input[i] * 5) >> 16);
+		now += (target - now) * (int64_t)rate_table[count] / 65536;
+		*m->slot[i] = (uint32_t)now << 10 | (count < limit ? count + 1 : count);
+	}
+	weights[m->n] += error >> 8;
+}
+
+static uint32_t hash(uint64_t x)
+{
+	x *= 0x9e3779b97f4a7c15u;
+	x ^= x >> 29;
+	x *= 0xbf58476d1ce4e5b9u;
+	return (uint32_t)(x >> 32);
+}
+
+static uint32_t probability(int stretched)
+{
+	uint32_t p = squash_table[STRETCH_MAX + stretched];
+
+	return p == 0 ? 1 : p;
+}
+
+bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts, unsigned n,
+	unsigned group)
+{
+	int32_t *weights = a->bit_weights[stream * 8 + group];
+	struct mixing m = { .n = n };
+	uint32_t p;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t at = hash(contexts[i] + stream * 0x100000001b3u + i) & a->mask;
+
+		m.slot[i] = &a->slots[at % BUCKET == 0 ? at + 1 : at];
+	}
+	p = probability(mix(&m, weights));
+	bit = code_bit(a, bit, p);
+	learn(&m, weights, bit, p, BIT_LIMIT);
+	return bit;
+}
+
+/* The bucket of a context's nibble; one that belongs to another context is taken over. */
+static uint32_t *bucket(struct adaptive *a, uint32_t h)
+{
+	uint32_t *first = &a->slots[h & a->mask & ~(uint32_t)(BUCKET - 1)], *second, *taken;
+	uint32_t tag = (h >> 10) | 1;
+
+	if (first[0] == tag)
+		return first;
+	second = &a->slots[(h & a->mask & ~(uint32_t)(BUCKET - 1)) ^ BUCKET];
+	if (second[0] == tag)
+		return second;
+	taken = (first[1] & SLOT_COUNT) <= (second[1] & SLOT_COUNT) ? first : second;
+	taken[0] = tag;
+	for (int i = 1; i < BUCKET; i++)
+		taken[i] = 1u << 31;
+	return taken;
+}
+
+uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,
+	unsigned n, unsigned group)
+{
+	uint32_t base[INPUTS], *buckets[INPUTS];
+	struct mixing m = { .n = n };
+	unsigned done = 1;
+
+	for (unsigned i = 0; i < n; i++)
+		base[i] = hash(contexts[i] + stream * 0x100000001b3u + i + 77);
+	for (int shift = 7; shift >= 0; shift--) {
+		int32_t *weights = a->byte_weights[(stream * 4 + group) * 2 + (shift < 4)];
+		unsigned node = shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
+		uint32_t p;
+		bool bit;
+
+		for (unsigned i = 0; i < n; i++) {
+			if (shift == 7 || shift == 3)
+				buckets[i] = bucket(a, shift == 7 ? base[i] : hash(base[i] + (uint64_t)done * 0x10001));
+			m.slot[i] = &buckets[i][node];
+		}
+		p = probability(mix(&m, weights));
+		bit = code_bit(a, byte >> shift & 1, p);
+		learn(&m, weights, bit, p, BYTE_LIMIT);
+		done = done << 1 | bit;
+	}
+	return (uint8_t)done;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An adaptive binary coder: each bit is predicted by several contexts whose opinions a small
+ * network mixes, then coded by a range coder. After M. Mahoney's PAQ family ("Adaptive weighing of
+ * context models for lossless data compression", 2005). All arithmetic is on integers, so that any
+ * two machines agree on every bit.
+ *
+ * The model's memory is stated by its size: 256 KiB, 1 MiB or 16 MiB of slots. */
+#ifndef FL_WASM_ADAPTIVE_H
+#define FL_WASM_ADAPTIVE_H
+
+#include "lib/buf.h"
+
+#define ADAPTIVE_CONTEXTS_MAX 12
+#define ADAPTIVE_STREAMS_MAX  256
+
+enum adaptive_size { ADAPTIVE_256K, ADAPTIVE_1M, ADAPTIVE_16M, ADAPTIVE_SIZE_MAX };
+
+struct adaptive;
+
+/* A coder with an empty model. Encoding appends to `out` (borrowed); decoding (out NULL) reads `in`
+ * (borrowed); behind its end come zero bytes. NULL without memory. */
+struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struct fl_bytes in);
+void adaptive_free(struct adaptive *a);
+/* Heap that a coder of this size takes. */
+uint64_t adaptive_memory(enum adaptive_size size);
+
+/* Code one bit of `stream` in `n` contexts (hashes; equal situations, equal numbers). Encoding: returns
+ * `bit`; decoding: ignores it and returns the coded one. `group` chooses among 8 weight sets. */
+bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts, unsigned n,
+	unsigned group);
+/* Code a byte likewise. `group` chooses among 4 weight sets. */
+uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,
+	unsigned n, unsigned group);
+/* Encoding: write what is still held back. */
+void adaptive_flush(struct adaptive *a);
+/* Decoding: bytes read behind the end; more than a few mean that the data are cut off. */
+size_t adaptive_overrun(const struct adaptive *a);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/delta/wasm/coder.h"
+
+#include "lib/delta/wasm/leb.h"
+
+#include <string.h>
+#define ZSTD_STATIC_LINKING_ONLY /* the magicless format */
+#include <zstd.h>
+
+#define JOIN_BELOW   2048 /* streams shorter than this share one frame */
+#define RUN_FOR_EVER UINT64_MAX
+
+/* ---- plain */
+
+static void write_number(struct fl_buf *b, uint64_t v)
+{
+	uint8_t *to = fl_buf_reserve(b, WASM_LEB_MAX);
+
+	if (to != NULL)
+		b->n += (size_t)(wasm_put_unsigned(to, v, 0) - to);
+}
+
+static uint64_t read_number(struct coder *c, unsigned stream)
+{
+	const struct fl_buf *b = &c->stream[stream];
+	struct wasm_reader r = { .p = b->p + c->at[stream], .end = b->p + b->n };
+	unsigned pad = 0;
+	uint64_t v = wasm_unsigned(&r, &pad);
+
+	c->bad |= r.bad;
+	c->at[stream] = (size_t)(r.p - b->p);
+	return v;
+}
+
+static uint8_t read_byte(struct coder *c, unsigned stream)
+{
+	if (c->at[stream] >= c->stream[stream].n) {
+		c->bad = true;
+		return 0;
+	}
+	return c->stream[stream].p[c->at[stream]++];
+}
+
+static bool hit_plain(struct coder *c, unsigned stream, bool hit)
+{
+	if (c->mode == CODER_ENCODE) {
+		if (hit) {
+			c->run[stream]++;
+		} else {
+			write_number(&c->stream[stream], c->run[stream]);
+			c->run[stream] = 0;
+		}
+		return hit;
+	}
+	if (!c->running[stream]) {
+		/* Behind the last miss everything hits. */
+		bool more = c->at[stream] < c->stream[stream].n;
+
+		c->run[stream] = more ? read_number(c, stream) : RUN_FOR_EVER;
+		c->running[stream] = true;
+	}
+	if (c->run[stream] == 0) {
+		c->running[stream] = false;
+		return false;
+	}
+	if (c->run[stream] != RUN_FOR_EVER)
+		c->run[stream]--;
+	return true;
+}
+
+/* ---- adaptive */
+
+static bool hit_adaptive(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
+{
+	uint64_t contexts[ADAPTIVE_CONTEXTS_MAX];
+	uint32_t history = c->history[stream];
+	unsigned n = 0;
+	bool bit;
+
+	contexts[n++] = context(1, history & 0xff);
+	contexts[n++] = context(2, history & 0xffff);
+	for (unsigned i = 0; i < x->n; i++)
+		contexts[n++] = context(x->of[i] + i + 3, i == 0 ? history & 3 : i == 1 ? history & 1 : 0);
+	bit = adaptive_bit(c->adaptive, stream, hit, contexts, n, history & 7);
+	c->history[stream] = history << 1 | !bit;
+	return bit;
+}
+
+/* A byte of a value: `place` and what came before it in the value are part of every context. */
+static uint8_t byte_adaptive(struct coder *c, unsigned stream, uint8_t v, uint64_t place,
+	const struct coder_context *x)
+{
+	uint64_t contexts[ADAPTIVE_CONTEXTS_MAX];
+	uint32_t history = c->history[stream];
+	unsigned n = 0;
+
+	contexts[n++] = context(place, 0);
+	contexts[n++] = context(place, 1 + (history & 0xff));
+	if (x->n < 6)
+		contexts[n++] = context(place, 0x10000 + (history & 0xffff));
+	if (x->n < 4)
+		contexts[n++] = context(place, 0x2000000 + (history & 0xffffff));
+	for (unsigned i = 0; i < x->n; i++)
+		contexts[n++] = context(context(place, x->of[i]), i + 7);
+	v = adaptive_byte(c->adaptive, stream, v, contexts, n, place == 0 ? 0 : 1);
+	c->history[stream] = history << 8 | v;
+	return v;
+}
+
+static uint64_t value_adaptive(struct coder *c, unsigned stream, uint64_t v,
+	const struct coder_context *x)
+{
+	uint64_t result = 0, place = 0;
+
+	for (unsigned shift = 0; shift < 64; shift += 7) {
+		uint8_t byte = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
+
+		byte = byte_adaptive(c, stream, byte, place, x);
+		result |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80)
+			return result;
+		v >>= 7;
+		place = place * 257 + byte + 1;
+	}
+	c->bad = true;
+	return 0;
+}
+
+/* ---- both */
+
+bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
+{
+	if (c->mode == CODER_SURE)
+		return true;
+	if (c->mode == CODER_TRY) {
+		c->missed |= !hit;
+		return hit;
+	}
+	return c->adaptive != NULL ? hit_adaptive(c, stream, hit, x) : hit_plain(c, stream, hit);
+}
+
+uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x)
+{
+	if (c->mode >= CODER_TRY)
+		return v;
+	if (c->adaptive != NULL)
+		return value_adaptive(c, stream, v, x);
+	if (c->mode == CODER_DECODE)
+		return read_number(c, stream);
+	write_number(&c->stream[stream], v);
+	return v;
+}
+
+uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x)
+{
+	if (c->mode >= CODER_TRY)
+		return v;
+	if (c->adaptive != NULL)
+		return byte_adaptive(c, stream, v, 0, x);
+	if (c->mode == CODER_DECODE)
+		return read_byte(c, stream);
+	fl_buf_byte(&c->stream[stream], v);
+	return v;
+}
+
+/* ---- begin and end */
+
+void coder_encode_plain(struct coder *c)
+{
+	c->mode = CODER_ENCODE;
+}
+
+enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,
+	struct fl_err *err)
+{
+	c->mode = CODER_ENCODE;
+	c->adaptive = adaptive_new(size, out, (struct fl_bytes){ 0 });
+	if (c->adaptive == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
+	return FL_OK;
+}
+
+enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, struct fl_bytes in,
+	struct fl_err *err)
+{
+	c->mode = CODER_DECODE;
+	c->adaptive = adaptive_new(size, NULL, in);
+	if (c->adaptive == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
+	return FL_OK;
+}
+
+void coder_fini(struct coder *c)
+{
+	adaptive_free(c->adaptive);
+	c->adaptive = NULL;
+	for (size_t i = 0; i < STREAM_MAX; i++)
+		fl_buf_fini(&c->stream[i]);
+}
+
+static size_t squeeze(struct fl_buf *to, struct fl_bytes from, int level)
+{
+	ZSTD_CCtx *z = ZSTD_createCCtx();
+	size_t n = 0;
+
+	if (z == NULL || fl_buf_reserve(to, ZSTD_compressBound(from.n)) == NULL) {
+		to->failed = true;
+		ZSTD_freeCCtx(z);
+		return 0;
+	}
+	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level);
+	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_format, ZSTD_f_zstd1_magicless);
+	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_contentSizeFlag, 0);
+	n = ZSTD_compress2(z, to->p, ZSTD_compressBound(from.n), from.p, from.n);
+	ZSTD_freeCCtx(z);
+	if (ZSTD_isError(n))
+		to->failed = true;
+	return ZSTD_isError(n) ? 0 : n;
+}
+
+/* A piece: twice its size, plus 1 if it is compressed and then the compressed size; bytes. */
+static void write_piece(struct fl_buf *out, struct fl_bytes piece, int level)
+{
+	FL_AUTO_BUF struct fl_buf small = { 0 };
+	size_t n = piece.n == 0 ? 0 : squeeze(&small, piece, level);
+
+	if (n == 0 || n >= piece.n) {
+		write_number(out, 2 * (uint64_t)piece.n);
+		fl_buf_add(out, piece.p, piece.n);
+	} else {
+		write_number(out, 2 * (uint64_t)piece.n + 1);
+		write_number(out, n);
+		fl_buf_add(out, small.p, n);
+	}
+	out->failed |= small.failed;
+}
+
+static struct fl_bytes bytes_of(const struct fl_buf *b)
+{
+	return (struct fl_bytes){ b->p, b->n };
+}
+
+/* Which streams there are: for each that is not empty, the distance from the one before and its size;
+ * short ones follow at once. Then the long ones, a piece each. */
+static enum fl_code finish_plain(struct coder *c, int level, struct fl_buf *out, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf head = { 0 }, shorts = { 0 };
+	unsigned last = 0, used = 0;
+
+	for (unsigned i = 0; i < STREAM_MAX; i++)
+		used += c->stream[i].n > 0;
+	write_number(&head, used);
+	for (unsigned i = 0; i < STREAM_MAX; i++) {
+		if (c->stream[i].n == 0)
+			continue;
+		write_number(&head, i - last);
+		write_number(&head, c->stream[i].n);
+		last = i;
+		if (c->stream[i].n < JOIN_BELOW)
+			fl_buf_add(&shorts, c->stream[i].p, c->stream[i].n);
+		head.failed |= c->stream[i].failed;
+	}
+	fl_buf_add(&head, shorts.p, shorts.n);
+	write_piece(out, bytes_of(&head), level);
+	for (unsigned i = 0; i < STREAM_MAX; i++) {
+		if (c->stream[i].n >= JOIN_BELOW)
+			write_piece(out, bytes_of(&c->stream[i]), level);
+	}
+	out->failed |= head.failed || shorts.failed;
+	return fl_buf_check(out, err);
+}
+
+enum fl_code coder_finish(struct coder *c, int level, struct fl_buf *out, struct fl_err *err)
+{
+	if (c->adaptive == NULL)
+		return finish_plain(c, level, out, err);
+	adaptive_flush(c->adaptive);
+	return fl_buf_check(out, err);
+}
+
+static enum fl_code unsqueeze(struct fl_buf *to, struct fl_bytes from, uint64_t size, struct fl_err *err)
+{
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+	uint8_t *at = fl_buf_reserve(to, (size_t)size);
+	size_t n;
+
+	if (z == NULL || at == NULL) {
+		ZSTD_freeDCtx(z);
+		return fl_fail(err, FL_NOMEM, "no memory to unpack %llu bytes", (unsigned long long)size);
+	}
+	(void)ZSTD_DCtx_setParameter(z, ZSTD_d_format, ZSTD_f_zstd1_magicless);
+	n = ZSTD_decompressDCtx(z, at, (size_t)size, from.p, from.n);
+	ZSTD_freeDCtx(z);
+	if (ZSTD_isError(n) || n != size)
+		return fl_fail(err, FL_CORRUPT, "a stream of the delta does not unpack");
+	to->n += n;
+	return FL_OK;
+}
+
+/* Read one piece; *left bytes may still be unpacked. */
+static enum fl_code read_piece(struct wasm_reader *r, struct fl_buf *to, uint64_t *left,
+	struct fl_err *err)
+{
+	unsigned pad = 0;
+	uint64_t size = wasm_unsigned(r, &pad);
+	bool squeezed = (size & 1) != 0;
+	struct fl_bytes bytes;
+
+	size >>= 1;
+	bytes = wasm_take(r, squeezed ? wasm_unsigned(r, &pad) : size);
+	if (r->bad || size > *left)
+		return fl_fail(err, FL_CORRUPT, "the delta is cut off or too large");
+	*left -= size;
+	if (squeezed)
+		return unsqueeze(to, bytes, size, err);
+	fl_buf_add(to, bytes.p, bytes.n);
+	return fl_buf_check(to, err);
+}
+
+enum fl_code coder_decode_plain(struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf head = { 0 };
+	struct wasm_reader r = wasm_reader(in), h;
+	uint64_t sizes[STREAM_MAX] = { 0 }, used, at = 0;
+	unsigned pad = 0;
+	enum fl_code code;
+
+	c->mode = CODER_DECODE;
+	code = read_piece(&r, &head, &limit, err);
+	if (code != FL_OK)
+		return code;
+	h = wasm_reader(bytes_of(&head));
+	used = wasm_unsigned(&h, &pad);
+	for (uint64_t i = 0; i < used && !h.bad; i++) {
+		at += wasm_unsigned(&h, &pad);
+		if (at >= STREAM_MAX || sizes[at] != 0)
+			return fl_fail(err, FL_CORRUPT, "the delta names an unknown stream");
+		sizes[at] = wasm_unsigned(&h, &pad);
+	}
+	for (unsigned i = 0; i < STREAM_MAX && code == FL_OK; i++) {
+		if (sizes[i] >= JOIN_BELOW) {
+			code = read_piece(&r, &c->stream[i], &limit, err);
+			h.bad |= c->stream[i].n != sizes[i];
+		} else if (sizes[i] > 0) {
+			struct fl_bytes bytes = wasm_take(&h, sizes[i]);
+
+			fl_buf_add(&c->stream[i], bytes.p, bytes.n);
+			code = fl_buf_check(&c->stream[i], err);
+		}
+	}
+	if (code == FL_OK && (h.bad || wasm_left(&h) != 0 || wasm_left(&r) != 0))
+		return fl_fail(err, FL_CORRUPT, "the delta's streams are damaged");
+	return code;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The symbols of a module's delta on their way to and from bytes.
+ *
+ * DESIGN. The model (model.c) runs the same code for encoding and decoding: it hands each symbol to
+ * the coder, which writes it and returns it, or ignores the argument and returns the one it reads. Two
+ * back ends: *plain* collects each stream's bytes, which zstd compresses at the end; *adaptive* codes
+ * at once, in the contexts that the model gives (plain ignores them).
+ *
+ * A prediction that holds is a *hit*. Plain keeps the lengths of runs of hits.
+ *
+ * Two more modes serve functions that come out as predicted: in TRY nothing is written and `missed`
+ * tells whether a prediction failed; in SURE every prediction holds and nothing is read or written. */
+#ifndef FL_WASM_CODER_H
+#define FL_WASM_CODER_H
+
+#include "lib/delta/wasm/adaptive.h"
+#include "lib/delta/wasm/opcodes.h"
+
+/* Streams; those of immediates come four to a kind. */
+enum wasm_stream {
+	STREAM_LAYOUT,
+	STREAM_COPIES, /* lengths of copies: residue, data */
+	STREAM_EXTRAS,
+	STREAM_JUMPS,
+	STREAM_RESIDUE_HIT,
+	STREAM_RESIDUE,
+	STREAM_RESIDUE_NEW,
+	STREAM_PAIR_HIT,
+	STREAM_PAIR,
+	STREAM_SURE, /* hit: the function comes out as predicted */
+	STREAM_CODE_COPY,
+	STREAM_CODE_EXTRA,
+	STREAM_CODE_JUMP,
+	STREAM_OP_HIT,
+	STREAM_OP,
+	STREAM_OP_NEW,
+	STREAM_TYPE_HIT,
+	STREAM_TYPE,
+	STREAM_EXPORT_HIT,
+	STREAM_EXPORT,
+	STREAM_ELEMENT_HIT,
+	STREAM_ELEMENT,
+	STREAM_NAME_INDEX_HIT,
+	STREAM_NAME_INDEX,
+	STREAM_NAME_HIT,
+	STREAM_NAME_LENGTH,
+	STREAM_NAME,
+	STREAM_DATA_HIT,
+	STREAM_DATA_KIND,
+	STREAM_DATA,
+	STREAM_DATA_NEW,
+	STREAM_PAD_HIT,
+	STREAM_PAD,
+	STREAM_IMM, /* first of those of immediates */
+};
+enum wasm_imm_stream { IMM_HIT, IMM_OTHER, IMM_EXACT, IMM_NEW, IMM_STREAMS };
+#define STREAM_OF_IMM(kind, which) ((unsigned)(STREAM_IMM + (kind) * IMM_STREAMS + (which)))
+#define STREAM_MAX		   (STREAM_IMM + WASM_IMM_MAX * IMM_STREAMS)
+
+enum coder_mode { CODER_ENCODE, CODER_DECODE, CODER_TRY, CODER_SURE };
+
+struct coder {
+	enum coder_mode mode;
+	bool missed;		   /* TRY: a prediction failed */
+	bool bad;		   /* DECODE: the data ended early or make no sense */
+	struct adaptive *adaptive; /* NULL: plain */
+	struct fl_buf stream[STREAM_MAX];    /* plain: bytes written, or to read */
+	size_t at[STREAM_MAX];		     /* DECODE: read so far */
+	uint64_t run[STREAM_MAX];	     /* plain: of hits, being counted or used up */
+	bool running[STREAM_MAX];	     /* DECODE: run is valid */
+	uint32_t history[STREAM_MAX];	     /* adaptive: the last hits and misses, or bytes */
+};
+
+/* What the model knows of the situation; adaptive only. */
+struct coder_context {
+	uint64_t of[8];
+	unsigned n;
+};
+#define CONTEXT(...)                                                                               \
+	(&(const struct coder_context){ { __VA_ARGS__ },                                           \
+		sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t) })
+
+/* Mix numbers into one context. */
+static inline uint64_t context(uint64_t a, uint64_t b)
+{
+	return (a * 0x100000001b3u + b + 1) * 0x9e3779b97f4a7c15u;
+}
+
+/* Encoding: `hit` says whether the prediction holds. Returns whether it does. */
+bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x);
+/* A number, small ones cheap. */
+uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x);
+uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x);
+
+/* A signed number: near zero cheap. */
+static inline int64_t coder_signed(struct coder *c, unsigned stream, int64_t v,
+	const struct coder_context *x)
+{
+	uint64_t u = coder_value(c, stream, (uint64_t)v << 1 ^ (uint64_t)(v >> 63), x);
+
+	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+}
+
+/* Prepare for encoding into `out` with a model, or plain. Zeroed memory; FL_NOMEM. */
+enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,
+	struct fl_err *err) FL_MUST_CHECK;
+void coder_encode_plain(struct coder *c);
+/* Encoding is done: append everything to `out`. `level` is zstd's. */
+enum fl_code coder_finish(struct coder *c, int level, struct fl_buf *out, struct fl_err *err)
+	FL_MUST_CHECK;
+/* Prepare for decoding `in` (borrowed). Plain: at most `limit` bytes are unpacked. FL_CORRUPT. */
+enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, struct fl_bytes in,
+	struct fl_err *err) FL_MUST_CHECK;
+enum fl_code coder_decode_plain(struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
+	FL_MUST_CHECK;
+void coder_fini(struct coder *c);
+
+#endif

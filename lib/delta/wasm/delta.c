@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/delta/wasm/delta.h"
+
+#include "lib/delta/wasm/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC	0xd7
+#define VERSION 1
+
+static const struct wasm_align_options code_options = {
+	.far_gain = 12, .near_gain = 5, .near = 512, .fill_gaps = true
+};
+
+/* ---- encoding: all tokens of both modules, and where each new one came from */
+
+struct tokens {
+	struct wasm_code code;
+	uint32_t *start; /* first token of each function, one more at the end */
+	struct fl_buf symbols;
+};
+
+static void tokens_fini(struct tokens *t)
+{
+	wasm_code_fini(&t->code);
+	free(t->start);
+	fl_buf_fini(&t->symbols);
+}
+
+static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	t->start = calloc(m->n_bodies + 1, sizeof(*t->start));
+	if (t->start == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for the functions of a module");
+	for (size_t f = 0; f < m->n_bodies && code == FL_OK; f++) {
+		t->start[f] = (uint32_t)t->code.n_ops;
+		code = wasm_code_parse(&t->code, m->bodies[f].bytes, m->bodies[f].size_pad, err);
+	}
+	t->start[m->n_bodies] = (uint32_t)t->code.n_ops;
+	return code;
+}
+
+/* What of an immediate takes part in the alignment: indices that shift do not. */
+static uint64_t stable(enum wasm_imm kind, unsigned op, uint64_t v)
+{
+	switch (kind) {
+	case WASM_IMM_FUNCTION:
+	case WASM_IMM_TYPE:
+	case WASM_IMM_GLOBAL:
+	case WASM_IMM_PAD:
+	case WASM_IMM_BLOCK:
+	case WASM_IMM_LOCAL:
+		return 0;
+	case WASM_IMM_I32:
+	case WASM_IMM_I64:
+	case WASM_IMM_OFFSET:
+		return (int64_t)v >= 512 || (int64_t)v < -512 ? 1 << 20 : v;
+	case WASM_IMM_COUNT:
+		return op == WASM_TOKEN_FUNCTION || op == WASM_TOKEN_RAW ? 0 : v;
+	default:
+		return v;
+	}
+}
+
+static uint8_t symbol(const struct wasm_code *c, size_t t)
+{
+	const struct wasm_op *op = &wasm_ops[c->op[t]];
+	uint64_t h = c->op[t];
+
+	for (unsigned k = 0; k < op->n_imms; k++)
+		h = h * 0x100000001b3u + stable(op->imms[k], c->op[t], c->imm[c->first[t] + k]) + 1;
+	h *= 0x9e3779b97f4a7c15u;
+	h ^= h >> 32;
+	h *= 0xd6e8feb86659fd93u;
+	return (uint8_t)(h >> 56);
+}
+
+static enum fl_code tokens_symbols(struct tokens *t, struct fl_err *err)
+{
+	uint8_t *to = fl_buf_reserve(&t->symbols, t->code.n_ops);
+
+	if (to == NULL)
+		return fl_buf_check(&t->symbols, err);
+	for (size_t i = 0; i < t->code.n_ops; i++)
+		to[i] = symbol(&t->code, i);
+	t->symbols.n = t->code.n_ops;
+	return FL_OK;
+}
+
+static void trace(const struct wasm_copies *copies, uint32_t *from)
+{
+	size_t at = 0;
+
+	for (size_t k = 0; k < copies->n; k++) {
+		for (uint32_t i = 0; i < copies->list[k].length; i++)
+			from[at++] = copies->list[k].old + i + 1;
+		at += copies->list[k].extra;
+	}
+}
+
+/* The old place + 1 of each new token; the caller frees it. */
+static enum fl_code align_code(struct tokens *old, struct tokens *new, uint32_t **from, struct fl_err *err)
+{
+	struct wasm_copies copies = { 0 };
+	enum fl_code code = tokens_symbols(old, err);
+
+	if (code == FL_OK)
+		code = tokens_symbols(new, err);
+	if (code == FL_OK)
+		code = wasm_align((struct fl_bytes){ old->symbols.p, old->symbols.n },
+			(struct fl_bytes){ new->symbols.p, new->symbols.n }, &code_options, &copies, err);
+	fl_buf_fini(&old->symbols);
+	fl_buf_fini(&new->symbols);
+	if (code != FL_OK)
+		return code;
+	*from = calloc(new->code.n_ops + 1, sizeof(**from));
+	if (*from == NULL)
+		code = fl_fail(err, FL_NOMEM, "no memory to align instructions");
+	else
+		trace(&copies, *from);
+	wasm_copies_fini(&copies);
+	return code;
+}
+
+static enum fl_code encode_modules(const struct wasm_module *old, struct wasm_module *new,
+	struct coder *c, struct fl_err *err)
+{
+	struct tokens old_tokens = { 0 }, new_tokens = { 0 };
+	struct model *m = calloc(1, sizeof(*m));
+	uint32_t *from = NULL;
+	enum fl_code code = m == NULL ? fl_fail(err, FL_NOMEM, "no memory for a delta") : FL_OK;
+
+	if (code == FL_OK)
+		code = tokens_parse(&old_tokens, old, err);
+	if (code == FL_OK)
+		code = tokens_parse(&new_tokens, new, err);
+	if (code == FL_OK)
+		code = align_code(&old_tokens, &new_tokens, &from, err);
+	if (code == FL_OK) {
+		m->c = c;
+		m->old = old;
+		m->new = new;
+		m->encoding = true;
+		m->old_tokens = &old_tokens.code;
+		m->new_tokens = &new_tokens.code;
+		m->new_start = new_tokens.start;
+		m->from = from;
+		code = model_run(m, err);
+		model_fini(m);
+	}
+	free(m);
+	free(from);
+	tokens_fini(&old_tokens);
+	tokens_fini(&new_tokens);
+	return code;
+}
+
+static void write_head(struct fl_buf *out, enum wasm_back_end back, uint64_t size)
+{
+	uint8_t *to = fl_buf_reserve(out, 2 + WASM_LEB_MAX);
+
+	if (to == NULL)
+		return;
+	to[0] = MAGIC;
+	to[1] = (uint8_t)(VERSION << 4 | back);
+	out->n += (size_t)(wasm_put_unsigned(to + 2, size, 0) - to);
+}
+
+static bool sections_fit(const struct wasm_module *m)
+{
+	for (size_t i = 0; i < m->n_sections; i++)
+		if (m->sections[i].pad > 4)
+			return false;
+	return true;
+}
+
+enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new, enum wasm_back_end back,
+	int level, struct fl_buf *out, struct fl_err *err)
+{
+	struct wasm_module o = { 0 }, n = { 0 };
+	struct coder *c = calloc(1, sizeof(*c));
+	enum fl_code code;
+
+	wasm_opcodes_init();
+	code = c == NULL ? fl_fail(err, FL_NOMEM, "no memory for a delta") : FL_OK;
+	if (code == FL_OK)
+		code = wasm_module_split(&o, old, err);
+	if (code == FL_OK)
+		code = wasm_module_split(&n, new, err);
+	if (code == FL_OK && !sections_fit(&n))
+		code = fl_fail(err, FL_INVALID, "a section's size has too much padding");
+	write_head(out, back, new.n);
+	if (code == FL_OK && back == WASM_ZSTD)
+		coder_encode_plain(c);
+	else if (code == FL_OK)
+		code = coder_encode_adaptive(c, (enum adaptive_size)(back - 1), out, err);
+	if (code == FL_OK)
+		code = encode_modules(&o, &n, c, err);
+	if (code == FL_OK)
+		code = coder_finish(c, level, out, err);
+	if (c != NULL)
+		coder_fini(c);
+	free(c);
+	wasm_module_fini(&o);
+	wasm_module_fini(&n);
+	return code;
+}
+
+/* ---- decoding */
+
+static enum fl_code decode_modules(const struct wasm_module *old, uint64_t size, struct coder *c,
+	const struct fl_sink *out, struct fl_err *err)
+{
+	struct wasm_module new = { 0 };
+	struct model *m = calloc(1, sizeof(*m));
+	enum fl_code code;
+
+	if (m == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	m->c = c;
+	m->old = old;
+	m->new = &new;
+	m->limit = size;
+	m->sink = out;
+	code = model_run(m, err);
+	if (code == FL_OK && m->written != size)
+		code = fl_fail(err, FL_CORRUPT, "the delta gives fewer bytes than it says");
+	model_fini(m);
+	free(m);
+	wasm_module_fini(&new);
+	return code;
+}
+
+static enum fl_code start_decoding(struct coder *c, unsigned back, struct fl_bytes data, uint64_t size,
+	struct fl_err *err)
+{
+	/* Streams hold less than a few bytes for each byte that they stand for. */
+	return back == WASM_ZSTD ? coder_decode_plain(c, data, 4 * size + 65536, err) :
+				   coder_decode_adaptive(c, (enum adaptive_size)(back - 1), data, err);
+}
+
+enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
+{
+	struct wasm_reader r = wasm_reader(data);
+	struct wasm_module o = { 0 };
+	unsigned magic = wasm_byte(&r), kind = wasm_byte(&r), pad = 0;
+	uint64_t size = wasm_unsigned(&r, &pad);
+	struct coder *c;
+	enum fl_code code;
+
+	if (r.bad || magic != MAGIC || kind >> 4 != VERSION || (kind & 15) > WASM_ADAPTIVE_16M)
+		return fl_fail(err, FL_CORRUPT, "not a module's delta of version %d", VERSION);
+	if (size > limits->output_max)
+		return fl_fail(err, FL_CORRUPT, "the delta says %llu bytes, more than the offer",
+			(unsigned long long)size);
+	wasm_opcodes_init();
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	code = wasm_module_split(&o, old, err);
+	if (code == FL_INVALID)
+		code = fl_fail(err, FL_CORRUPT, "the old bytes are not the module that the delta was made for");
+	if (code == FL_OK)
+		code = start_decoding(c, kind & 15, (struct fl_bytes){ r.p, wasm_left(&r) }, size, err);
+	if (code == FL_OK)
+		code = decode_modules(&o, size, c, out, err);
+	coder_fini(c);
+	free(c);
+	wasm_module_fini(&o);
+	return code;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/delta/wasm/model.h"
+
+#include <stdlib.h>
+
+void model_fail(struct model *m, enum fl_code code, const char *why)
+{
+	if (m->failure == FL_OK)
+		m->failure = fl_fail(m->err, code, "%s", why);
+}
+
+void model_write(struct model *m, struct fl_bytes bytes)
+{
+	enum fl_code code;
+
+	if (!model_ok(m) || bytes.n == 0)
+		return;
+	if (bytes.n > m->limit - m->written) {
+		model_fail(m, FL_CORRUPT, "the delta gives more bytes than it says");
+		return;
+	}
+	m->written += bytes.n;
+	code = m->sink->write(m->sink->ctx, bytes, m->err);
+	if (code != FL_OK)
+		m->failure = code;
+}
+
+void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size)
+{
+	uint8_t head[1 + 2 * WASM_LEB_MAX] = { s->id };
+	uint8_t *end = wasm_put_unsigned(head + 1, size, s->pad);
+
+	model_write(m, (struct fl_bytes){ head, (size_t)(end - head) });
+}
+
+/* Decoding: a section that is complete by residue and tables. */
+static void write_joined(struct model *m, size_t i)
+{
+	const struct wasm_section *s = &m->new->sections[i];
+
+	if (!s->structured) {
+		model_write_head(m, s, s->residue_n);
+		model_write(m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
+		return;
+	}
+	fl_buf_reset(&m->out);
+	if (wasm_section_join(m->new, i, &m->out, m->err) != FL_OK) {
+		model_fail(m, FL_NOMEM, "no memory for a section");
+		return;
+	}
+	model_write_head(m, s, m->out.n);
+	model_write(m, (struct fl_bytes){ m->out.p, m->out.n });
+}
+
+static void code_section(struct model *m, size_t i)
+{
+	const struct wasm_section *s = &m->new->sections[i];
+
+	if (s->structured && s->id == WASM_SECTION_CODE) {
+		model_code(m, i);
+		return;
+	}
+	if (s->structured && s->id == WASM_SECTION_DATA) {
+		model_data(m, i);
+		return;
+	}
+	if (s->structured && s->id == WASM_SECTION_CUSTOM)
+		model_names(m);
+	if (!m->encoding && model_ok(m))
+		write_joined(m, i);
+}
+
+enum fl_code model_run(struct model *m, struct fl_err *err)
+{
+	static const uint8_t magic[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
+
+	m->err = err;
+	if (!m->encoding) {
+		m->cache = calloc(MODEL_CACHE, sizeof(*m->cache));
+		if (m->cache == NULL)
+			return fl_fail(err, FL_NOMEM, "no memory for the functions of a delta");
+	}
+	model_tables(m);
+	if (!m->encoding)
+		model_write(m, (struct fl_bytes){ magic, sizeof(magic) });
+	for (size_t i = 0; i < m->new->n_sections && model_ok(m); i++)
+		code_section(m, i);
+	if (m->addresses.failed || m->slots.failed || m->words.failed)
+		model_fail(m, FL_NOMEM, "no memory for the maps of a delta");
+	if (m->failure == FL_OK && m->c->bad)
+		model_fail(m, FL_CORRUPT, "the delta is damaged, or made for another old module");
+	return m->failure;
+}
+
+void model_fini(struct model *m)
+{
+	for (size_t i = 0; m->cache != NULL && i < MODEL_CACHE; i++)
+		wasm_code_fini(&m->cache[i].code);
+	free(m->cache);
+	free(m->old_start);
+	free(m->partner);
+	free(m->function_map);
+	free(m->function_known);
+	free(m->old_of);
+	free(m->type_map);
+	learned_fini(&m->slots);
+	learned_fini(&m->addresses);
+	learned_fini(&m->words);
+	free(m->intervals);
+	wasm_copies_fini(&m->data_copies);
+	wasm_copies_fini(&m->residue_copies);
+	free(m->bias_undo);
+	wasm_code_fini(&m->function);
+	free(m->op);
+	free(m->aligned);
+	free(m->local.to);
+	free(m->local.sure);
+	fl_buf_fini(&m->out);
+	fl_buf_fini(&m->names);
+}

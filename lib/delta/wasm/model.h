@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The model of a module's delta: what the new module is expected to be, from all that both sides know.
+ *
+ * DESIGN. One code for both directions: model_run codes the new module part by part. Encoding, `new`
+ * is complete and `from` says which old token each new one is aligned with; decoding, `new` is filled
+ * as it goes and its sections leave for the sink in order. The order of parts:
+ *
+ *   layout, residue                      -> types, imports, sizes of all tables
+ *   partners of functions                -> map of function indices
+ *   function types, exports, elements    -> map of table slots
+ *   copies of the data                   -> map of addresses
+ *   section by section: code (learns addresses), data, names
+ *
+ * Nothing of the maps is sent: both sides derive them. */
+#ifndef FL_WASM_MODEL_H
+#define FL_WASM_MODEL_H
+
+#include "lib/delta/codec.h"
+#include "lib/delta/wasm/align.h"
+#include "lib/delta/wasm/code.h"
+#include "lib/delta/wasm/coder.h"
+#include "lib/delta/wasm/learned.h"
+#include "lib/delta/wasm/module.h"
+
+#define MODEL_NONE UINT32_MAX
+
+#define MODEL_SMALL_MIN (-512) /* constants in [MIN, MAX) are learned per function */
+#define MODEL_SMALL_MAX 1024
+#define MODEL_SMALL	(MODEL_SMALL_MAX - MODEL_SMALL_MIN)
+#define MODEL_GLOBALS	4096
+#define MODEL_CACHE	64 /* parsed functions of the old module */
+
+/* A block of the old memory that moved as a whole. */
+struct model_interval {
+	uint64_t old, new, n;
+};
+
+/* What a function teaches about itself; forgotten at its end. */
+struct model_local {
+	uint32_t *to; /* local index old -> new, MODEL_NONE */
+	uint8_t *sure; /* how often that held */
+	size_t cap;
+	int64_t small[MODEL_SMALL]; /* constants old -> new */
+	uint64_t small_known[MODEL_SMALL / 64];
+	uint64_t branch, branch_shift;
+};
+
+/* A function of the old module, parsed. */
+struct model_cached {
+	uint32_t function; /* + 1; 0: empty */
+	struct wasm_code code;
+};
+
+struct model {
+	struct coder *c;
+	const struct wasm_module *old;
+	struct wasm_module *new;
+	bool encoding;
+	uint64_t limit; /* decoding: size of the new module */
+	const struct fl_sink *sink;
+
+	/* encoding: all tokens of both, and the old place + 1 of each new one (0: none) */
+	const struct wasm_code *old_tokens, *new_tokens;
+	const uint32_t *from;
+	const uint32_t *new_start; /* first token of each new function, one more at the end */
+
+	uint32_t *old_start; /* first token of each old function, one more at the end */
+	struct model_cached *cache; /* decoding */
+	uint32_t last_function; /* that old_token found */
+
+	uint32_t *partner; /* old defined function of each new defined one, MODEL_NONE */
+	uint32_t *function_map; /* old function index -> new */
+	uint8_t *function_known; /* 0 guessed, 1 by partner or import, 2 seen in use */
+	uint32_t n_old_functions;
+	uint32_t *old_of; /* new function index -> old, MODEL_NONE */
+	uint32_t n_new_functions;
+	uint32_t *type_map;
+	uint32_t global_map[MODEL_GLOBALS];
+	struct learned slots, addresses, words;
+	struct model_interval *intervals;
+	size_t n_intervals;
+	uint64_t data_low, data_high; /* addresses of the old data */
+	struct wasm_copies data_copies, residue_copies;
+	uint8_t bias[1 << 16]; /* of an address's neighbourhood: moved like the nearest, or not */
+	uint32_t *bias_undo;	/* index << 8 | value before */
+	size_t n_bias_undo, cap_bias_undo;
+	bool trying;
+
+	struct wasm_code function; /* decoding: the present one; encoding: unused */
+	uint16_t *op; /* of the present function */
+	uint32_t *aligned; /* old place + 1 of tokens whose immediates are predicted */
+	size_t n_op, cap_op;
+	uint32_t next_old; /* where the last copy of code ended */
+	struct model_local local;
+	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
+	uint8_t last_pad[WASM_IMM_MAX];
+	unsigned run; /* aligned tokens in a row */
+	struct fl_buf out; /* decoding: bytes on their way to the sink */
+	struct fl_buf names; /* the bytes of new names; never moves */
+	uint64_t written;
+	enum fl_code failure; /* of the sink, or no memory */
+	struct fl_err *err;
+};
+
+/* Code everything. `m` is set up by codec_wasm.c. FL_CORRUPT, FL_NOMEM, failures of the sink. */
+enum fl_code model_run(struct model *m, struct fl_err *err) FL_MUST_CHECK;
+void model_fini(struct model *m);
+
+/* ---- between the parts of the model */
+
+/* Note a failure; coding goes on with harmless values until the next check. */
+void model_fail(struct model *m, enum fl_code code, const char *why);
+static inline bool model_ok(const struct model *m)
+{
+	return m->failure == FL_OK && !m->c->bad;
+}
+/* The old token at `place`: its code and index there; *left tokens follow in the same function. */
+const struct wasm_code *model_old(struct model *m, uint32_t place, size_t *index, uint32_t *left);
+/* Where an address of the old memory went, by the copies of the data. */
+bool model_moved(const struct model *m, uint64_t old, uint64_t *new);
+/* The new index of an old function. */
+static inline uint32_t model_function(const struct model *m, uint64_t old)
+{
+	return old < m->n_old_functions ? m->function_map[old] : (uint32_t)old;
+}
+/* Hand bytes to the sink (decoding). */
+void model_write(struct model *m, struct fl_bytes bytes);
+/* Likewise the id and size of a section. */
+void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size);
+
+void model_tables(struct model *m);		     /* model_tables.c: layout to address map */
+void model_code(struct model *m, size_t section);    /* model_code.c */
+uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, const uint64_t *old);
+void model_data(struct model *m, size_t section);    /* model_data.c */
+void model_names(struct model *m);		     /* model_data.c */
+
+#endif

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Data segments, whose words are often addresses, and the names of functions. */
+#include "lib/delta/wasm/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RECENT 16 /* differences of words that are kept */
+
+/* What a changed word may have become. */
+enum word_kind { WORD_ADDRESS, WORD_SLOT, WORD_LIKE_BEFORE, WORD_BYTES, WORD_RECENT };
+
+struct data_state {
+	uint32_t recent[RECENT];
+	uint64_t last_kind, before_last_kind;
+	uint8_t kind_at[256]; /* by the neighbourhood of the old word */
+	bool changed;
+	size_t segment; /* of the new data */
+	struct fl_buf *out;
+};
+
+static const uint8_t *old_data(const struct wasm_module *m, size_t at)
+{
+	size_t low = 0, high = m->n_data;
+
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (m->data[middle].at <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return m->data[low].bytes + (at - m->data[low].at);
+}
+
+/* n old bytes at `at`, which may cross segments. */
+static uint32_t old_word(const struct wasm_module *m, size_t at)
+{
+	uint32_t v = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		v |= (uint32_t)*old_data(m, at + i) << (8 * i);
+	return v;
+}
+
+static uint32_t moved_word(const struct model *m, uint32_t old)
+{
+	uint64_t new;
+
+	if (learned_get(&m->addresses, old, &new) || model_moved(m, old, &new))
+		return (uint32_t)new;
+	return (uint32_t)learned_near(&m->addresses, old);
+}
+
+static void keep_difference(struct data_state *s, uint32_t difference)
+{
+	unsigned i = 0;
+
+	while (i < RECENT - 1 && s->recent[i] != difference)
+		i++;
+	memmove(s->recent + 1, s->recent, i * sizeof(s->recent[0]));
+	s->recent[0] = difference;
+}
+
+static unsigned kind_of(const struct data_state *s, const uint32_t guess[3], uint32_t old, uint32_t v)
+{
+	for (unsigned k = 0; k < 3; k++)
+		if (guess[k] == v)
+			return k;
+	for (unsigned i = 0; i < RECENT; i++)
+		if (old + s->recent[i] == v)
+			return WORD_RECENT + i;
+	return WORD_BYTES;
+}
+
+static uint32_t word_bytes(struct model *m, uint32_t old, uint32_t v)
+{
+	uint32_t result = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t o = (uint8_t)(old >> (8 * i));
+		uint8_t d = coder_byte(m->c, STREAM_DATA, (uint8_t)((v >> (8 * i)) - o),
+			CONTEXT(i, context(i, o)));
+
+		result |= (uint32_t)(uint8_t)(o + d) << (8 * i);
+	}
+	return result;
+}
+
+static uint32_t changed_word(struct model *m, struct data_state *s, uint32_t old, uint32_t v)
+{
+	uint64_t slot = old, like = old;
+	uint8_t *at = &s->kind_at[old >> 10 & 255];
+	uint32_t guess[3];
+	unsigned kind;
+
+	(void)learned_get(&m->slots, old, &slot);
+	if (!learned_get(&m->words, old, &like))
+		like = learned_near(&m->words, old);
+	guess[0] = moved_word(m, old);
+	guess[1] = (uint32_t)slot;
+	guess[2] = (uint32_t)like;
+	kind = coder_byte(m->c, STREAM_DATA_KIND, (uint8_t)kind_of(s, guess, old, v),
+		CONTEXT(context(s->last_kind, (uint64_t)(guess[1] == old) * 2 + (guess[2] == old)),
+			context(s->last_kind, s->before_last_kind), *at));
+	if (kind < 3)
+		v = guess[kind];
+	else if (kind == WORD_BYTES)
+		v = word_bytes(m, old, v);
+	else
+		v = old + s->recent[(kind - WORD_RECENT) % RECENT];
+	s->before_last_kind = s->last_kind;
+	s->last_kind = *at = (uint8_t)kind;
+	keep_difference(s, v - old);
+	if (old >= 256)
+		learned_put(&m->words, old, v);
+	return v;
+}
+
+static void put_word(struct fl_buf *out, uint32_t v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		fl_buf_byte(out, (uint8_t)(v >> (8 * i)));
+}
+
+static uint64_t word_state(const struct model *m, uint32_t old)
+{
+	uint64_t new;
+
+	if (old < 256)
+		return old != 0;
+	if (model_moved(m, old, &new))
+		return new != old ? 3 : 2;
+	return learned_get(&m->slots, old, &new) ? 4 : 5;
+}
+
+/* One aligned word of a copy; `new` is its place among all new data. */
+static void code_word(struct model *m, struct data_state *s, uint32_t old, size_t new, uint32_t i)
+{
+	uint32_t v = 0;
+	bool hit;
+
+	if (m->encoding)
+		v = old_word(m->new, new);
+	hit = coder_hit(m->c, STREAM_DATA_HIT, v == old,
+		CONTEXT(word_state(m, old), old,
+			(i / 4 < 3 ? i / 4 : 3) + 8u * s->changed + 16u * (i / 4 & 1)));
+	if (hit)
+		v = old;
+	else
+		v = changed_word(m, s, old, v);
+	s->changed = !hit;
+	if (!m->encoding)
+		put_word(s->out, v);
+}
+
+static void code_data_byte(struct model *m, struct data_state *s, uint8_t old, size_t new)
+{
+	uint8_t v = m->encoding ? *old_data(m->new, new) : 0;
+
+	if (coder_hit(m->c, STREAM_DATA_HIT, v == old, CONTEXT(9, old, 9)))
+		v = old;
+	else
+		v = (uint8_t)(old + coder_byte(m->c, STREAM_DATA, (uint8_t)(v - old), CONTEXT(9, old)));
+	if (!m->encoding)
+		fl_buf_byte(s->out, v);
+}
+
+/* The address of place `at` among the new data. */
+static uint64_t new_address(const struct model *m, struct data_state *s, size_t at)
+{
+	const struct wasm_module *new = m->new;
+
+	while (s->segment + 1 < new->n_data && at >= new->data[s->segment + 1].at)
+		s->segment++;
+	if (new->n_data == 0 || new->data[s->segment].address == WASM_NO_ADDRESS)
+		return at - (new->n_data == 0 ? 0 : new->data[s->segment].at);
+	return new->data[s->segment].address + (at - new->data[s->segment].at);
+}
+
+static void code_data_copy(struct model *m, struct data_state *s, const struct wasm_copy *x, size_t at)
+{
+	for (uint32_t i = 0; i < x->length && model_ok(m);) {
+		if (i + 4 <= x->length && (new_address(m, s, at + i) & 3) == 0) {
+			code_word(m, s, old_word(m->old, x->old + i), at + i, i);
+			i += 4;
+		} else {
+			code_data_byte(m, s, *old_data(m->old, x->old + i), at + i);
+			i++;
+		}
+	}
+}
+
+static void code_data_new(struct model *m, struct data_state *s, uint32_t n, size_t at)
+{
+	uint8_t before = 0;
+
+	for (uint32_t i = 0; i < n && model_ok(m); i++) {
+		uint8_t v = m->encoding ? *old_data(m->new, at + i) : 0;
+
+		before = coder_byte(m->c, STREAM_DATA_NEW, v, CONTEXT(before));
+		if (!m->encoding)
+			fl_buf_byte(s->out, before);
+	}
+}
+
+/* Decoding: hand the payloads of finished segments to the sink, each behind its head. */
+static void write_segments(struct model *m, size_t section, const struct fl_buf *payload)
+{
+	uint64_t size = m->new->sections[section].residue_n + m->new->data_bytes;
+
+	model_write_head(m, &m->new->sections[section], size);
+	for (size_t k = 0; k < m->new->n_data && model_ok(m); k++) {
+		const struct wasm_data_segment *d = &m->new->data[k];
+
+		model_write(m, wasm_data_join(m->new, section, k));
+		model_write(m, (struct fl_bytes){ payload->p + d->at, d->n });
+	}
+	if (m->new->n_data == 0)
+		model_write(m, wasm_data_join(m->new, section, 0));
+}
+
+void model_data(struct model *m, size_t section)
+{
+	FL_AUTO_BUF struct fl_buf out = { 0 };
+	struct data_state s = { .out = &out };
+	size_t at = 0;
+
+	for (size_t k = 0; k < m->data_copies.n && model_ok(m); k++) {
+		const struct wasm_copy *x = &m->data_copies.list[k];
+
+		code_data_copy(m, &s, x, at);
+		code_data_new(m, &s, x->extra, at + x->length);
+		at += x->length + x->extra;
+	}
+	if (out.failed || m->words.failed)
+		model_fail(m, FL_NOMEM, "no memory for the data of a module");
+	if (!m->encoding && model_ok(m))
+		write_segments(m, section, &out);
+}
+
+/* ---- names */
+
+static size_t common_front(struct fl_bytes a, struct fl_bytes b)
+{
+	size_t n = 0;
+
+	while (n < a.n && n < b.n && a.p[n] == b.p[n])
+		n++;
+	return n;
+}
+
+static size_t common_back(struct fl_bytes a, struct fl_bytes b, size_t front)
+{
+	size_t n = 0;
+
+	while (n + front < a.n && n + front < b.n && a.p[a.n - 1 - n] == b.p[b.n - 1 - n])
+		n++;
+	return n;
+}
+
+/* A name beside the one it is like: how much of both ends they share, and what lies between. */
+static struct fl_bytes code_name(struct model *m, struct fl_bytes name, struct fl_bytes like,
+	struct fl_buf *store)
+{
+	size_t front = common_front(like, name), back = common_back(like, name, front), start = store->n;
+	uint64_t f = front, b = back, n = name.n - front - back;
+	uint64_t like_left = like.n;
+
+	f = coder_value(m->c, STREAM_NAME_LENGTH, f, CONTEXT(0, context(0, like.n)));
+	b = coder_value(m->c, STREAM_NAME_LENGTH, b, CONTEXT(1, context(1, f)));
+	n = coder_value(m->c, STREAM_NAME_LENGTH, n, CONTEXT(2, context(2, like.n - f - b)));
+	if (f > like_left || b > like_left - f || (!m->encoding && n > m->limit)) {
+		m->c->bad = true;
+		return name;
+	}
+	fl_buf_add(store, like.p, f);
+	for (uint64_t i = 0; i < n && model_ok(m); i++) {
+		uint8_t at = f + i < like.n ? like.p[f + i] : 0;
+		uint8_t one = store->n > start ? store->p[store->n - 1] : 0;
+		uint8_t two = store->n > start + 1 ? store->p[store->n - 2] : 0;
+		uint8_t v = m->encoding ? name.p[front + i] : 0;
+
+		v = coder_byte(m->c, STREAM_NAME, v,
+			CONTEXT(context(one, two), context(at, one), context(i < 20 ? i : 20, n < 40 ? n : 40)));
+		fl_buf_byte(store, v);
+	}
+	if (b > 0)
+		fl_buf_add(store, like.p + like.n - b, b);
+	return (struct fl_bytes){ store->p + start, store->n - start };
+}
+
+/* Old names by old function index; NULL without memory. */
+static struct fl_bytes *names_of_old(struct model *m)
+{
+	struct fl_bytes *names = calloc((size_t)m->n_old_functions + 1, sizeof(*names));
+
+	if (names == NULL) {
+		model_fail(m, FL_NOMEM, "no memory for names");
+		return NULL;
+	}
+	for (size_t i = 0; i < m->old->n_names; i++)
+		if (m->old->names[i].index < m->n_old_functions)
+			names[m->old->names[i].index] = m->old->names[i].name;
+	return names;
+}
+
+static void code_names(struct model *m, const struct fl_bytes *old_names, struct fl_buf *store)
+{
+	struct fl_bytes last = { 0 };
+	uint32_t expected = 0;
+
+	for (size_t i = 0; i < m->new->n_names && model_ok(m); i++) {
+		struct wasm_name *name = &m->new->names[i];
+		struct fl_bytes like = { 0 };
+		uint32_t old;
+
+		if (coder_hit(m->c, STREAM_NAME_INDEX_HIT, name->index == expected, CONTEXT(0)))
+			name->index = expected;
+		else
+			name->index = (uint32_t)coder_value(m->c, STREAM_NAME_INDEX, name->index, CONTEXT(0));
+		expected = name->index + 1;
+		old = name->index < m->n_new_functions ? m->old_of[name->index] : MODEL_NONE;
+		if (old != MODEL_NONE)
+			like = old_names[old];
+		if (like.p != NULL &&
+			coder_hit(m->c, STREAM_NAME_HIT,
+				like.n == name->name.n && memcmp(like.p, name->name.p, like.n) == 0,
+				CONTEXT(0))) {
+			name->name = like;
+		} else {
+			struct fl_bytes v = code_name(m, name->name, like.p != NULL ? like : last, store);
+
+			if (!m->encoding)
+				name->name = v;
+		}
+		last = name->name;
+	}
+}
+
+void model_names(struct model *m)
+{
+	/* Names refer to each other's bytes: the store must not move. */
+	FL_AUTOFREE struct fl_bytes *old_names = names_of_old(m);
+
+	if (old_names == NULL)
+		return;
+	if (!m->encoding && fl_buf_reserve(&m->names, m->limit) == NULL) {
+		model_fail(m, FL_NOMEM, "no memory for names");
+		return;
+	}
+	if (m->encoding) {
+		for (size_t i = 0; i < m->new->n_names; i++)
+			m->limit += m->new->names[i].name.n;
+		if (fl_buf_reserve(&m->names, m->limit) == NULL)
+			model_fail(m, FL_NOMEM, "no memory for names");
+	}
+	m->names.max = m->limit + 1;
+	code_names(m, old_names, &m->names);
+	if (m->names.failed)
+		m->c->bad = true;
+}

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Immediates: each kind is expected from the old one at its place by what that kind's numbers do when
+ * code moves. What has no old place is coded in the context of what stands around it. */
+#include "lib/delta/wasm/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BIG_MAX (1LL << 48) /* larger numbers are no addresses */
+
+static unsigned op_at(const struct model *m, size_t t)
+{
+	return t < m->n_op ? m->op[t] : 0;
+}
+
+static unsigned op_before(const struct model *m, size_t t)
+{
+	return t > 0 ? m->op[t - 1] : 0;
+}
+
+static struct coder *coder(const struct model *m)
+{
+	return m->c;
+}
+
+static void remember(struct model *m, enum wasm_imm kind, uint64_t v)
+{
+	m->before_last[kind] = m->last[kind];
+	m->last[kind] = v;
+}
+
+/* ---- indices with a map over the module */
+
+/* A number that is expected; otherwise itself. */
+static uint64_t expect(struct model *m, enum wasm_imm kind, uint64_t v, uint64_t expected,
+	const struct coder_context *hit, const struct coder_context *miss)
+{
+	if (coder_hit(coder(m), STREAM_OF_IMM(kind, IMM_HIT), v == expected, hit))
+		return expected;
+	return coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), v, miss);
+}
+
+static uint64_t function_imm(struct model *m, uint64_t v, uint64_t old)
+{
+	uint64_t expected = model_function(m, old);
+	unsigned known = old < m->n_old_functions ? m->function_known[old] : 9;
+
+	v = expect(m, WASM_IMM_FUNCTION, v, expected, CONTEXT(known, old, expected),
+		CONTEXT(expected, old));
+	if (m->c->mode < CODER_TRY && old < m->n_old_functions) {
+		m->function_map[old] = (uint32_t)v;
+		m->function_known[old] = 2;
+	}
+	return v;
+}
+
+static uint64_t type_imm(struct model *m, uint64_t v, uint64_t old)
+{
+	bool mapped = old < m->old->n_types;
+
+	v = expect(m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
+	if (mapped && v <= UINT32_MAX)
+		m->type_map[old] = (uint32_t)v;
+	return v;
+}
+
+static uint64_t block_imm(struct model *m, uint64_t v, uint64_t old)
+{
+	uint64_t expected = old < m->old->n_types ? m->type_map[old] : old;
+
+	if (coder_hit(coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_HIT), v == expected, CONTEXT(old)))
+		return expected;
+	return (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_OTHER), (int64_t)v,
+		CONTEXT(old));
+}
+
+static uint64_t global_imm(struct model *m, uint64_t v, uint64_t old)
+{
+	bool mapped = old < MODEL_GLOBALS;
+
+	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old), CONTEXT(old));
+	if (mapped && v <= UINT32_MAX)
+		m->global_map[old] = (uint32_t)v;
+	return v;
+}
+
+/* ---- locals: renumbered within a function */
+
+static bool room_for_local(struct model *m, uint64_t old)
+{
+	struct model_local *l = &m->local;
+	size_t cap = old + 64;
+	uint32_t *to;
+	uint8_t *sure;
+
+	if (old < l->cap)
+		return true;
+	if (old >= 1 << 20)
+		return false;
+	to = reallocarray(l->to, cap, sizeof(*to));
+	if (to != NULL)
+		l->to = to;
+	sure = realloc(l->sure, cap);
+	if (sure != NULL)
+		l->sure = sure;
+	if (to == NULL || sure == NULL) {
+		model_fail(m, FL_NOMEM, "no memory for the locals of a function");
+		return false;
+	}
+	memset(l->to + l->cap, 0xff, (cap - l->cap) * sizeof(*to));
+	memset(l->sure + l->cap, 0, cap - l->cap);
+	l->cap = cap;
+	return true;
+}
+
+/* The known one, or shifted like the nearest one below it. */
+static uint64_t expected_local(const struct model *m, uint64_t old)
+{
+	const struct model_local *l = &m->local;
+
+	if (l->to[old] != MODEL_NONE)
+		return l->to[old];
+	for (uint64_t below = old; below-- > 0;)
+		if (l->to[below] != MODEL_NONE)
+			return old + l->to[below] - below;
+	return old;
+}
+
+static uint64_t local_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
+{
+	struct model_local *l = &m->local;
+	uint64_t expected, sure, run = m->run < 9 ? m->run : 9;
+
+	if (!room_for_local(m, old))
+		return expect(m, WASM_IMM_LOCAL, v, old, CONTEXT(old), CONTEXT(old));
+	expected = expected_local(m, old);
+	sure = l->to[old] == MODEL_NONE ? 0 : 1u + (l->sure[old] < 6 ? l->sure[old] : 6);
+	v = expect(m, WASM_IMM_LOCAL, v, expected,
+		CONTEXT(context(sure * 2 + (expected == old), m->op[t]), context(context(sure, expected), run),
+			context(context(expected, op_before(m, t)), m->op[t])),
+		CONTEXT(expected, context(m->last[WASM_IMM_LOCAL], expected),
+			context(m->op[t], op_before(m, t)), context(old, expected)));
+	if (l->to[old] == MODEL_NONE || v != expected)
+		l->sure[old] = 0;
+	else if (l->sure[old] < 20)
+		l->sure[old]++;
+	l->to[old] = v < MODEL_NONE ? (uint32_t)v : MODEL_NONE;
+	return v;
+}
+
+/* ---- constants and offsets: small ones are fields and counts, big ones may be addresses */
+
+struct guess {
+	uint64_t first, second, slot;
+	bool big, exact;
+	uint32_t bias; /* index of the neighbourhood's bias */
+	uint64_t near;
+};
+
+static bool in_data(const struct model *m, uint64_t v)
+{
+	return v >= m->data_low && v < m->data_high + (1 << 16);
+}
+
+static void guess_big(struct model *m, enum wasm_imm kind, uint64_t old, struct guess *g)
+{
+	bool near_first;
+
+	g->big = true;
+	g->first = g->second = old;
+	if (learned_get(&m->addresses, old, &g->first)) {
+		g->exact = true;
+		g->second = g->first != old ? old : learned_near(&m->addresses, old);
+		return;
+	}
+	if (kind == WASM_IMM_I64 || !model_moved(m, old, &g->near))
+		g->near = learned_near(&m->addresses, old);
+	g->bias = (uint32_t)((old >> 12) ^ ((uint64_t)kind << 11)) & 0xffff;
+	near_first = in_data(m, old) ? m->bias[g->bias] < 3 : m->bias[g->bias] >= 2;
+	g->first = near_first ? g->near : old;
+	g->second = near_first ? old : g->near;
+}
+
+static int64_t small_near(const struct model_local *l, unsigned i)
+{
+	for (unsigned word = i / 64 + 1; word-- > 0;) {
+		uint64_t bits = l->small_known[word];
+
+		if (word == i / 64)
+			bits &= ~(uint64_t)0 >> (63 - i % 64);
+		if (bits != 0) {
+			unsigned known = word * 64 + 63 - (unsigned)__builtin_clzll(bits);
+
+			return l->small[known] - ((int64_t)known + MODEL_SMALL_MIN);
+		}
+	}
+	return 0;
+}
+
+static void guess_small(const struct model *m, uint64_t old, struct guess *g)
+{
+	const struct model_local *l = &m->local;
+	int64_t v = (int64_t)old;
+	unsigned i = (unsigned)(v - MODEL_SMALL_MIN);
+
+	g->first = g->second = old;
+	if (v < MODEL_SMALL_MIN || v >= MODEL_SMALL_MAX)
+		return;
+	g->second = old + (uint64_t)small_near(l, i);
+	if ((l->small_known[i / 64] >> i % 64 & 1) == 0)
+		return;
+	g->exact = true;
+	g->first = (uint64_t)l->small[i];
+	if (g->first != old)
+		g->second = old;
+}
+
+static void set_bias(struct model *m, uint32_t i, int value)
+{
+	if (value < 0 || value > 6 || value == m->bias[i])
+		return;
+	if (m->trying) {
+		if (m->n_bias_undo == m->cap_bias_undo) {
+			size_t cap = m->cap_bias_undo == 0 ? 256 : 2 * m->cap_bias_undo;
+			uint32_t *undo = reallocarray(m->bias_undo, cap, sizeof(*undo));
+
+			if (undo == NULL) {
+				model_fail(m, FL_NOMEM, "no memory to try a function");
+				return;
+			}
+			m->bias_undo = undo;
+			m->cap_bias_undo = cap;
+		}
+		m->bias_undo[m->n_bias_undo++] = i << 8 | m->bias[i];
+	}
+	m->bias[i] = (uint8_t)value;
+}
+
+/* Inside of the data addresses are expected to move and outside to stay, until shown otherwise. */
+static void learn_bias(struct model *m, const struct guess *g, uint64_t old, uint64_t v)
+{
+	bool inside = in_data(m, old);
+	int bias = m->bias[g->bias];
+
+	if (g->near != old && v == g->near)
+		set_bias(m, g->bias, inside ? bias - 1 : bias < 3 ? bias + 1 : bias);
+	else if (g->near != old && v == old)
+		set_bias(m, g->bias, inside ? bias + 1 : bias - 1);
+	else if (g->near == old && v != old && !inside && bias < 3)
+		set_bias(m, g->bias, bias + 1);
+}
+
+static void learn_number(struct model *m, const struct guess *g, uint64_t old, uint64_t v)
+{
+	struct model_local *l = &m->local;
+	unsigned i = (unsigned)((int64_t)old - MODEL_SMALL_MIN);
+
+	if (g->big) {
+		if (!g->exact)
+			learn_bias(m, g, old, v);
+		learned_put(&m->addresses, old, v);
+	} else if ((int64_t)old >= MODEL_SMALL_MIN && (int64_t)old < MODEL_SMALL_MAX) {
+		l->small[i] = (int64_t)v;
+		l->small_known[i / 64] |= (uint64_t)1 << i % 64;
+	}
+}
+
+static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v, uint64_t old)
+{
+	struct guess g = { 0 };
+	uint64_t state, which, op = m->op[t];
+
+	if ((int64_t)old >= MODEL_SMALL_MAX && (int64_t)old < BIG_MAX)
+		guess_big(m, kind, old, &g);
+	else
+		guess_small(m, old, &g);
+	g.slot = g.first;
+	if (kind == WASM_IMM_I32)
+		(void)learned_get(&m->slots, (uint32_t)old, &g.slot);
+	state = (uint64_t)g.big | (uint64_t)g.exact << 1 | (uint64_t)(g.first == old) << 2 |
+		(uint64_t)(g.second == g.first) << 3 | (uint64_t)(g.slot != g.first) << 4;
+	if (coder_hit(coder(m), STREAM_OF_IMM(kind, IMM_HIT), v == g.first,
+		    CONTEXT(state, old, context(context(state, op), op_before(m, t))))) {
+		v = g.first;
+	} else {
+		which = v == g.second && g.second != g.first ? 0 : v == g.slot && g.slot != g.first ? 1 : 2;
+		which = coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), which,
+			CONTEXT(state, context(state, op)));
+		if (which == 0)
+			v = g.second;
+		else if (which == 1)
+			v = g.slot;
+		else
+			v = g.first + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_EXACT),
+				(int64_t)(v - g.first), CONTEXT(state, context(op, g.first)));
+	}
+	learn_number(m, &g, old, v);
+	return v;
+}
+
+/* ---- branches, and what has no map */
+
+static uint64_t label_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
+{
+	struct model_local *l = &m->local;
+	bool follows = m->op[t] == WASM_TOKEN_BRANCH && m->run > 0 && op_before(m, t) == WASM_TOKEN_BRANCH;
+	uint64_t expected = old + (follows ? l->branch_shift : 0), op = m->op[t];
+
+	if (coder_hit(coder(m), STREAM_OF_IMM(WASM_IMM_LABEL, IMM_HIT), v == expected,
+		    CONTEXT(op, context(old, op), context(op_before(m, t), l->branch_shift != 0))))
+		v = expected;
+	else
+		v = expected + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(WASM_IMM_LABEL, IMM_OTHER),
+			(int64_t)(v - expected), CONTEXT(context(op, l->branch_shift), context(old, op)));
+	l->branch_shift = v - old;
+	l->branch = v;
+	return v;
+}
+
+static uint64_t other_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v, uint64_t old)
+{
+	return expect(m, kind, v, old, CONTEXT(m->op[t], old, op_before(m, t)),
+		CONTEXT(context(old, m->op[t]), m->op[t]));
+}
+
+static uint64_t aligned_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v, uint64_t old)
+{
+	switch (kind) {
+	case WASM_IMM_FUNCTION:
+		return function_imm(m, v, old);
+	case WASM_IMM_TYPE:
+		return type_imm(m, v, old);
+	case WASM_IMM_BLOCK:
+		return block_imm(m, v, old);
+	case WASM_IMM_GLOBAL:
+		return global_imm(m, v, old);
+	case WASM_IMM_LOCAL:
+		return local_imm(m, t, v, old);
+	case WASM_IMM_I32:
+	case WASM_IMM_I64:
+	case WASM_IMM_OFFSET:
+		return number_imm(m, t, kind, v, old);
+	case WASM_IMM_LABEL:
+		return label_imm(m, t, v, old);
+	default:
+		return other_imm(m, t, kind, v, old);
+	}
+}
+
+/* ---- new ones */
+
+static uint64_t bytes_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v)
+{
+	int n = kind == WASM_IMM_F32 ? 4 : kind == WASM_IMM_F64 ? 8 : 1;
+	uint64_t result = 0, op = m->op[t], next = op_at(m, t + 1);
+
+	/* The highest byte first: sign and exponent tell most. */
+	for (int i = n; i-- > 0;) {
+		uint64_t place = context((uint64_t)i, result);
+
+		result = result << 8 |
+			coder_byte(coder(m), STREAM_OF_IMM(kind, IMM_NEW), (uint8_t)(v >> (8 * i)),
+				CONTEXT(place, context(context((uint64_t)i, op), next),
+					context(place, op_before(m, t)), context(place, next)));
+	}
+	return result;
+}
+
+static uint64_t new_number(struct model *m, size_t t, enum wasm_imm kind, uint64_t v)
+{
+	uint64_t o = m->op[t], p = op_before(m, t), p2 = t > 1 ? m->op[t - 2] : 0;
+	uint64_t n = op_at(m, t + 1), n2 = op_at(m, t + 2), l1 = m->last[kind], l2 = m->before_last[kind];
+	uint64_t local = m->last[WASM_IMM_LOCAL], offset = m->last[WASM_IMM_OFFSET];
+	uint64_t around = context(context(o, p), n), wide = context(context(around, p2), n2);
+	unsigned stream = STREAM_OF_IMM(kind, IMM_NEW);
+
+	switch (kind) {
+	case WASM_IMM_LOCAL:
+		return coder_value(coder(m), stream, v,
+			CONTEXT(context(o, l1), around, context(context(l1, l2), o), wide,
+				context(around, l1), context(context(l1, l2), around)));
+	case WASM_IMM_OFFSET:
+		return coder_value(coder(m), stream, v,
+			CONTEXT(context(o, p), context(local, o), context(context(l1, local), o), around,
+				context(l1, l2), context(context(local, offset), p)));
+	case WASM_IMM_FUNCTION:
+		return coder_value(coder(m), stream, v,
+			CONTEXT(l1, context(l1, l2), around, wide, context(m->last[WASM_IMM_I32], p),
+				context(local, around)));
+	default:
+		return coder_value(coder(m), stream, v,
+			CONTEXT(o, around, wide, context(l1, o), context(l1, l2), context(context(offset, local), n)));
+	}
+}
+
+static uint64_t new_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v)
+{
+	if (!wasm_imm_is_leb(kind) && kind != WASM_IMM_PAD)
+		return bytes_imm(m, t, kind, v);
+	if (m->op[t] == WASM_TOKEN_BRANCH) {
+		v = m->local.branch + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_NEW),
+			(int64_t)(v - m->local.branch), CONTEXT(op_before(m, t)));
+		m->local.branch = v;
+		return v;
+	}
+	if (!wasm_imm_is_signed(kind))
+		return new_number(m, t, kind, v);
+	v = new_number(m, t, kind, v << 1 ^ (uint64_t)((int64_t)v >> 63));
+	return v >> 1 ^ -(v & 1);
+}
+
+uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, const uint64_t *old)
+{
+	enum wasm_imm kind = wasm_ops[m->op[t]].imms[k];
+
+	v = old != NULL ? aligned_imm(m, t, kind, v, *old) : new_imm(m, t, kind, v);
+	remember(m, kind, v);
+	return v;
+}
