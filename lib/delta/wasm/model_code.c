@@ -290,8 +290,10 @@ static void forget_local(struct model *m)
 {
 	struct model_local *l = &m->local;
 
-	memset(l->to, 0xff, l->cap * sizeof(*l->to));
-	memset(l->sure, 0, l->cap);
+	if (l->cap > 0) {
+		memset(l->to, 0xff, l->cap * sizeof(*l->to));
+		memset(l->sure, 0, l->cap);
+	}
 	memset(l->small_known, 0, sizeof(l->small_known));
 	l->branch = l->branch_shift = 0;
 	m->run = 0;
@@ -453,6 +455,7 @@ static bool try_whole(struct model *m, size_t f, uint32_t partner)
 		learned_accept(&m->addresses);
 		return true;
 	}
+	m->c->missed = false;
 	learned_undo(&m->addresses);
 	while (m->n_bias_undo > 0) {
 		uint32_t undo = m->bias_undo[--m->n_bias_undo];

@@ -60,7 +60,7 @@ static uint64_t type_imm(struct model *m, uint64_t v, uint64_t old)
 	bool mapped = old < m->old->n_types;
 
 	v = expect(m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
-	if (mapped && v <= UINT32_MAX)
+	if (mapped && v <= UINT32_MAX && !m->c->missed)
 		m->type_map[old] = (uint32_t)v;
 	return v;
 }
@@ -80,7 +80,7 @@ static uint64_t global_imm(struct model *m, uint64_t v, uint64_t old)
 	bool mapped = old < MODEL_GLOBALS;
 
 	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old), CONTEXT(old));
-	if (mapped && v <= UINT32_MAX)
+	if (mapped && v <= UINT32_MAX && !m->c->missed)
 		m->global_map[old] = (uint32_t)v;
 	return v;
 }

@@ -491,7 +491,8 @@ static void map_addresses(struct model *m)
 		}
 		at += x->length + x->extra;
 	}
-	qsort(m->intervals, m->n_intervals, sizeof(*m->intervals), by_old);
+	if (m->n_intervals > 0)
+		qsort(m->intervals, m->n_intervals, sizeof(*m->intervals), by_old);
 	m->data_low = UINT64_MAX;
 	for (size_t i = 0; i < m->old->n_data; i++) {
 		const struct wasm_data_segment *d = &m->old->data[i];
