@@ -206,20 +206,26 @@ static void code_data_new(struct model *m, struct data_state *s, uint32_t n, siz
 	}
 }
 
-/* Decoding: hand the payloads of finished segments to the sink, each behind its head. */
+/* Decoding: hand the section to the sink, each payload behind its head. */
 static void write_segments(struct model *m, size_t section, const struct fl_buf *payload)
 {
-	uint64_t size = m->new->sections[section].residue_n + m->new->data_bytes;
+	FL_AUTO_BUF struct fl_buf heads = { 0 };
+	FL_AUTOFREE uint32_t *ends = calloc(m->new->n_data + 1, sizeof(*ends));
+	size_t at = 0;
 
-	model_write_head(m, &m->new->sections[section], size);
+	if (ends == NULL || wasm_data_heads(m->new, section, &heads, ends, m->err) != FL_OK) {
+		model_fail(m, FL_NOMEM, "no memory for the heads of data segments");
+		return;
+	}
+	model_write_head(m, &m->new->sections[section], heads.n + m->new->data_bytes);
 	for (size_t k = 0; k < m->new->n_data && model_ok(m); k++) {
 		const struct wasm_data_segment *d = &m->new->data[k];
 
-		model_write(m, wasm_data_join(m->new, section, k));
+		model_write(m, (struct fl_bytes){ heads.p + at, ends[k] - at });
 		model_write(m, (struct fl_bytes){ payload->p + d->at, d->n });
+		at = ends[k];
 	}
-	if (m->new->n_data == 0)
-		model_write(m, wasm_data_join(m->new, section, 0));
+	model_write(m, (struct fl_bytes){ heads.p + at, heads.n - at });
 }
 
 void model_data(struct model *m, size_t section)

@@ -47,6 +47,17 @@ static uint64_t any(struct wasm_reader *r)
 	return wasm_unsigned(r, &pad);
 }
 
+/* How the residue keeps the heads of data segments. */
+enum { DATA_VERBATIM, DATA_COMPACT };
+
+static void put(struct fl_buf *out, uint64_t v)
+{
+	uint8_t *at = fl_buf_reserve(out, WASM_LEB_MAX);
+
+	if (at != NULL)
+		out->n += (size_t)(wasm_put_unsigned(at, v, 0) - at);
+}
+
 /* ---- constant expressions */
 
 static void skip_constant(struct wasm_reader *r, uint8_t op)
@@ -213,27 +224,54 @@ static bool split_code(struct splitter *s)
 	return true;
 }
 
-static void data_segment(struct wasm_reader *r, struct wasm_data_segment *segment)
+/* The head of a segment; `plain` stays true only for the usual one: active in memory 0 at a constant
+ * address, all numbers in their shortest form. */
+static void data_segment(struct wasm_reader *r, struct wasm_data_segment *segment, bool *plain)
 {
 	uint64_t flags = any(r);
+	const uint8_t *expression = r->p;
+	unsigned pad = 0;
 
 	if (flags > 2)
 		r->bad = true;
 	if (flags == 2)
 		(void)any(r); /* memory */
 	segment->address = flags == 1 ? WASM_NO_ADDRESS : constant(r);
-	segment->n = (size_t)any(r);
+	if (flags != 0 || segment->address == WASM_NO_ADDRESS || *expression != 0x41 ||
+		(size_t)(r->p - expression) != 2 + wasm_leb_signed_size((int32_t)segment->address))
+		*plain = false;
+	segment->n = (size_t)wasm_unsigned(r, &pad);
+	*plain &= pad == 0;
+}
+
+/* Usual heads, as distances from the end of the segment before. */
+static void keep_compact(struct wasm_module *m)
+{
+	uint64_t end = 0;
+
+	put(&m->residue, m->n_data);
+	for (size_t i = 0; i < m->n_data; i++) {
+		int64_t gap = (int64_t)(m->data[i].address - end);
+
+		put(&m->residue, (uint64_t)gap << 1 ^ (uint64_t)(gap >> 63));
+		put(&m->residue, m->data[i].n);
+		end = m->data[i].address + m->data[i].n;
+	}
 }
 
 static bool split_data(struct splitter *s)
 {
-	uint64_t n = any(&s->r);
+	size_t start = s->m->residue.n;
+	unsigned pad = 0;
+	uint64_t n = wasm_unsigned(&s->r, &pad);
+	bool plain = pad == 0;
 
+	fl_buf_byte(&s->m->residue, DATA_VERBATIM);
 	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
 		struct wasm_data_segment segment = { .at = s->m->data_bytes };
 		struct fl_bytes payload;
 
-		data_segment(&s->r, &segment);
+		data_segment(&s->r, &segment, &plain);
 		keep(s);
 		payload = wasm_take(&s->r, segment.n);
 		segment.bytes = payload.p;
@@ -243,6 +281,11 @@ static bool split_data(struct splitter *s)
 			return false;
 	}
 	keep(s);
+	if (plain && !s->r.bad && !s->m->residue.failed) {
+		s->m->residue.n = start;
+		fl_buf_byte(&s->m->residue, DATA_COMPACT);
+		keep_compact(s->m);
+	}
 	return true;
 }
 
@@ -540,17 +583,34 @@ static bool scan_elements(struct wasm_module *m, struct wasm_reader *r, uint64_t
 	return m->elements != NULL;
 }
 
+/* The next head of a data segment in the residue. */
+static void next_head(struct wasm_reader *r, bool compact, uint64_t end, struct wasm_data_segment *segment)
+{
+	bool plain = true;
+	uint64_t gap;
+
+	if (!compact) {
+		data_segment(r, segment, &plain);
+		return;
+	}
+	gap = any(r);
+	segment->address = (uint32_t)(end + (gap >> 1 ^ -(gap & 1)));
+	segment->n = (size_t)any(r);
+}
+
 static bool scan_data(struct wasm_module *m, struct wasm_reader *r, uint64_t limit)
 {
-	uint64_t n = any(r);
+	bool compact = wasm_byte(r) == DATA_COMPACT;
+	uint64_t n = any(r), end = 0;
 
 	for (uint64_t i = 0; i < n && !r->bad; i++) {
 		struct wasm_data_segment segment = { .at = m->data_bytes };
 
-		data_segment(r, &segment);
+		next_head(r, compact, end, &segment);
 		if (r->bad || segment.n > limit - m->data_bytes || !ADD(m, data, n_data, segment))
 			return false;
 		m->data_bytes += segment.n;
+		end = segment.address + segment.n;
 	}
 	return true;
 }
@@ -629,14 +689,6 @@ enum fl_code wasm_module_scan(struct wasm_module *m, uint64_t limit, struct fl_e
 }
 
 /* ---- joining */
-
-static void put(struct fl_buf *out, uint64_t v)
-{
-	uint8_t *at = fl_buf_reserve(out, WASM_LEB_MAX);
-
-	if (at != NULL)
-		out->n += (size_t)(wasm_put_unsigned(at, v, 0) - at);
-}
 
 static void copy(struct fl_buf *out, const uint8_t *from, const struct wasm_reader *to)
 {
@@ -735,19 +787,35 @@ enum fl_code wasm_section_join(const struct wasm_module *m, size_t i, struct fl_
 	return fl_buf_check(out, err);
 }
 
-struct fl_bytes wasm_data_join(const struct wasm_module *m, size_t section, size_t k)
+static void put_plain_head(struct fl_buf *out, const struct wasm_data_segment *segment)
+{
+	uint8_t head[2 + WASM_LEB_MAX] = { 0, 0x41 };
+	uint8_t *end = wasm_put_signed(head + 2, (int32_t)segment->address, 0);
+
+	*end++ = 0x0b;
+	fl_buf_add(out, head, (size_t)(end - head));
+	put(out, segment->n);
+}
+
+enum fl_code wasm_data_heads(const struct wasm_module *m, size_t section, struct fl_buf *out,
+	uint32_t *ends, struct fl_err *err)
 {
 	struct wasm_reader r = residue_of(m, section);
-	struct fl_bytes head = { .p = r.p };
+	bool compact = wasm_byte(&r) == DATA_COMPACT;
+	const uint8_t *from = r.p;
 
 	(void)any(&r);
-	for (size_t i = 0; i <= k && i < m->n_data; i++) {
+	copy(out, from, &r);
+	for (size_t k = 0; k < m->n_data; k++) {
 		struct wasm_data_segment segment;
 
-		if (i > 0)
-			head.p = r.p;
-		data_segment(&r, &segment);
+		from = r.p;
+		next_head(&r, compact, 0, &segment);
+		if (compact)
+			put_plain_head(out, &m->data[k]);
+		else
+			copy(out, from, &r);
+		ends[k] = (uint32_t)out->n;
 	}
-	head.n = (size_t)(r.p - head.p);
-	return head;
+	return fl_buf_check(out, err);
 }

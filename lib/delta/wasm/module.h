@@ -103,11 +103,13 @@ void wasm_module_fini(struct wasm_module *m);
 enum fl_code wasm_module_scan(struct wasm_module *m, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
 
 /* Append the payload of section `i` from residue and tables; not for structured code and data, whose
- * bytes the model gives: of a data section wasm_data_join makes the pieces between the payloads. */
+ * bytes the model gives: of a data section wasm_data_heads makes what stands between the payloads. */
 enum fl_code wasm_section_join(const struct wasm_module *m, size_t i, struct fl_buf *out,
 	struct fl_err *err) FL_MUST_CHECK;
 
-/* What stands in a structured data section before segment `k` (before all: the count as well). */
-struct fl_bytes wasm_data_join(const struct wasm_module *m, size_t section, size_t k);
+/* Append what a structured data section has besides the payloads: the count and the heads of all
+ * segments; ends[k] (of m->n_data) is where the bytes before payload k end. */
+enum fl_code wasm_data_heads(const struct wasm_module *m, size_t section, struct fl_buf *out,
+	uint32_t *ends, struct fl_err *err) FL_MUST_CHECK;
 
 #endif
