@@ -10,6 +10,10 @@
 #include "lib/file.h"
 
 static const struct fl_codec *const codecs[] = {
+	&fl_codec_wasm_16m,
+	&fl_codec_wasm_1m,
+	&fl_codec_wasm_256k,
+	&fl_codec_wasm,
 	&fl_codec_layer_patch,
 	&fl_codec_exe_patch,
 	&fl_codec_zstd_patch,

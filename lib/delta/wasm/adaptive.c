@@ -12,9 +12,9 @@
 #define BIT_LIMIT   1000 /* seldom changing: hits and misses */
 #define BYTE_LIMIT  250
 #define WEIGHT_ONE  65536
-#define BUCKET	    16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
+#define BUCKET      16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
 
-#define INPUTS	(ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
+#define INPUTS    (ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
 #define BIT_SETS  (ADAPTIVE_STREAMS_MAX * 8)
 #define BYTE_SETS (ADAPTIVE_STREAMS_MAX * 4 * 2)
 
@@ -232,8 +232,8 @@ static uint32_t probability(int stretched)
 	return p == 0 ? 1 : p;
 }
 
-bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts, unsigned n,
-	unsigned group)
+bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
+	unsigned n, unsigned group)
 {
 	int32_t *weights = a->bit_weights[stream * 8 + group];
 	struct mixing m = { .n = n };
@@ -279,13 +279,16 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 		base[i] = hash(contexts[i] + stream * 0x100000001b3u + i + 77);
 	for (int shift = 7; shift >= 0; shift--) {
 		int32_t *weights = a->byte_weights[(stream * 4 + group) * 2 + (shift < 4)];
-		unsigned node = shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
+		unsigned node =
+			shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
 		uint32_t p;
 		bool bit;
 
 		for (unsigned i = 0; i < n; i++) {
 			if (shift == 7 || shift == 3)
-				buckets[i] = bucket(a, shift == 7 ? base[i] : hash(base[i] + (uint64_t)done * 0x10001));
+				buckets[i] = bucket(a,
+					shift == 7 ? base[i]
+						   : hash(base[i] + (uint64_t)done * 0x10001));
 			m.slot[i] = &buckets[i][node];
 		}
 		p = probability(mix(&m, weights));

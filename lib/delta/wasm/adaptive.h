@@ -27,8 +27,8 @@ uint64_t adaptive_memory(enum adaptive_size size);
 
 /* Code one bit of `stream` in `n` contexts (hashes; equal situations, equal numbers). Encoding: returns
  * `bit`; decoding: ignores it and returns the coded one. `group` chooses among 8 weight sets. */
-bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts, unsigned n,
-	unsigned group);
+bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
+	unsigned n, unsigned group);
 /* Code a byte likewise. `group` chooses among 4 weight sets. */
 uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,
 	unsigned n, unsigned group);

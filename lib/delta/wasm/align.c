@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRAM	    8	/* symbols of a run in the index */
-#define CANDIDATES  48	/* that one search looks at */
-#define NONE	    UINT32_MAX
+#define GRAM        8  /* symbols of a run in the index */
+#define CANDIDATES  48 /* that one search looks at */
+#define NONE        UINT32_MAX
 #define GAP_CELLS   6000000 /* of one dynamic programme */
-#define GAP_OPEN    5	/* a new piece must win this much */
+#define GAP_OPEN    5       /* a new piece must win this much */
 #define GAP_OLD_MAX 20000
 
 /* ---- the index of the old sequence */
@@ -123,13 +123,14 @@ static void add(struct aligner *a, int64_t old, int64_t length, int64_t extra)
 		a->out.list = list;
 		a->cap = cap;
 	}
-	a->out.list[a->out.n++] = (struct wasm_copy){ (uint32_t)old, (uint32_t)length, (uint32_t)extra };
+	a->out.list[a->out.n++] =
+		(struct wasm_copy){ (uint32_t)old, (uint32_t)length, (uint32_t)extra };
 }
 
 /* ---- bsdiff's scan */
 
 struct scan {
-	int64_t at, length, pos;	     /* the present match */
+	int64_t at, length, pos;             /* the present match */
 	int64_t last_at, last_pos, last_off; /* the copy that is being built */
 };
 
@@ -171,7 +172,8 @@ static int64_t extend_backwards(const struct aligner *a, const struct scan *s)
 }
 
 /* Where both extensions claim the same symbols, cut where they agree most. */
-static void share(const struct aligner *a, const struct scan *s, int64_t *forwards, int64_t *backwards)
+static void share(
+	const struct aligner *a, const struct scan *s, int64_t *forwards, int64_t *backwards)
 {
 	int64_t overlap = s->last_at + *forwards - (s->at - *backwards);
 	int64_t score = 0, best = 0, length = 0;
@@ -251,10 +253,12 @@ struct gap {
 enum { DIAGONAL_GOES_ON = 1, TAKE_DIAGONAL = 2, FROM_LEFT = 4 };
 
 /* Fill the table of decisions; returns the score of the best alignment. */
-static int32_t gap_table(const struct aligner *a, const struct gap *g, uint8_t *decision, int32_t *row)
+static int32_t gap_table(
+	const struct aligner *a, const struct gap *g, uint8_t *decision, int32_t *row)
 {
 	int64_t width = g->old_n + 1;
-	int32_t *best = row, *best_up = row + width, *run = row + 2 * width, *run_up = row + 3 * width;
+	int32_t *best = row, *best_up = row + width, *run = row + 2 * width,
+		*run_up = row + 3 * width;
 
 	for (int64_t j = 0; j < width; j++) {
 		best_up[j] = 0;
@@ -312,7 +316,8 @@ static void gap_trace(struct aligner *a, const struct gap *g, const uint8_t *dec
 			i--;
 			j--;
 			if ((bits & DIAGONAL_GOES_ON) == 0) {
-				add(a, g->old_at + j, end - i, i); /* i for now in the place of extra */
+				add(a, g->old_at + j, end - i,
+					i); /* i for now in the place of extra */
 				inside = false;
 			}
 		}
@@ -392,20 +397,20 @@ static void tidy(struct wasm_copies *c)
 			last->extra = x.extra;
 		} else if (last != NULL && x.length == 0) {
 			last->extra += x.extra;
-		} else {
+		} else if (x.length + x.extra > 0) {
 			c->list[n++] = x;
 		}
 	}
 	c->n = n;
 }
 
-enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new, const struct wasm_align_options *o,
-	struct wasm_copies *out, struct fl_err *err)
+enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_align_options *o, struct wasm_copies *out, struct fl_err *err)
 {
 	struct aligner a = { .old = old, .new = new, .o = o };
 
 	if (old.n < GRAM || new.n == 0) {
-		add(&a, 0, 0, (int64_t)new.n);
+		add(&a, 0, 0, (int64_t) new.n);
 	} else {
 		a.no_memory = !index_build(&a.index, old);
 		if (!a.no_memory)
@@ -417,7 +422,8 @@ enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new, const struct w
 	}
 	if (a.no_memory) {
 		free(a.out.list);
-		return fl_fail(err, FL_NOMEM, "no memory to align %zu with %zu symbols", new.n, old.n);
+		return fl_fail(
+			err, FL_NOMEM, "no memory to align %zu with %zu symbols", new.n, old.n);
 	}
 	*out = a.out;
 	return FL_OK;

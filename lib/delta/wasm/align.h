@@ -23,16 +23,17 @@ struct wasm_copies {
 };
 
 struct wasm_align_options {
-	unsigned far_gain;   /* a jump must agree in this many symbols more than going on would */
-	unsigned near_gain;  /* likewise a jump of less than `near` symbols */
+	unsigned far_gain;  /* a jump must agree in this many symbols more than going on would */
+	unsigned near_gain; /* likewise a jump of less than `near` symbols */
 	unsigned near;
 	bool fill_gaps;
 };
 
 /* Both sequences must be shorter than 2^31. The copies' lengths and extras sum up to new.n.
  * FL_NOMEM. On failure *out is untouched. */
-enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new, const struct wasm_align_options *o,
-	struct wasm_copies *out, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_align_options *o, struct wasm_copies *out,
+	struct fl_err *err) FL_MUST_CHECK;
 void wasm_copies_fini(struct wasm_copies *c);
 
 #endif

@@ -74,7 +74,7 @@ enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err)
 struct parser {
 	struct wasm_reader r;
 	struct wasm_code *code; /* NULL: count only */
-	size_t n;		/* tokens so far */
+	size_t n;               /* tokens so far */
 	bool no_memory;
 	struct fl_err *err;
 };
@@ -100,7 +100,8 @@ static bool out_of_range(enum wasm_imm kind, int64_t v)
 {
 	if (kind == WASM_IMM_I32)
 		return v > INT32_MAX || v < INT32_MIN;
-	return (kind == WASM_IMM_BLOCK || kind == WASM_IMM_HEAP) && (v >= 1LL << 32 || v < -(1LL << 32));
+	return (kind == WASM_IMM_BLOCK || kind == WASM_IMM_HEAP) &&
+		(v >= 1LL << 32 || v < -(1LL << 32));
 }
 
 /* Read one immediate of the last token. */
@@ -148,8 +149,8 @@ static void locals(struct parser *p)
 	unsigned pad;
 
 	(void)wasm_unsigned(&ahead, &pad);
-	(void)whole(p, is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_LOCALS_REFERENCE :
-							 WASM_TOKEN_LOCALS);
+	(void)whole(p,
+		is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_LOCALS_REFERENCE : WASM_TOKEN_LOCALS);
 }
 
 static void select_types(struct parser *p, uint64_t n)
@@ -158,8 +159,9 @@ static void select_types(struct parser *p, uint64_t n)
 	for (uint64_t i = 0; i < n && !p->r.bad; i++) {
 		struct wasm_reader ahead = p->r;
 
-		(void)whole(p, is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_SELECT_REFERENCE :
-								 WASM_TOKEN_SELECT);
+		(void)whole(p,
+			is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_SELECT_REFERENCE
+							: WASM_TOKEN_SELECT);
 	}
 }
 
@@ -259,8 +261,8 @@ static bool parse(struct parser *p, unsigned size_pad)
 	return !p->r.bad && wasm_left(&p->r) == 0;
 }
 
-static enum fl_code parse_raw(struct wasm_code *c, struct fl_bytes body, unsigned size_pad,
-	struct fl_err *err)
+static enum fl_code parse_raw(
+	struct wasm_code *c, struct fl_bytes body, unsigned size_pad, struct fl_err *err)
 {
 	enum fl_code code = wasm_code_op(c, WASM_TOKEN_RAW, err);
 
@@ -277,8 +279,8 @@ static enum fl_code parse_raw(struct wasm_code *c, struct fl_bytes body, unsigne
 	return FL_OK;
 }
 
-enum fl_code wasm_code_parse(struct wasm_code *c, struct fl_bytes body, unsigned size_pad,
-	struct fl_err *err)
+enum fl_code wasm_code_parse(
+	struct wasm_code *c, struct fl_bytes body, unsigned size_pad, struct fl_err *err)
 {
 	struct parser p = { .r = wasm_reader(body), .code = c, .err = err };
 	size_t n_ops = c->n_ops, n_imms = c->n_imms;
@@ -337,18 +339,19 @@ static uint8_t *put_imm(uint8_t *to, enum wasm_imm kind, uint64_t v, unsigned pa
 		*to = (uint8_t)v;
 		return to + 1;
 	}
-	size = wasm_imm_is_signed(kind) ? wasm_leb_signed_size((int64_t)v) : wasm_leb_unsigned_size(v);
+	size = wasm_imm_is_signed(kind) ? wasm_leb_signed_size((int64_t)v)
+					: wasm_leb_unsigned_size(v);
 	if (size + pad > WASM_LEB_MAX)
 		return NULL;
-	return wasm_imm_is_signed(kind) ? wasm_put_signed(to, (int64_t)v, pad) :
-					  wasm_put_unsigned(to, v, pad);
+	return wasm_imm_is_signed(kind) ? wasm_put_signed(to, (int64_t)v, pad)
+					: wasm_put_unsigned(to, v, pad);
 }
 
 /* Most bytes of one token: prefix, opcode and four immediates. */
 #define TOKEN_BYTES_MAX (3 + (WASM_IMMS_MAX - 1) * WASM_LEB_MAX)
 
-static enum fl_code emit_tokens(const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out,
-	struct fl_err *err)
+static enum fl_code emit_tokens(
+	const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out, struct fl_err *err)
 {
 	for (size_t t = from; t < to; t++) {
 		unsigned op = c->op[t];
@@ -364,15 +367,16 @@ static enum fl_code emit_tokens(const struct wasm_code *c, size_t from, size_t t
 				continue;
 			at = put_imm(at, wasm_ops[op].imms[k], c->imm[i], c->pad[i]);
 			if (at == NULL)
-				return fl_fail(err, FL_CORRUPT, "an integer is padded beyond its size");
+				return fl_fail(
+					err, FL_CORRUPT, "an integer is padded beyond its size");
 		}
 		out->n += (size_t)(at - start);
 	}
 	return FL_OK;
 }
 
-enum fl_code wasm_code_emit(const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out,
-	struct fl_err *err)
+enum fl_code wasm_code_emit(
+	const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out, struct fl_err *err)
 {
 	uint8_t size[WASM_LEB_MAX + 1];
 	size_t start = out->n, body_bytes, size_bytes;

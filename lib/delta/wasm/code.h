@@ -9,10 +9,10 @@
 
 /* Tokens with their immediates, of one body or of many. Zeroed: empty. */
 struct wasm_code {
-	uint16_t *op;	    /* n_ops tokens */
-	uint32_t *first;    /* per token, its first immediate in imm[]; one more at the end */
-	uint64_t *imm;	    /* n_imms immediates; signed ones sign-extended */
-	uint8_t *pad;	    /* per immediate, of a LEB: padding */
+	uint16_t *op;    /* n_ops tokens */
+	uint32_t *first; /* per token, its first immediate in imm[]; one more at the end */
+	uint64_t *imm;   /* n_imms immediates; signed ones sign-extended */
+	uint8_t *pad;    /* per immediate, of a LEB: padding */
 	size_t n_ops, n_imms;
 	size_t cap_ops, cap_imms;
 };

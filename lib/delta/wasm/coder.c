@@ -80,15 +80,18 @@ static bool hit_adaptive(struct coder *c, unsigned stream, bool hit, const struc
 	contexts[n++] = context(1, history & 0xff);
 	contexts[n++] = context(2, history & 0xffff);
 	for (unsigned i = 0; i < x->n; i++)
-		contexts[n++] = context(x->of[i] + i + 3, i == 0 ? history & 3 : i == 1 ? history & 1 : 0);
+		contexts[n++] = context(x->of[i] + i + 3,
+			i == 0           ? history & 3
+				: i == 1 ? history & 1
+					 : 0);
 	bit = adaptive_bit(c->adaptive, stream, hit, contexts, n, history & 7);
 	c->history[stream] = history << 1 | !bit;
 	return bit;
 }
 
 /* A byte of a value: `place` and what came before it in the value are part of every context. */
-static uint8_t byte_adaptive(struct coder *c, unsigned stream, uint8_t v, uint64_t place,
-	const struct coder_context *x)
+static uint8_t byte_adaptive(
+	struct coder *c, unsigned stream, uint8_t v, uint64_t place, const struct coder_context *x)
 {
 	uint64_t contexts[ADAPTIVE_CONTEXTS_MAX];
 	uint32_t history = c->history[stream];
@@ -107,8 +110,8 @@ static uint8_t byte_adaptive(struct coder *c, unsigned stream, uint8_t v, uint64
 	return v;
 }
 
-static uint64_t value_adaptive(struct coder *c, unsigned stream, uint64_t v,
-	const struct coder_context *x)
+static uint64_t value_adaptive(
+	struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x)
 {
 	uint64_t result = 0, place = 0;
 
@@ -170,8 +173,8 @@ void coder_encode_plain(struct coder *c)
 	c->mode = CODER_ENCODE;
 }
 
-enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,
-	struct fl_err *err)
+enum fl_code coder_encode_adaptive(
+	struct coder *c, enum adaptive_size size, struct fl_buf *out, struct fl_err *err)
 {
 	c->mode = CODER_ENCODE;
 	c->adaptive = adaptive_new(size, out, (struct fl_bytes){ 0 });
@@ -180,8 +183,8 @@ enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, str
 	return FL_OK;
 }
 
-enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, struct fl_bytes in,
-	struct fl_err *err)
+enum fl_code coder_decode_adaptive(
+	struct coder *c, enum adaptive_size size, struct fl_bytes in, struct fl_err *err)
 {
 	c->mode = CODER_DECODE;
 	c->adaptive = adaptive_new(size, NULL, in);
@@ -278,7 +281,8 @@ enum fl_code coder_finish(struct coder *c, int level, struct fl_buf *out, struct
 	return fl_buf_check(out, err);
 }
 
-static enum fl_code unsqueeze(struct fl_buf *to, struct fl_bytes from, uint64_t size, struct fl_err *err)
+static enum fl_code unsqueeze(
+	struct fl_buf *to, struct fl_bytes from, uint64_t size, struct fl_err *err)
 {
 	ZSTD_DCtx *z = ZSTD_createDCtx();
 	uint8_t *at = fl_buf_reserve(to, (size_t)size);
@@ -286,7 +290,8 @@ static enum fl_code unsqueeze(struct fl_buf *to, struct fl_bytes from, uint64_t 
 
 	if (z == NULL || at == NULL) {
 		ZSTD_freeDCtx(z);
-		return fl_fail(err, FL_NOMEM, "no memory to unpack %llu bytes", (unsigned long long)size);
+		return fl_fail(
+			err, FL_NOMEM, "no memory to unpack %llu bytes", (unsigned long long)size);
 	}
 	(void)ZSTD_DCtx_setParameter(z, ZSTD_d_format, ZSTD_f_zstd1_magicless);
 	n = ZSTD_decompressDCtx(z, at, (size_t)size, from.p, from.n);
@@ -298,8 +303,8 @@ static enum fl_code unsqueeze(struct fl_buf *to, struct fl_bytes from, uint64_t 
 }
 
 /* Read one piece; *left bytes may still be unpacked. */
-static enum fl_code read_piece(struct wasm_reader *r, struct fl_buf *to, uint64_t *left,
-	struct fl_err *err)
+static enum fl_code read_piece(
+	struct wasm_reader *r, struct fl_buf *to, uint64_t *left, struct fl_err *err)
 {
 	unsigned pad = 0;
 	uint64_t size = wasm_unsigned(r, &pad);
@@ -317,7 +322,8 @@ static enum fl_code read_piece(struct wasm_reader *r, struct fl_buf *to, uint64_
 	return fl_buf_check(to, err);
 }
 
-enum fl_code coder_decode_plain(struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
+enum fl_code coder_decode_plain(
+	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf head = { 0 };
 	struct wasm_reader r = wasm_reader(in), h;

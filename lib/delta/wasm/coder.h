@@ -55,21 +55,21 @@ enum wasm_stream {
 	STREAM_IMM, /* first of those of immediates */
 };
 enum wasm_imm_stream { IMM_HIT, IMM_OTHER, IMM_EXACT, IMM_NEW, IMM_STREAMS };
-#define STREAM_OF_IMM(kind, which) ((unsigned)(STREAM_IMM + (kind) * IMM_STREAMS + (which)))
-#define STREAM_MAX		   (STREAM_IMM + WASM_IMM_MAX * IMM_STREAMS)
+#define STREAM_OF_IMM(kind, which) ((unsigned)(STREAM_IMM + (kind)*IMM_STREAMS + (which)))
+#define STREAM_MAX                 (STREAM_IMM + WASM_IMM_MAX * IMM_STREAMS)
 
 enum coder_mode { CODER_ENCODE, CODER_DECODE, CODER_TRY, CODER_SURE };
 
 struct coder {
 	enum coder_mode mode;
-	bool missed;		   /* TRY: a prediction failed */
-	bool bad;		   /* DECODE: the data ended early or make no sense */
-	struct adaptive *adaptive; /* NULL: plain */
-	struct fl_buf stream[STREAM_MAX];    /* plain: bytes written, or to read */
-	size_t at[STREAM_MAX];		     /* DECODE: read so far */
-	uint64_t run[STREAM_MAX];	     /* plain: of hits, being counted or used up */
-	bool running[STREAM_MAX];	     /* DECODE: run is valid */
-	uint32_t history[STREAM_MAX];	     /* adaptive: the last hits and misses, or bytes */
+	bool missed;                      /* TRY: a prediction failed */
+	bool bad;                         /* DECODE: the data ended early or make no sense */
+	struct adaptive *adaptive;        /* NULL: plain */
+	struct fl_buf stream[STREAM_MAX]; /* plain: bytes written, or to read */
+	size_t at[STREAM_MAX];            /* DECODE: read so far */
+	uint64_t run[STREAM_MAX];         /* plain: of hits, being counted or used up */
+	bool running[STREAM_MAX];         /* DECODE: run is valid */
+	uint32_t history[STREAM_MAX];     /* adaptive: the last hits and misses, or bytes */
 };
 
 /* What the model knows of the situation; adaptive only. */
@@ -77,9 +77,9 @@ struct coder_context {
 	uint64_t of[8];
 	unsigned n;
 };
-#define CONTEXT(...)                                                                               \
-	(&(const struct coder_context){ { __VA_ARGS__ },                                           \
-		sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t) })
+#define CONTEXT(...)                    \
+	(&(const struct coder_context){ \
+		{ __VA_ARGS__ }, sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t) })
 
 /* Mix numbers into one context. */
 static inline uint64_t context(uint64_t a, uint64_t b)
@@ -94,8 +94,8 @@ uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct 
 uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x);
 
 /* A signed number: near zero cheap. */
-static inline int64_t coder_signed(struct coder *c, unsigned stream, int64_t v,
-	const struct coder_context *x)
+static inline int64_t coder_signed(
+	struct coder *c, unsigned stream, int64_t v, const struct coder_context *x)
 {
 	uint64_t u = coder_value(c, stream, (uint64_t)v << 1 ^ (uint64_t)(v >> 63), x);
 
@@ -107,13 +107,13 @@ enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, str
 	struct fl_err *err) FL_MUST_CHECK;
 void coder_encode_plain(struct coder *c);
 /* Encoding is done: append everything to `out`. `level` is zstd's. */
-enum fl_code coder_finish(struct coder *c, int level, struct fl_buf *out, struct fl_err *err)
-	FL_MUST_CHECK;
+enum fl_code coder_finish(
+	struct coder *c, int level, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 /* Prepare for decoding `in` (borrowed). Plain: at most `limit` bytes are unpacked. FL_CORRUPT. */
 enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, struct fl_bytes in,
 	struct fl_err *err) FL_MUST_CHECK;
-enum fl_code coder_decode_plain(struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
-	FL_MUST_CHECK;
+enum fl_code coder_decode_plain(
+	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
 void coder_fini(struct coder *c);
 
 #endif

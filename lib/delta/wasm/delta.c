@@ -6,8 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC	0xd7
+#define MAGIC   0xd7
 #define VERSION 1
+
+#define LEVEL_DEFAULT 19
+#define SIZE_LIMIT    (1ull << 30) /* of a module: positions have 32 bits */
+#define MEMORY_UNIT   65536u
+#define DECODER_BASE  (16ull << 20) /* what decoding takes besides the new module and the model */
 
 static const struct wasm_align_options code_options = {
 	.far_gain = 12, .near_gain = 5, .near = 512, .fill_gaps = true
@@ -102,7 +107,8 @@ static void trace(const struct wasm_copies *copies, uint32_t *from)
 }
 
 /* The old place + 1 of each new token; the caller frees it. */
-static enum fl_code align_code(struct tokens *old, struct tokens *new, uint32_t **from, struct fl_err *err)
+static enum fl_code align_code(
+	struct tokens *old, struct tokens *new, uint32_t **from, struct fl_err *err)
 {
 	struct wasm_copies copies = { 0 };
 	enum fl_code code = tokens_symbols(old, err);
@@ -111,7 +117,8 @@ static enum fl_code align_code(struct tokens *old, struct tokens *new, uint32_t 
 		code = tokens_symbols(new, err);
 	if (code == FL_OK)
 		code = wasm_align((struct fl_bytes){ old->symbols.p, old->symbols.n },
-			(struct fl_bytes){ new->symbols.p, new->symbols.n }, &code_options, &copies, err);
+			(struct fl_bytes){ new->symbols.p, new->symbols.n }, &code_options, &copies,
+			err);
 	fl_buf_fini(&old->symbols);
 	fl_buf_fini(&new->symbols);
 	if (code != FL_OK)
@@ -125,8 +132,8 @@ static enum fl_code align_code(struct tokens *old, struct tokens *new, uint32_t 
 	return code;
 }
 
-static enum fl_code encode_modules(const struct wasm_module *old, struct wasm_module *new,
-	struct coder *c, struct fl_err *err)
+static enum fl_code encode_modules(
+	const struct wasm_module *old, struct wasm_module *new, struct coder *c, struct fl_err *err)
 {
 	struct tokens old_tokens = { 0 }, new_tokens = { 0 };
 	struct model *m = calloc(1, sizeof(*m));
@@ -158,16 +165,69 @@ static enum fl_code encode_modules(const struct wasm_module *old, struct wasm_mo
 	return code;
 }
 
-static void write_head(struct fl_buf *out, enum wasm_back_end back, uint64_t size)
+/* ---- sizes */
+
+uint64_t wasm_delta_size_max(uint64_t new_size)
 {
-	uint8_t *to = fl_buf_reserve(out, 2 + WASM_LEB_MAX);
+	return new_size + new_size / 8 + 65536;
+}
+
+uint64_t wasm_delta_decode_memory(enum wasm_back_end back, uint64_t old_size, uint64_t new_size)
+{
+	uint64_t model = back == WASM_ZSTD ? 0 : adaptive_memory((enum adaptive_size)(back - 1));
+
+	(void)old_size; /* it is mapped */
+	return new_size + model + DECODER_BASE;
+}
+
+uint64_t wasm_delta_encode_memory(uint64_t old_size, uint64_t new_size)
+{
+	return 8 * (old_size + new_size) + (48ull << 20);
+}
+
+/* ---- the head */
+
+struct head {
+	enum wasm_back_end back;
+	uint64_t size, memory;
+};
+
+static void write_head(struct fl_buf *out, const struct head *h)
+{
+	uint8_t *to = fl_buf_reserve(out, 2 + 2 * WASM_LEB_MAX), *end;
 
 	if (to == NULL)
 		return;
 	to[0] = MAGIC;
-	to[1] = (uint8_t)(VERSION << 4 | back);
-	out->n += (size_t)(wasm_put_unsigned(to + 2, size, 0) - to);
+	to[1] = (uint8_t)(VERSION << 4 | h->back);
+	end = wasm_put_unsigned(to + 2, h->size, 0);
+	end = wasm_put_unsigned(end, (h->memory + MEMORY_UNIT - 1) / MEMORY_UNIT, 0);
+	out->n += (size_t)(end - to);
 }
+
+static enum fl_code read_head(struct wasm_reader *r, struct head *h, struct fl_err *err)
+{
+	unsigned magic = wasm_byte(r), kind = wasm_byte(r), pad = 0;
+
+	h->back = (enum wasm_back_end)(kind & 15);
+	h->size = wasm_unsigned(r, &pad);
+	h->memory = wasm_unsigned(r, &pad);
+	if (r->bad || magic != MAGIC || kind >> 4 != VERSION || h->back > WASM_ADAPTIVE_16M ||
+		h->memory > UINT64_MAX / MEMORY_UNIT)
+		return fl_fail(err, FL_CORRUPT, "not a module's delta of version %d", VERSION);
+	h->memory *= MEMORY_UNIT;
+	return FL_OK;
+}
+
+uint64_t wasm_delta_stated_memory(struct fl_bytes delta)
+{
+	struct wasm_reader r = wasm_reader(delta);
+	struct head h;
+
+	return read_head(&r, &h, NULL) == FL_OK ? h.memory : 0;
+}
+
+/* ---- encoding */
 
 static bool sections_fit(const struct wasm_module *m)
 {
@@ -177,33 +237,57 @@ static bool sections_fit(const struct wasm_module *m)
 	return true;
 }
 
-enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new, enum wasm_back_end back,
-	int level, struct fl_buf *out, struct fl_err *err)
+/* Both modules in parts. */
+static enum fl_code split(struct wasm_module *old, struct wasm_module *new,
+	struct fl_bytes old_bytes, struct fl_bytes new_bytes, struct fl_err *err)
+{
+	enum fl_code code;
+
+	if (old_bytes.n > SIZE_LIMIT || new_bytes.n > SIZE_LIMIT)
+		return fl_fail(err, FL_TOO_LARGE, "a module's delta takes files of up to 1 GiB");
+	code = wasm_module_split(old, old_bytes, err);
+	if (code == FL_OK)
+		code = wasm_module_split(new, new_bytes, err);
+	if (code == FL_OK && !sections_fit(new))
+		code = fl_fail(err, FL_REFUSED, "a section's size has too much padding");
+	return code;
+}
+
+static enum fl_code encode_split(const struct wasm_module *old, struct wasm_module *new,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+{
+	struct coder *c = calloc(1, sizeof(*c));
+	enum fl_code code = FL_OK;
+
+	if (c == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	if (options->back == WASM_ZSTD)
+		coder_encode_plain(c);
+	else
+		code = coder_encode_adaptive(c, (enum adaptive_size)(options->back - 1), out, err);
+	if (code == FL_OK)
+		code = encode_modules(old, new, c, err);
+	if (code == FL_OK)
+		code = coder_finish(
+			c, options->level > 0 ? options->level : LEVEL_DEFAULT, out, err);
+	coder_fini(c);
+	free(c);
+	return code;
+}
+
+enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
 {
 	struct wasm_module o = { 0 }, n = { 0 };
-	struct coder *c = calloc(1, sizeof(*c));
+	const struct head h = { options->back, new.n,
+		wasm_delta_decode_memory(options->back, old.n, new.n) };
 	enum fl_code code;
 
 	wasm_opcodes_init();
-	code = c == NULL ? fl_fail(err, FL_NOMEM, "no memory for a delta") : FL_OK;
+	code = split(&o, &n, old, new, err);
+	write_head(out, &h);
 	if (code == FL_OK)
-		code = wasm_module_split(&o, old, err);
-	if (code == FL_OK)
-		code = wasm_module_split(&n, new, err);
-	if (code == FL_OK && !sections_fit(&n))
-		code = fl_fail(err, FL_INVALID, "a section's size has too much padding");
-	write_head(out, back, new.n);
-	if (code == FL_OK && back == WASM_ZSTD)
-		coder_encode_plain(c);
-	else if (code == FL_OK)
-		code = coder_encode_adaptive(c, (enum adaptive_size)(back - 1), out, err);
-	if (code == FL_OK)
-		code = encode_modules(&o, &n, c, err);
-	if (code == FL_OK)
-		code = coder_finish(c, level, out, err);
-	if (c != NULL)
-		coder_fini(c);
-	free(c);
+		code = encode_split(&o, &n, options, out, err);
 	wasm_module_fini(&o);
 	wasm_module_fini(&n);
 	return code;
@@ -234,12 +318,27 @@ static enum fl_code decode_modules(const struct wasm_module *old, uint64_t size,
 	return code;
 }
 
-static enum fl_code start_decoding(struct coder *c, unsigned back, struct fl_bytes data, uint64_t size,
-	struct fl_err *err)
+static enum fl_code start_decoding(
+	struct coder *c, unsigned back, struct fl_bytes data, uint64_t size, struct fl_err *err)
 {
 	/* Streams hold less than a few bytes for each byte that they stand for. */
-	return back == WASM_ZSTD ? coder_decode_plain(c, data, 4 * size + 65536, err) :
-				   coder_decode_adaptive(c, (enum adaptive_size)(back - 1), data, err);
+	return back == WASM_ZSTD
+		? coder_decode_plain(c, data, 4 * size + 65536, err)
+		: coder_decode_adaptive(c, (enum adaptive_size)(back - 1), data, err);
+}
+
+/* Refuse what is more than the caller allows before anything is allocated. */
+static enum fl_code check_limits(
+	const struct head *h, const struct fl_codec_limits *limits, struct fl_err *err)
+{
+	if (h->size > limits->output_max || h->size > SIZE_LIMIT)
+		return fl_fail(err, FL_CORRUPT, "the delta says %llu bytes, more than the offer",
+			(unsigned long long)h->size);
+	if (limits->memory_max != 0 && h->memory > limits->memory_max)
+		return fl_fail(err, FL_TOO_LARGE,
+			"decoding needs %llu bytes of memory, the limit is %llu",
+			(unsigned long long)h->memory, (unsigned long long)limits->memory_max);
+	return FL_OK;
 }
 
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
@@ -247,27 +346,27 @@ enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 {
 	struct wasm_reader r = wasm_reader(data);
 	struct wasm_module o = { 0 };
-	unsigned magic = wasm_byte(&r), kind = wasm_byte(&r), pad = 0;
-	uint64_t size = wasm_unsigned(&r, &pad);
-	struct coder *c;
-	enum fl_code code;
+	struct coder *c = NULL;
+	struct head h;
+	enum fl_code code = read_head(&r, &h, err);
 
-	if (r.bad || magic != MAGIC || kind >> 4 != VERSION || (kind & 15) > WASM_ADAPTIVE_16M)
-		return fl_fail(err, FL_CORRUPT, "not a module's delta of version %d", VERSION);
-	if (size > limits->output_max)
-		return fl_fail(err, FL_CORRUPT, "the delta says %llu bytes, more than the offer",
-			(unsigned long long)size);
+	if (code == FL_OK)
+		code = check_limits(&h, limits, err);
+	if (code != FL_OK)
+		return code;
 	wasm_opcodes_init();
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a delta");
 	code = wasm_module_split(&o, old, err);
-	if (code == FL_INVALID)
-		code = fl_fail(err, FL_CORRUPT, "the old bytes are not the module that the delta was made for");
+	if (code == FL_REFUSED)
+		code = fl_fail(
+			err, FL_CORRUPT, "the old bytes are not the module that the delta is for");
 	if (code == FL_OK)
-		code = start_decoding(c, kind & 15, (struct fl_bytes){ r.p, wasm_left(&r) }, size, err);
+		code = start_decoding(
+			c, h.back, (struct fl_bytes){ r.p, wasm_left(&r) }, h.size, err);
 	if (code == FL_OK)
-		code = decode_modules(&o, size, c, out, err);
+		code = decode_modules(&o, h.size, c, out, err);
 	coder_fini(c);
 	free(c);
 	wasm_module_fini(&o);

@@ -1,26 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A module's delta as bytes: a short head, then the coder's.
+ * A module's delta as bytes: a short head, then the coder's. The format is in fleet-delta(5).
  *
  *   byte 0    0xd7
- *   byte 1    version << 4 | back end: 0 zstd, 1 to 3 adaptive with 256 KiB, 1 MiB, 16 MiB
- *   LEB       size of the new module */
+ *   byte 1    version << 4 | back end
+ *   LEB       size of the new module
+ *   LEB       heap that decoding takes, in units of 64 KiB */
 #ifndef FL_WASM_DELTA_H
 #define FL_WASM_DELTA_H
 
 #include "lib/delta/codec.h"
 #include "lib/delta/wasm/adaptive.h"
 
+/* Zstd decodes fastest; the others are smaller and need a model of the named size. */
 enum wasm_back_end { WASM_ZSTD, WASM_ADAPTIVE_256K, WASM_ADAPTIVE_1M, WASM_ADAPTIVE_16M };
 
-/* Encode. FL_INVALID: one of them is no module, or not one that this can take apart; the caller uses
- * another codec. `level` is zstd's, for WASM_ZSTD. */
-enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new, enum wasm_back_end back,
-	int level, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+struct wasm_delta_options {
+	enum wasm_back_end back;
+	int level; /* zstd's, for WASM_ZSTD; 0: the default */
+};
 
-/* Decode all of `data`; new bytes go to `out` in order. FL_CORRUPT, FL_TOO_LARGE, FL_NOMEM. */
+/* Append the delta to `out`. FL_REFUSED: one of them is no module, or not one that can be taken
+ * apart: use another codec; FL_TOO_LARGE, FL_NOMEM. Any thread; so is all below. */
+enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_delta_options *options, struct fl_buf *out,
+	struct fl_err *err) FL_MUST_CHECK;
+
+/* Decode all of `data`; new bytes go to `out` in order. FL_CORRUPT: damaged, or made for another old
+ * module, or larger than limits->output_max; FL_TOO_LARGE: needs more than limits->memory_max;
+ * FL_NOMEM, failures of `out`. */
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
-	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
-	FL_MUST_CHECK;
+	const struct fl_codec_limits *limits, const struct fl_sink *out,
+	struct fl_err *err) FL_MUST_CHECK;
+
+/* Heap that whole data say decoding takes; 0: they are damaged. */
+uint64_t wasm_delta_stated_memory(struct fl_bytes delta);
+
+/* No delta of a module of `new_size` bytes is larger than this. */
+uint64_t wasm_delta_size_max(uint64_t new_size);
+/* Heap that decoding takes at most, the delta itself included; and encoding, both files mapped. */
+uint64_t wasm_delta_decode_memory(enum wasm_back_end back, uint64_t old_size, uint64_t new_size);
+uint64_t wasm_delta_encode_memory(uint64_t old_size, uint64_t new_size);
 
 #endif

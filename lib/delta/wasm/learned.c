@@ -106,7 +106,8 @@ static bool insert_chunk(struct learned *l, size_t at)
 
 	if (chunk != NULL && l->n_chunks == l->cap_chunks) {
 		size_t cap = l->cap_chunks == 0 ? 16 : 2 * l->cap_chunks;
-		struct learned_chunk **chunks = reallocarray(l->chunks, cap, sizeof(struct learned_chunk *));
+		struct learned_chunk **chunks =
+			reallocarray(l->chunks, cap, sizeof(struct learned_chunk *));
 
 		if (chunks == NULL) {
 			free(chunk);
@@ -118,7 +119,8 @@ static bool insert_chunk(struct learned *l, size_t at)
 	if (chunk == NULL)
 		return false;
 	chunk->n = 0;
-	memmove(l->chunks + at + 1, l->chunks + at, (l->n_chunks - at) * sizeof(struct learned_chunk *));
+	memmove(l->chunks + at + 1, l->chunks + at,
+		(l->n_chunks - at) * sizeof(struct learned_chunk *));
 	l->chunks[at] = chunk;
 	l->n_chunks++;
 	return true;
@@ -172,12 +174,14 @@ static void remove_shift(struct learned *l, uint64_t old)
 
 	FL_BUG_IF(n == 0 || chunk->shift[n - 1].old != old);
 	chunk->n--;
-	memmove(chunk->shift + n - 1, chunk->shift + n, (chunk->n - (n - 1)) * sizeof(chunk->shift[0]));
+	memmove(chunk->shift + n - 1, chunk->shift + n,
+		(chunk->n - (n - 1)) * sizeof(chunk->shift[0]));
 	if (chunk->n > 0)
 		return;
 	free(chunk);
 	l->n_chunks--;
-	memmove(l->chunks + at, l->chunks + at + 1, (l->n_chunks - at) * sizeof(struct learned_chunk *));
+	memmove(l->chunks + at, l->chunks + at + 1,
+		(l->n_chunks - at) * sizeof(struct learned_chunk *));
 }
 
 /* ---- both */

@@ -29,7 +29,7 @@ struct learned_chunk {
 
 struct learned_undo {
 	uint64_t old, new; /* what the pair was before */
-	bool was;	   /* it was there */
+	bool was;          /* it was there */
 };
 
 /* Zeroed: nothing learned. */

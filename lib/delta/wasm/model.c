@@ -40,7 +40,8 @@ static void write_joined(struct model *m, size_t i)
 
 	if (!s->structured) {
 		model_write_head(m, s, s->residue_n);
-		model_write(m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
+		model_write(
+			m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
 		return;
 	}
 	fl_buf_reset(&m->out);
@@ -83,12 +84,14 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 	model_tables(m);
 	if (!m->encoding)
 		model_write(m, (struct fl_bytes){ magic, sizeof(magic) });
-	for (size_t i = 0; i < m->new->n_sections && model_ok(m); i++)
+	for (size_t i = 0; i < m->new->n_sections &&model_ok(m); i++)
 		code_section(m, i);
 	if (m->addresses.failed || m->slots.failed || m->words.failed)
 		model_fail(m, FL_NOMEM, "no memory for the maps of a delta");
 	if (m->failure == FL_OK && m->c->bad)
-		model_fail(m, FL_CORRUPT, "the delta is damaged, or made for another old module");
+		model_fail(m, m->encoding ? FL_INTERNAL : FL_CORRUPT,
+			m->encoding ? "the module cannot be described by the old one"
+				    : "the delta is damaged, or made for another old module");
 	return m->failure;
 }
 

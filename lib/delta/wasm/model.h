@@ -27,9 +27,9 @@
 
 #define MODEL_SMALL_MIN (-512) /* constants in [MIN, MAX) are learned per function */
 #define MODEL_SMALL_MAX 1024
-#define MODEL_SMALL	(MODEL_SMALL_MAX - MODEL_SMALL_MIN)
-#define MODEL_GLOBALS	4096
-#define MODEL_CACHE	64 /* parsed functions of the old module */
+#define MODEL_SMALL     (MODEL_SMALL_MAX - MODEL_SMALL_MIN)
+#define MODEL_GLOBALS   4096
+#define MODEL_CACHE     64 /* parsed functions of the old module */
 
 /* A block of the old memory that moved as a whole. */
 struct model_interval {
@@ -38,7 +38,7 @@ struct model_interval {
 
 /* What a function teaches about itself; forgotten at its end. */
 struct model_local {
-	uint32_t *to; /* local index old -> new, MODEL_NONE */
+	uint32_t *to;  /* local index old -> new, MODEL_NONE */
 	uint8_t *sure; /* how often that held */
 	size_t cap;
 	int64_t small[MODEL_SMALL]; /* constants old -> new */
@@ -65,12 +65,12 @@ struct model {
 	const uint32_t *from;
 	const uint32_t *new_start; /* first token of each new function, one more at the end */
 
-	uint32_t *old_start; /* first token of each old function, one more at the end */
+	uint32_t *old_start;        /* first token of each old function, one more at the end */
 	struct model_cached *cache; /* decoding */
-	uint32_t last_function; /* that old_token found */
+	uint32_t last_function;     /* that old_token found */
 
-	uint32_t *partner; /* old defined function of each new defined one, MODEL_NONE */
-	uint32_t *function_map; /* old function index -> new */
+	uint32_t *partner;       /* old defined function of each new defined one, MODEL_NONE */
+	uint32_t *function_map;  /* old function index -> new */
 	uint8_t *function_known; /* 0 guessed, 1 by partner or import, 2 seen in use */
 	uint32_t n_old_functions;
 	uint32_t *old_of; /* new function index -> old, MODEL_NONE */
@@ -83,20 +83,20 @@ struct model {
 	uint64_t data_low, data_high; /* addresses of the old data */
 	struct wasm_copies data_copies, residue_copies;
 	uint8_t bias[1 << 16]; /* of an address's neighbourhood: moved like the nearest, or not */
-	uint32_t *bias_undo;	/* index << 8 | value before */
+	uint32_t *bias_undo;   /* index << 8 | value before */
 	size_t n_bias_undo, cap_bias_undo;
 	bool trying;
 
 	struct wasm_code function; /* decoding: the present one; encoding: unused */
-	uint16_t *op; /* of the present function */
-	uint32_t *aligned; /* old place + 1 of tokens whose immediates are predicted */
+	uint16_t *op;              /* of the present function */
+	uint32_t *aligned;         /* old place + 1 of tokens whose immediates are predicted */
 	size_t n_op, cap_op;
 	uint32_t next_old; /* where the last copy of code ended */
 	struct model_local local;
 	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
 	uint8_t last_pad[WASM_IMM_MAX];
-	unsigned run; /* aligned tokens in a row */
-	struct fl_buf out; /* decoding: bytes on their way to the sink */
+	unsigned run;        /* aligned tokens in a row */
+	struct fl_buf out;   /* decoding: bytes on their way to the sink */
 	struct fl_buf names; /* the bytes of new names; never moves */
 	uint64_t written;
 	enum fl_code failure; /* of the sink, or no memory */
@@ -129,10 +129,10 @@ void model_write(struct model *m, struct fl_bytes bytes);
 /* Likewise the id and size of a section. */
 void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size);
 
-void model_tables(struct model *m);		     /* model_tables.c: layout to address map */
-void model_code(struct model *m, size_t section);    /* model_code.c */
+void model_tables(struct model *m);               /* model_tables.c: layout to address map */
+void model_code(struct model *m, size_t section); /* model_code.c */
 uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, const uint64_t *old);
-void model_data(struct model *m, size_t section);    /* model_data.c */
-void model_names(struct model *m);		     /* model_data.c */
+void model_data(struct model *m, size_t section); /* model_data.c */
+void model_names(struct model *m);                /* model_data.c */
 
 #endif

@@ -34,7 +34,8 @@ static const struct wasm_code *parsed(struct model *m, uint32_t f)
 		return &cached->code;
 	wasm_code_reset(&cached->code);
 	cached->function = f + 1;
-	code = wasm_code_parse(&cached->code, m->old->bodies[f].bytes, m->old->bodies[f].size_pad, m->err);
+	code = wasm_code_parse(
+		&cached->code, m->old->bodies[f].bytes, m->old->bodies[f].size_pad, m->err);
 	if (code != FL_OK) {
 		cached->function = 0;
 		model_fail(m, code, "no memory to parse an old function");
@@ -141,7 +142,8 @@ static unsigned code_new_op(struct model *m, unsigned op)
 	first = coder_byte(m->c, STREAM_OP_NEW, (uint8_t)first,
 		CONTEXT(a, two, three, four, context(four, op_before(m, 5)), six));
 	if (first >= OP_BYTE_PREFIXES) {
-		second = coder_byte(m->c, STREAM_OP_NEW, (uint8_t)second, CONTEXT(first, context(first, a)));
+		second = coder_byte(
+			m->c, STREAM_OP_NEW, (uint8_t)second, CONTEXT(first, context(first, a)));
 		return ((first - OP_BYTE_PREFIXES + 2) << 7) + second;
 	}
 	return first >= OP_BYTE_TOKENS ? WASM_TOKEN_FUNCTION + first - OP_BYTE_TOKENS : first;
@@ -160,9 +162,24 @@ static unsigned checked(struct model *m, unsigned op)
 	return 1; /* nop */
 }
 
+/* What a token means for the structure. A body of raw bytes tells at once how many there are; `new` is
+ * the encoder's token. */
+static void follow_shape(struct model *m, struct body_shape *s, unsigned op, size_t new)
+{
+	if (s->begun || op != WASM_TOKEN_RAW) {
+		shape_next(s, op);
+		return;
+	}
+	s->raw = s->begun = true;
+	s->raw_left = coder_value(m->c, STREAM_OP_NEW,
+		m->encoding ? m->new_tokens->imm[m->new_tokens->first[new]] : 0, CONTEXT(op));
+	s->done = s->raw_left == 0;
+	m->c->bad |= !m->encoding && s->raw_left > m->limit;
+}
+
 /* Copy `length` opcodes from `place`, each confirmed or replaced. */
-static void code_copied_ops(struct model *m, uint32_t place, uint64_t length, size_t new,
-	struct body_shape *shape)
+static void code_copied_ops(
+	struct model *m, uint32_t place, uint64_t length, size_t new, struct body_shape *shape)
 {
 	const struct wasm_code *code = NULL;
 	uint32_t left = 0;
@@ -182,10 +199,10 @@ static void code_copied_ops(struct model *m, uint32_t place, uint64_t length, si
 				    context(old, op_before(m, 1)))))
 			op = old;
 		else
-			op = (unsigned)coder_value(m->c, STREAM_OP, op,
-				CONTEXT(old, context(old, op_before(m, 1))));
+			op = (unsigned)coder_value(
+				m->c, STREAM_OP, op, CONTEXT(old, context(old, op_before(m, 1))));
 		op = checked(m, op);
-		shape_next(shape, op);
+		follow_shape(m, shape, op, new + i);
 		(void)push_op(m, op, same_immediates(op, old) ? place + (uint32_t)i + 1 : 0);
 	}
 }
@@ -207,8 +224,8 @@ static uint32_t run_length(const struct model *m, size_t t, size_t end, bool cop
 }
 
 /* One copy: 0 is none, 1 goes to the end of the old function, others are the length + 1. */
-static uint64_t code_copy(struct model *m, size_t t, size_t end, uint64_t last_extra,
-	struct body_shape *shape)
+static uint64_t code_copy(
+	struct model *m, size_t t, size_t end, uint64_t last_extra, struct body_shape *shape)
 {
 	uint32_t place = 0, left, total = m->old_start[m->old->n_bodies];
 	uint64_t length = 0, word = 0;
@@ -219,12 +236,13 @@ static uint64_t code_copy(struct model *m, size_t t, size_t end, uint64_t last_e
 		left = length > 0 ? m->old_start[function_at(m, place) + 1] - place : 0;
 		word = length == 0 ? 0 : length == left ? 1 : length + 1;
 	}
-	word = coder_value(m->c, STREAM_CODE_COPY, word, CONTEXT(last_extra < 60 ? last_extra : 60));
+	word = coder_value(
+		m->c, STREAM_CODE_COPY, word, CONTEXT(last_extra < 60 ? last_extra : 60));
 	if (word == 0)
 		return 0;
-	place = m->next_old + (uint32_t)coder_signed(m->c, STREAM_CODE_JUMP,
-		(int32_t)(place - m->next_old),
-		CONTEXT(last_extra < 40 ? last_extra : 40, word == 1));
+	place = m->next_old +
+		(uint32_t)coder_signed(m->c, STREAM_CODE_JUMP, (int32_t)(place - m->next_old),
+			CONTEXT(last_extra < 40 ? last_extra : 40, word == 1));
 	if (place >= total) {
 		m->c->bad = true;
 		return 0;
@@ -243,18 +261,10 @@ static uint64_t code_copy(struct model *m, size_t t, size_t end, uint64_t last_e
 static void code_new_ops(struct model *m, size_t t, uint64_t n, struct body_shape *shape)
 {
 	for (uint64_t i = 0; i < n && model_ok(m) && !shape->done; i++) {
-		unsigned op = checked(m, code_new_op(m, m->encoding ? m->new_tokens->op[t + i] : 0));
+		unsigned op =
+			checked(m, code_new_op(m, m->encoding ? m->new_tokens->op[t + i] : 0));
 
-		if (!shape->begun && op == WASM_TOKEN_RAW) {
-			shape->raw = shape->begun = true;
-			shape->raw_left = coder_value(m->c, STREAM_OP_NEW,
-				m->encoding ? m->new_tokens->imm[m->new_tokens->first[t + i]] : 0,
-				CONTEXT(op));
-			shape->done = shape->raw_left == 0;
-			m->c->bad |= !m->encoding && shape->raw_left > m->limit;
-		} else {
-			shape_next(shape, op);
-		}
+		follow_shape(m, shape, op, t + i);
 		(void)push_op(m, op, 0);
 	}
 }
@@ -273,7 +283,8 @@ static void code_ops(struct model *m, size_t f)
 		t += length;
 		if (shape.done || !model_ok(m))
 			break;
-		extra = coder_value(m->c, STREAM_CODE_EXTRA, m->encoding ? run_length(m, t, end, false) : 0,
+		extra = coder_value(m->c, STREAM_CODE_EXTRA,
+			m->encoding ? run_length(m, t, end, false) : 0,
 			CONTEXT(length < 40 ? length : 40));
 		if (length + extra == 0 || m->n_op > (m->encoding ? UINT32_MAX : m->limit + 16))
 			m->c->bad = true;
@@ -325,7 +336,8 @@ static bool known_count(const struct model *m, size_t t, uint64_t *count)
 			i++;
 		break;
 	case 0x1f:
-		while (i < m->n_op && m->op[i] >= WASM_TOKEN_CATCH && m->op[i] <= WASM_TOKEN_CATCH_ALL_REF)
+		while (i < m->n_op && m->op[i] >= WASM_TOKEN_CATCH &&
+			m->op[i] <= WASM_TOKEN_CATCH_ALL_REF)
 			i++;
 		break;
 	default:
@@ -342,7 +354,8 @@ static uint8_t code_pad(struct model *m, enum wasm_imm kind, uint8_t pad, uint8_
 	return coder_byte(m->c, STREAM_PAD, pad, CONTEXT(kind));
 }
 
-static void code_token(struct model *m, size_t t, size_t new, const struct wasm_code *old, size_t index)
+static void code_token(
+	struct model *m, size_t t, size_t new, const struct wasm_code *old, size_t index)
 {
 	const struct wasm_op *op = &wasm_ops[m->op[t]];
 	uint64_t count;
@@ -350,7 +363,9 @@ static void code_token(struct model *m, size_t t, size_t new, const struct wasm_
 	for (unsigned k = 0; k < op->n_imms && model_ok(m); k++) {
 		enum wasm_imm kind = op->imms[k];
 		const uint64_t *was = old == NULL ? NULL : &old->imm[old->first[index] + k];
-		uint8_t pad = 0, expected = old == NULL ? m->last_pad[kind] : old->pad[old->first[index] + k];
+		uint8_t pad = 0,
+			expected =
+				old == NULL ? m->last_pad[kind] : old->pad[old->first[index] + k];
 		uint64_t v = 0;
 
 		if (m->encoding) {
@@ -502,20 +517,23 @@ void model_code(struct model *m, size_t section)
 	for (size_t i = 0; i < m->old->n_sections; i++)
 		if (m->old->sections[i].id == WASM_SECTION_CODE)
 			expected = m->old->sections[i].payload.n;
-	size = expected + (uint64_t)coder_signed(m->c, STREAM_LAYOUT, (int64_t)(size - expected), CONTEXT(1));
+	size = expected +
+		(uint64_t)coder_signed(m->c, STREAM_LAYOUT, (int64_t)(size - expected), CONTEXT(1));
 	if (!m->encoding) {
 		s->payload.n = (size_t)size;
 		model_write_head(m, s, size);
-		model_write(m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
+		model_write(
+			m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
 	}
 	start = m->written - s->residue_n;
-	for (size_t f = 0; f < m->new->n_bodies && model_ok(m); f++) {
+	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
 		code_function(m, f);
 		if (m->encoding || !model_ok(m))
 			continue;
 		fl_buf_reset(&m->out);
 		if (wasm_code_emit(&m->function, 0, m->function.n_ops, &m->out, m->err) != FL_OK)
-			model_fail(m, m->out.failed ? FL_NOMEM : FL_CORRUPT, "a function does not fit");
+			model_fail(m, m->out.failed ? FL_NOMEM : FL_CORRUPT,
+				"a function does not fit");
 		else
 			model_write(m, (struct fl_bytes){ m->out.p, m->out.n });
 	}

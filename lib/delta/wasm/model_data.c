@@ -50,7 +50,7 @@ static uint32_t moved_word(const struct model *m, uint32_t old)
 	uint64_t new;
 
 	if (learned_get(&m->addresses, old, &new) || model_moved(m, old, &new))
-		return (uint32_t)new;
+		return (uint32_t) new;
 	return (uint32_t)learned_near(&m->addresses, old);
 }
 
@@ -64,7 +64,8 @@ static void keep_difference(struct data_state *s, uint32_t difference)
 	s->recent[0] = difference;
 }
 
-static unsigned kind_of(const struct data_state *s, const uint32_t guess[3], uint32_t old, uint32_t v)
+static unsigned kind_of(
+	const struct data_state *s, const uint32_t guess[3], uint32_t old, uint32_t v)
 {
 	for (unsigned k = 0; k < 3; k++)
 		if (guess[k] == v)
@@ -163,7 +164,8 @@ static void code_data_byte(struct model *m, struct data_state *s, uint8_t old, s
 	if (coder_hit(m->c, STREAM_DATA_HIT, v == old, CONTEXT(9, old, 9)))
 		v = old;
 	else
-		v = (uint8_t)(old + coder_byte(m->c, STREAM_DATA, (uint8_t)(v - old), CONTEXT(9, old)));
+		v = (uint8_t)(old +
+			coder_byte(m->c, STREAM_DATA, (uint8_t)(v - old), CONTEXT(9, old)));
 	if (!m->encoding)
 		fl_buf_byte(s->out, v);
 }
@@ -180,7 +182,8 @@ static uint64_t new_address(const struct model *m, struct data_state *s, size_t 
 	return new->data[s->segment].address + (at - new->data[s->segment].at);
 }
 
-static void code_data_copy(struct model *m, struct data_state *s, const struct wasm_copy *x, size_t at)
+static void code_data_copy(
+	struct model *m, struct data_state *s, const struct wasm_copy *x, size_t at)
 {
 	for (uint32_t i = 0; i < x->length && model_ok(m);) {
 		if (i + 4 <= x->length && (new_address(m, s, at + i) & 3) == 0) {
@@ -218,7 +221,7 @@ static void write_segments(struct model *m, size_t section, const struct fl_buf 
 		return;
 	}
 	model_write_head(m, &m->new->sections[section], heads.n + m->new->data_bytes);
-	for (size_t k = 0; k < m->new->n_data && model_ok(m); k++) {
+	for (size_t k = 0; k < m->new->n_data &&model_ok(m); k++) {
 		const struct wasm_data_segment *d = &m->new->data[k];
 
 		model_write(m, (struct fl_bytes){ heads.p + at, ends[k] - at });
@@ -268,10 +271,11 @@ static size_t common_back(struct fl_bytes a, struct fl_bytes b, size_t front)
 }
 
 /* A name beside the one it is like: how much of both ends they share, and what lies between. */
-static struct fl_bytes code_name(struct model *m, struct fl_bytes name, struct fl_bytes like,
-	struct fl_buf *store)
+static struct fl_bytes code_name(
+	struct model *m, struct fl_bytes name, struct fl_bytes like, struct fl_buf *store)
 {
-	size_t front = common_front(like, name), back = common_back(like, name, front), start = store->n;
+	size_t front = common_front(like, name), back = common_back(like, name, front),
+	       start = store->n;
 	uint64_t f = front, b = back, n = name.n - front - back;
 	uint64_t like_left = like.n;
 
@@ -290,7 +294,8 @@ static struct fl_bytes code_name(struct model *m, struct fl_bytes name, struct f
 		uint8_t v = m->encoding ? name.p[front + i] : 0;
 
 		v = coder_byte(m->c, STREAM_NAME, v,
-			CONTEXT(context(one, two), context(at, one), context(i < 20 ? i : 20, n < 40 ? n : 40)));
+			CONTEXT(context(one, two), context(at, one),
+				context(i < 20 ? i : 20, n < 40 ? n : 40)));
 		fl_buf_byte(store, v);
 	}
 	if (b > 0)
@@ -318,7 +323,7 @@ static void code_names(struct model *m, const struct fl_bytes *old_names, struct
 	struct fl_bytes last = { 0 };
 	uint32_t expected = 0;
 
-	for (size_t i = 0; i < m->new->n_names && model_ok(m); i++) {
+	for (size_t i = 0; i < m->new->n_names &&model_ok(m); i++) {
 		struct wasm_name *name = &m->new->names[i];
 		struct fl_bytes like = { 0 };
 		uint32_t old;
@@ -326,7 +331,8 @@ static void code_names(struct model *m, const struct fl_bytes *old_names, struct
 		if (coder_hit(m->c, STREAM_NAME_INDEX_HIT, name->index == expected, CONTEXT(0)))
 			name->index = expected;
 		else
-			name->index = (uint32_t)coder_value(m->c, STREAM_NAME_INDEX, name->index, CONTEXT(0));
+			name->index = (uint32_t)coder_value(
+				m->c, STREAM_NAME_INDEX, name->index, CONTEXT(0));
 		expected = name->index + 1;
 		old = name->index < m->n_new_functions ? m->old_of[name->index] : MODEL_NONE;
 		if (old != MODEL_NONE)
@@ -337,7 +343,8 @@ static void code_names(struct model *m, const struct fl_bytes *old_names, struct
 				CONTEXT(0))) {
 			name->name = like;
 		} else {
-			struct fl_bytes v = code_name(m, name->name, like.p != NULL ? like : last, store);
+			struct fl_bytes v =
+				code_name(m, name->name, like.p != NULL ? like : last, store);
 
 			if (!m->encoding)
 				name->name = v;

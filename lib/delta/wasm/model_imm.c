@@ -59,7 +59,8 @@ static uint64_t type_imm(struct model *m, uint64_t v, uint64_t old)
 {
 	bool mapped = old < m->old->n_types;
 
-	v = expect(m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
+	v = expect(
+		m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
 	if (mapped && v <= UINT32_MAX && !m->c->missed)
 		m->type_map[old] = (uint32_t)v;
 	return v;
@@ -69,17 +70,19 @@ static uint64_t block_imm(struct model *m, uint64_t v, uint64_t old)
 {
 	uint64_t expected = old < m->old->n_types ? m->type_map[old] : old;
 
-	if (coder_hit(coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_HIT), v == expected, CONTEXT(old)))
+	if (coder_hit(
+		    coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_HIT), v == expected, CONTEXT(old)))
 		return expected;
-	return (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_OTHER), (int64_t)v,
-		CONTEXT(old));
+	return (uint64_t)coder_signed(
+		coder(m), STREAM_OF_IMM(WASM_IMM_BLOCK, IMM_OTHER), (int64_t)v, CONTEXT(old));
 }
 
 static uint64_t global_imm(struct model *m, uint64_t v, uint64_t old)
 {
 	bool mapped = old < MODEL_GLOBALS;
 
-	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old), CONTEXT(old));
+	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old),
+		CONTEXT(old));
 	if (mapped && v <= UINT32_MAX && !m->c->missed)
 		m->global_map[old] = (uint32_t)v;
 	return v;
@@ -137,7 +140,8 @@ static uint64_t local_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
 	expected = expected_local(m, old);
 	sure = l->to[old] == MODEL_NONE ? 0 : 1u + (l->sure[old] < 6 ? l->sure[old] : 6);
 	v = expect(m, WASM_IMM_LOCAL, v, expected,
-		CONTEXT(context(sure * 2 + (expected == old), m->op[t]), context(context(sure, expected), run),
+		CONTEXT(context(sure * 2 + (expected == old), m->op[t]),
+			context(context(sure, expected), run),
 			context(context(expected, op_before(m, t)), m->op[t])),
 		CONTEXT(expected, context(m->last[WASM_IMM_LOCAL], expected),
 			context(m->op[t], op_before(m, t)), context(old, expected)));
@@ -284,7 +288,9 @@ static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64
 		    CONTEXT(state, old, context(context(state, op), op_before(m, t))))) {
 		v = g.first;
 	} else {
-		which = v == g.second && g.second != g.first ? 0 : v == g.slot && g.slot != g.first ? 1 : 2;
+		which = v == g.second && g.second != g.first ? 0
+			: v == g.slot && g.slot != g.first   ? 1
+							     : 2;
 		which = coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), which,
 			CONTEXT(state, context(state, op)));
 		if (which == 0)
@@ -292,8 +298,10 @@ static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64
 		else if (which == 1)
 			v = g.slot;
 		else
-			v = g.first + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_EXACT),
-				(int64_t)(v - g.first), CONTEXT(state, context(op, g.first)));
+			v = g.first +
+				(uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_EXACT),
+					(int64_t)(v - g.first),
+					CONTEXT(state, context(op, g.first)));
 	}
 	learn_number(m, &g, old, v);
 	return v;
@@ -304,15 +312,18 @@ static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64
 static uint64_t label_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
 {
 	struct model_local *l = &m->local;
-	bool follows = m->op[t] == WASM_TOKEN_BRANCH && m->run > 0 && op_before(m, t) == WASM_TOKEN_BRANCH;
+	bool follows =
+		m->op[t] == WASM_TOKEN_BRANCH && m->run > 0 && op_before(m, t) == WASM_TOKEN_BRANCH;
 	uint64_t expected = old + (follows ? l->branch_shift : 0), op = m->op[t];
 
 	if (coder_hit(coder(m), STREAM_OF_IMM(WASM_IMM_LABEL, IMM_HIT), v == expected,
 		    CONTEXT(op, context(old, op), context(op_before(m, t), l->branch_shift != 0))))
 		v = expected;
 	else
-		v = expected + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(WASM_IMM_LABEL, IMM_OTHER),
-			(int64_t)(v - expected), CONTEXT(context(op, l->branch_shift), context(old, op)));
+		v = expected +
+			(uint64_t)coder_signed(coder(m), STREAM_OF_IMM(WASM_IMM_LABEL, IMM_OTHER),
+				(int64_t)(v - expected),
+				CONTEXT(context(op, l->branch_shift), context(old, op)));
 	l->branch_shift = v - old;
 	l->branch = v;
 	return v;
@@ -370,7 +381,8 @@ static uint64_t bytes_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_
 static uint64_t new_number(struct model *m, size_t t, enum wasm_imm kind, uint64_t v)
 {
 	uint64_t o = m->op[t], p = op_before(m, t), p2 = t > 1 ? m->op[t - 2] : 0;
-	uint64_t n = op_at(m, t + 1), n2 = op_at(m, t + 2), l1 = m->last[kind], l2 = m->before_last[kind];
+	uint64_t n = op_at(m, t + 1), n2 = op_at(m, t + 2), l1 = m->last[kind],
+		 l2 = m->before_last[kind];
 	uint64_t local = m->last[WASM_IMM_LOCAL], offset = m->last[WASM_IMM_OFFSET];
 	uint64_t around = context(context(o, p), n), wide = context(context(around, p2), n2);
 	unsigned stream = STREAM_OF_IMM(kind, IMM_NEW);
@@ -382,15 +394,16 @@ static uint64_t new_number(struct model *m, size_t t, enum wasm_imm kind, uint64
 				context(around, l1), context(context(l1, l2), around)));
 	case WASM_IMM_OFFSET:
 		return coder_value(coder(m), stream, v,
-			CONTEXT(context(o, p), context(local, o), context(context(l1, local), o), around,
-				context(l1, l2), context(context(local, offset), p)));
+			CONTEXT(context(o, p), context(local, o), context(context(l1, local), o),
+				around, context(l1, l2), context(context(local, offset), p)));
 	case WASM_IMM_FUNCTION:
 		return coder_value(coder(m), stream, v,
-			CONTEXT(l1, context(l1, l2), around, wide, context(m->last[WASM_IMM_I32], p),
-				context(local, around)));
+			CONTEXT(l1, context(l1, l2), around, wide,
+				context(m->last[WASM_IMM_I32], p), context(local, around)));
 	default:
 		return coder_value(coder(m), stream, v,
-			CONTEXT(o, around, wide, context(l1, o), context(l1, l2), context(context(offset, local), n)));
+			CONTEXT(o, around, wide, context(l1, o), context(l1, l2),
+				context(context(offset, local), n)));
 	}
 }
 
@@ -399,8 +412,9 @@ static uint64_t new_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t 
 	if (!wasm_imm_is_leb(kind) && kind != WASM_IMM_PAD)
 		return bytes_imm(m, t, kind, v);
 	if (m->op[t] == WASM_TOKEN_BRANCH) {
-		v = m->local.branch + (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_NEW),
-			(int64_t)(v - m->local.branch), CONTEXT(op_before(m, t)));
+		v = m->local.branch +
+			(uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_NEW),
+				(int64_t)(v - m->local.branch), CONTEXT(op_before(m, t)));
 		m->local.branch = v;
 		return v;
 	}

@@ -48,10 +48,12 @@ static void code_copies(struct model *m, struct wasm_copies *copies, uint64_t ol
 		if (!m->encoding) {
 			if (k == cap) {
 				size_t more = cap == 0 ? 64 : 2 * cap;
-				struct wasm_copy *list = reallocarray(copies->list, more, sizeof(x));
+				struct wasm_copy *list =
+					reallocarray(copies->list, more, sizeof(x));
 
 				if (list == NULL) {
-					model_fail(m, FL_NOMEM, "no memory for the copies of a delta");
+					model_fail(
+						m, FL_NOMEM, "no memory for the copies of a delta");
 					return;
 				}
 				copies->list = list;
@@ -65,7 +67,8 @@ static void code_copies(struct model *m, struct wasm_copies *copies, uint64_t ol
 	}
 }
 
-static void align(struct model *m, struct fl_bytes old, struct fl_bytes new, struct wasm_copies *out)
+static void align(
+	struct model *m, struct fl_bytes old, struct fl_bytes new, struct wasm_copies *out)
 {
 	enum fl_code code = wasm_align(old, new, &bytes_options, out, m->err);
 
@@ -90,7 +93,7 @@ static void code_layout(struct model *m)
 		new->sections = table(m, (size_t)n, sizeof(*new->sections));
 		new->n_sections = new->sections == NULL ? 0 : (size_t)n;
 	}
-	for (size_t i = 0; i < new->n_sections && model_ok(m); i++) {
+	for (size_t i = 0; i < new->n_sections &&model_ok(m); i++) {
 		struct wasm_section *s = &new->sections[i];
 		const struct wasm_section *o = i < m->old->n_sections ? &m->old->sections[i] : NULL;
 		unsigned what = (unsigned)(s->id | s->structured << 4 | s->pad << 5);
@@ -105,8 +108,9 @@ static void code_layout(struct model *m)
 			coder_signed(c, STREAM_LAYOUT,
 				(int64_t)s->residue_n - (int64_t)(o == NULL ? 0 : o->residue_n),
 				CONTEXT(what, i)));
-		if (!m->encoding && (s->residue_n > m->limit - residue || s->pad > 4 ||
-					    s->id >= WASM_SECTION_ID_MAX))
+		if (!m->encoding &&
+			(s->residue_n > m->limit - residue || s->pad > 4 ||
+				s->id >= WASM_SECTION_ID_MAX))
 			c->bad = true;
 		residue += s->residue_n;
 	}
@@ -127,15 +131,16 @@ static uint8_t residue_byte(struct model *m, uint8_t old, uint8_t before, uint8_
 	struct residue_history *h)
 {
 	uint64_t recent = (uint64_t)(h->change[0] != 0) | (uint64_t)(h->change[3] != 0) << 1;
+	uint64_t two = (uint64_t)h->change[0] << 8 | h->change[1];
 	uint8_t change;
 
 	if (coder_hit(m->c, STREAM_RESIDUE_HIT, new == old,
-		    CONTEXT(context(old, recent), context(i < 3 ? i : 3, h->change[0] << 8 | h->change[1]),
+		    CONTEXT(context(old, recent), context(i < 3 ? i : 3, two),
 			    context(context(old, before), h->change[0]))))
 		change = 0;
 	else
 		change = coder_byte(m->c, STREAM_RESIDUE, (uint8_t)(new - old),
-			CONTEXT(old, context(h->change[0] << 8 | h->change[1], h->change[2]), h->last_change,
+			CONTEXT(old, context(two, h->change[2]), h->last_change,
 				context(h->last_change, h->change[0])));
 	memmove(h->change + 1, h->change, 3);
 	h->change[0] = change;
@@ -159,8 +164,8 @@ static void code_residue(struct model *m)
 		const struct wasm_copy *x = &m->residue_copies.list[k];
 
 		for (uint32_t i = 0; i < x->length; i++, at++)
-			new[at] = residue_byte(m, old[x->old + i], x->old + i > 0 ? old[x->old + i - 1] : 0,
-				new[at], i, &h);
+			new[at] = residue_byte(m, old[x->old + i],
+				x->old + i > 0 ? old[x->old + i - 1] : 0, new[at], i, &h);
 		for (uint32_t i = 0; i < x->extra; i++, at++)
 			new[at] = coder_byte(m->c, STREAM_RESIDUE_NEW, new[at],
 				CONTEXT(at > 0 ? new[at - 1] : 0));
@@ -203,7 +208,7 @@ static void code_partners(struct model *m)
 {
 	int64_t expected = 0;
 
-	for (size_t f = 0; f < m->new->n_bodies && model_ok(m); f++) {
+	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
 		uint32_t partner = m->encoding ? aligned_partner(m, f) : 0;
 		bool hit = partner != MODEL_NONE && partner == expected;
 
@@ -244,7 +249,8 @@ static void map_imports(struct model *m)
 
 static void map_functions(struct model *m)
 {
-	uint32_t old_imports = (uint32_t)m->old->n_imports, new_imports = (uint32_t)m->new->n_imports;
+	uint32_t old_imports = (uint32_t)m->old->n_imports,
+		 new_imports = (uint32_t)m->new->n_imports;
 
 	memset(m->old_of, 0xff, (m->n_new_functions + 1) * sizeof(*m->old_of));
 	map_imports(m);
@@ -294,21 +300,23 @@ static void code_types(struct model *m)
 {
 	uint32_t last = 0;
 
-	for (size_t f = 0; f < m->new->n_functions && model_ok(m); f++) {
+	for (size_t f = 0; f < m->new->n_functions &&model_ok(m); f++) {
 		uint32_t *type = &m->new->function_types[f], expected = expected_type(m, f);
 		bool alone = f >= m->new->n_bodies || m->partner[f] == MODEL_NONE;
 
 		if (coder_hit(m->c, STREAM_TYPE_HIT, *type == expected, CONTEXT(alone)))
 			*type = expected;
 		else
-			*type = (uint32_t)coder_value(m->c, STREAM_TYPE, *type, CONTEXT(last, alone));
+			*type = (uint32_t)coder_value(
+				m->c, STREAM_TYPE, *type, CONTEXT(last, alone));
 		last = *type;
 	}
 }
 
 /* ---- exports and elements */
 
-static const struct wasm_export *old_export(const struct model *m, const struct wasm_export *e, size_t *at)
+static const struct wasm_export *old_export(
+	const struct model *m, const struct wasm_export *e, size_t *at)
 {
 	for (size_t tries = 0; tries < m->old->n_exports; tries++) {
 		size_t o = (*at + tries) % m->old->n_exports;
@@ -326,18 +334,21 @@ static void code_exports(struct model *m)
 	uint32_t last[256] = { 0 }, shift[256] = { 0 };
 	size_t at = 0;
 
-	for (size_t i = 0; i < m->new->n_exports && model_ok(m); i++) {
+	for (size_t i = 0; i < m->new->n_exports &&model_ok(m); i++) {
 		struct wasm_export *e = &m->new->exports[i];
 		const struct wasm_export *o = old_export(m, e, &at);
 		uint32_t expected = last[e->kind] + 1;
 
 		if (o != NULL)
-			expected = e->kind == 0 ? model_function(m, o->index) : o->index + shift[e->kind];
-		if (coder_hit(m->c, STREAM_EXPORT_HIT, e->index == expected, CONTEXT(e->kind, o != NULL)))
+			expected = e->kind == 0 ? model_function(m, o->index)
+						: o->index + shift[e->kind];
+		if (coder_hit(m->c, STREAM_EXPORT_HIT, e->index == expected,
+			    CONTEXT(e->kind, o != NULL)))
 			e->index = expected;
 		else
-			e->index = expected + (uint32_t)coder_signed(m->c, STREAM_EXPORT,
-				(int32_t)(e->index - expected), CONTEXT(e->kind));
+			e->index = expected +
+				(uint32_t)coder_signed(m->c, STREAM_EXPORT,
+					(int32_t)(e->index - expected), CONTEXT(e->kind));
 		last[e->kind] = e->index;
 		if (o == NULL)
 			continue;
@@ -369,7 +380,8 @@ static size_t nearest_element(const struct model *m, uint32_t function, size_t a
 	for (size_t d = 1; d < 2048; d++) {
 		if (at + d < n && model_function(m, m->old->elements[at + d]) == function)
 			return at + d;
-		if (d <= at && at - d < n && model_function(m, m->old->elements[at - d]) == function)
+		if (d <= at && at - d < n &&
+			model_function(m, m->old->elements[at - d]) == function)
 			return at - d;
 	}
 	return n;
@@ -381,7 +393,7 @@ static void code_elements(struct model *m)
 	uint32_t last = 0;
 	size_t at = 0; /* in the old elements: the one expected next */
 
-	for (size_t i = 0; i < m->new->n_elements && model_ok(m); i++) {
+	for (size_t i = 0; i < m->new->n_elements &&model_ok(m); i++) {
 		uint32_t *e = &m->new->elements[i];
 		bool follows = at < old->n_elements;
 		uint32_t expected = follows ? model_function(m, old->elements[at]) : last + 1;
@@ -395,8 +407,9 @@ static void code_elements(struct model *m)
 			distance = coder_signed(m->c, STREAM_ELEMENT, distance, CONTEXT(1));
 			follows = distance != 0;
 			if (!follows) {
-				*e = last + (uint32_t)coder_signed(m->c, STREAM_ELEMENT,
-					(int32_t)(*e - last), CONTEXT(2));
+				*e = last +
+					(uint32_t)coder_signed(m->c, STREAM_ELEMENT,
+						(int32_t)(*e - last), CONTEXT(2));
 				/* a new one; the expected one may still come */
 			} else {
 				at = (size_t)((int64_t)at + distance);
@@ -447,7 +460,8 @@ static void add_interval(struct model *m, const struct model_interval *x)
 	size_t n = m->n_intervals;
 
 	if ((n & (n - 1)) == 0) {
-		struct model_interval *list = reallocarray(m->intervals, n == 0 ? 1 : 2 * n, sizeof(*list));
+		struct model_interval *list =
+			reallocarray(m->intervals, n == 0 ? 1 : 2 * n, sizeof(*list));
 
 		if (list == NULL) {
 			model_fail(m, FL_NOMEM, "no memory for the address map of a delta");

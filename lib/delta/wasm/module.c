@@ -25,9 +25,10 @@ static bool grow(void *table, size_t n, size_t size)
 }
 
 /* Add one element to m->table; false without memory. */
-#define ADD(m, table, n, ...)                                                                      \
-	(grow(&(m)->table, (m)->n, sizeof(*(m)->table)) ? ((m)->table[(m)->n++] = __VA_ARGS__, true) : \
-							   false)
+#define ADD(m, table, n, ...)                                        \
+	(grow(&(m)->table, (m)->n, sizeof(*(m)->table))              \
+			? ((m)->table[(m)->n++] = __VA_ARGS__, true) \
+			: false)
 
 /* Read one that must have its shortest form, as nearly all of a module's tables do. */
 static uint64_t plain(struct wasm_reader *r)
@@ -337,7 +338,8 @@ static bool split_names(struct splitter *s)
 
 /* What splitting of one section may have changed, to undo it. */
 struct mark {
-	size_t residue, functions, exports, elements, element_segments, bodies, data, data_bytes, names;
+	size_t residue, functions, exports, elements, element_segments, bodies, data, data_bytes,
+		names;
 };
 
 static struct mark mark_of(const struct wasm_module *m)
@@ -399,12 +401,14 @@ static bool joins(struct wasm_module *m, size_t i)
 static void split_section(struct wasm_module *m, size_t i)
 {
 	struct wasm_section *section = &m->sections[i];
-	struct splitter s = { .m = m, .r = wasm_reader(section->payload), .copied = section->payload.p };
+	struct splitter s = {
+		.m = m, .r = wasm_reader(section->payload), .copied = section->payload.p
+	};
 	struct mark before = mark_of(m);
 
 	section->residue_at = before.residue;
-	section->structured = split_structure(&s, section->id, &before) && !s.r.bad &&
-		wasm_left(&s.r) == 0;
+	section->structured =
+		split_structure(&s, section->id, &before) && !s.r.bad && wasm_left(&s.r) == 0;
 	section->residue_n = m->residue.n - before.residue;
 	if (section->structured)
 		section->structured = joins(m, i);
@@ -429,11 +433,13 @@ static void read_types(struct wasm_module *m, struct fl_bytes payload)
 	for (uint64_t i = 0; i < n && !r.bad; i++) {
 		const uint8_t *start = r.p;
 
-		if (wasm_byte(&r) != 0x60) /* other than a plain function type: indices stay numbers */
+		if (wasm_byte(&r) !=
+			0x60) /* other than a plain function type: indices stay numbers */
 			return;
 		for (int side = 0; side < 2; side++)
 			(void)wasm_take(&r, any(&r));
-		if (r.bad || !ADD(m, types, n_types, (struct fl_bytes){ start, (size_t)(r.p - start) }))
+		if (r.bad ||
+			!ADD(m, types, n_types, (struct fl_bytes){ start, (size_t)(r.p - start) }))
 			return;
 	}
 }
@@ -505,7 +511,7 @@ static enum fl_code find_sections(struct wasm_module *m, struct fl_err *err)
 		section.payload = wasm_take(&r, wasm_unsigned(&r, &pad));
 		section.pad = (uint8_t)pad;
 		if (r.bad || section.id >= WASM_SECTION_ID_MAX || m->n_sections >= SECTIONS_MAX)
-			return fl_fail(err, FL_INVALID, "the module does not split into sections");
+			return fl_fail(err, FL_REFUSED, "the module does not split into sections");
 		if (!ADD(m, sections, n_sections, section))
 			return fl_fail(err, FL_NOMEM, "no memory for the sections of a module");
 	}
@@ -518,7 +524,7 @@ enum fl_code wasm_module_split(struct wasm_module *m, struct fl_bytes bytes, str
 
 	m->bytes = bytes;
 	if (bytes.n < sizeof(magic) || memcmp(bytes.p, magic, sizeof(magic)) != 0)
-		return fl_fail(err, FL_INVALID, "not a WebAssembly core module of version 1");
+		return fl_fail(err, FL_REFUSED, "not a WebAssembly core module of version 1");
 	code = find_sections(m, err);
 	for (size_t i = 0; i < m->n_sections && code == FL_OK; i++) {
 		split_section(m, i);
@@ -547,8 +553,8 @@ void wasm_module_fini(struct wasm_module *m)
 
 static struct wasm_reader residue_of(const struct wasm_module *m, size_t i)
 {
-	return wasm_reader((struct fl_bytes){ m->residue.p + m->sections[i].residue_at,
-		m->sections[i].residue_n });
+	return wasm_reader((struct fl_bytes){
+		m->residue.p + m->sections[i].residue_at, m->sections[i].residue_n });
 }
 
 static bool scan_exports(struct wasm_module *m, struct wasm_reader *r)
@@ -584,7 +590,8 @@ static bool scan_elements(struct wasm_module *m, struct wasm_reader *r, uint64_t
 }
 
 /* The next head of a data segment in the residue. */
-static void next_head(struct wasm_reader *r, bool compact, uint64_t end, struct wasm_data_segment *segment)
+static void next_head(
+	struct wasm_reader *r, bool compact, uint64_t end, struct wasm_data_segment *segment)
 {
 	bool plain = true;
 	uint64_t gap;
@@ -656,7 +663,8 @@ static bool scan_section(struct wasm_module *m, size_t i, uint64_t limit)
 
 	switch (m->sections[i].id) {
 	case WASM_SECTION_FUNCTION:
-		return scan_counted(&m->function_types, &m->n_functions, sizeof(uint32_t), &r, limit);
+		return scan_counted(
+			&m->function_types, &m->n_functions, sizeof(uint32_t), &r, limit);
 	case WASM_SECTION_EXPORT:
 		return m->exports == NULL && scan_exports(m, &r) && !r.bad;
 	case WASM_SECTION_ELEMENT:
@@ -676,10 +684,12 @@ enum fl_code wasm_module_scan(struct wasm_module *m, uint64_t limit, struct fl_e
 {
 	for (size_t i = 0; i < m->n_sections; i++) {
 		const struct wasm_section *section = &m->sections[i];
-		struct fl_bytes payload = { m->residue.p + section->residue_at, section->residue_n };
+		struct fl_bytes payload = { m->residue.p + section->residue_at,
+			section->residue_n };
 
 		if (section->structured && !scan_section(m, i, limit))
-			return fl_fail(err, FL_CORRUPT, "section %zu of the new module is damaged", i);
+			return fl_fail(
+				err, FL_CORRUPT, "section %zu of the new module is damaged", i);
 		if (section->id == WASM_SECTION_TYPE)
 			read_types(m, payload);
 		else if (section->id == WASM_SECTION_IMPORT)
@@ -769,8 +779,8 @@ static void join_names(const struct wasm_module *m, struct wasm_reader *r, struc
 	fl_buf_add(out, from, (size_t)(r->end - from));
 }
 
-enum fl_code wasm_section_join(const struct wasm_module *m, size_t i, struct fl_buf *out,
-	struct fl_err *err)
+enum fl_code wasm_section_join(
+	const struct wasm_module *m, size_t i, struct fl_buf *out, struct fl_err *err)
 {
 	struct wasm_reader r = residue_of(m, i);
 

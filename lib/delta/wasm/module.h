@@ -57,7 +57,7 @@ struct wasm_element_segment {
 /* A data segment: n bytes at `at` of all payloads in a row, loaded to `address`. */
 struct wasm_data_segment {
 	size_t at, n;
-	uint64_t address; /* WASM_NO_ADDRESS: passive or not constant */
+	uint64_t address;     /* WASM_NO_ADDRESS: passive or not constant */
 	const uint8_t *bytes; /* of the module; NULL in a decoder's new one */
 };
 
@@ -91,16 +91,17 @@ struct wasm_module {
 	size_t n_names;
 };
 
-/* Split `bytes` (borrowed by `m`, which is zeroed). FL_INVALID: not a core module of version 1, or
+/* Split `bytes` (borrowed by `m`, which is zeroed). FL_REFUSED: not a core module of version 1, or
  * its sections do not fill it; FL_NOMEM. */
-enum fl_code wasm_module_split(struct wasm_module *m, struct fl_bytes bytes, struct fl_err *err)
-	FL_MUST_CHECK;
+enum fl_code wasm_module_split(
+	struct wasm_module *m, struct fl_bytes bytes, struct fl_err *err) FL_MUST_CHECK;
 void wasm_module_fini(struct wasm_module *m);
 
 /* Find the tables' sizes and what the residue tells, in a decoder's new module whose sections (id,
  * pad, structured, residue) and residue are there. Allocates the tables. FL_CORRUPT, FL_NOMEM; FL_CORRUPT
  * too when the tables would be larger than `limit` bytes of output could ever need. */
-enum fl_code wasm_module_scan(struct wasm_module *m, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code wasm_module_scan(
+	struct wasm_module *m, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
 
 /* Append the payload of section `i` from residue and tables; not for structured code and data, whose
  * bytes the model gives: of a data section wasm_data_heads makes what stands between the payloads. */

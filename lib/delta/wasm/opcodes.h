@@ -17,9 +17,9 @@
 
 /* What an immediate means; the predictor of each kind is its own. */
 enum wasm_imm {
-	WASM_IMM_END,	    /* closes a list */
-	WASM_IMM_FUNCTION,  /* function index */
-	WASM_IMM_TYPE,	    /* type index */
+	WASM_IMM_END,      /* closes a list */
+	WASM_IMM_FUNCTION, /* function index */
+	WASM_IMM_TYPE,     /* type index */
 	WASM_IMM_TABLE,
 	WASM_IMM_GLOBAL,
 	WASM_IMM_LOCAL,
@@ -28,20 +28,20 @@ enum wasm_imm {
 	WASM_IMM_ELEMENT,
 	WASM_IMM_TAG,
 	WASM_IMM_FIELD,
-	WASM_IMM_LABEL,	    /* depth of a branch */
-	WASM_IMM_BLOCK,	    /* block type: signed 33 bits */
-	WASM_IMM_HEAP,	    /* heap type: signed 33 bits */
-	WASM_IMM_ALIGN,	    /* of a memory access; bit 6 would announce a memory index */
+	WASM_IMM_LABEL, /* depth of a branch */
+	WASM_IMM_BLOCK, /* block type: signed 33 bits */
+	WASM_IMM_HEAP,  /* heap type: signed 33 bits */
+	WASM_IMM_ALIGN, /* of a memory access; bit 6 would announce a memory index */
 	WASM_IMM_OFFSET,
-	WASM_IMM_I32,	    /* signed LEB */
-	WASM_IMM_I64,	    /* signed LEB */
-	WASM_IMM_COUNT,	    /* of what follows */
-	WASM_IMM_F32,	    /* 4 bytes */
-	WASM_IMM_F64,	    /* 8 bytes */
-	WASM_IMM_LANE,	    /* a byte: lane, flags, ordering */
+	WASM_IMM_I32,        /* signed LEB */
+	WASM_IMM_I64,        /* signed LEB */
+	WASM_IMM_COUNT,      /* of what follows */
+	WASM_IMM_F32,        /* 4 bytes */
+	WASM_IMM_F64,        /* 8 bytes */
+	WASM_IMM_LANE,       /* a byte: lane, flags, ordering */
 	WASM_IMM_VALUE_TYPE, /* a byte */
-	WASM_IMM_PAD,	    /* padding of the body's size; not in the bytes of the body */
-	WASM_IMM_RAW,	    /* a byte of a body that does not parse */
+	WASM_IMM_PAD,        /* padding of the body's size; not in the bytes of the body */
+	WASM_IMM_RAW,        /* a byte of a body that does not parse */
 	WASM_IMM_MAX
 };
 
@@ -49,21 +49,21 @@ enum wasm_imm {
 
 /* Tokens: plain opcodes are themselves. */
 enum {
-	WASM_OP_FC = 0x100, /* saturating conversions, bulk memory, tables */
-	WASM_OP_FD = 0x200, /* SIMD */
-	WASM_OP_FE = 0x400, /* atomics */
-	WASM_OP_FB = 0x480, /* GC */
+	WASM_OP_FC = 0x100,          /* saturating conversions, bulk memory, tables */
+	WASM_OP_FD = 0x200,          /* SIMD */
+	WASM_OP_FE = 0x400,          /* atomics */
+	WASM_OP_FB = 0x480,          /* GC */
 	WASM_TOKEN_FUNCTION = 0x500, /* begins a body: number of local groups, pad of the size */
-	WASM_TOKEN_LOCALS,	     /* a group of locals: count, type */
+	WASM_TOKEN_LOCALS,           /* a group of locals: count, type */
 	WASM_TOKEN_LOCALS_REFERENCE, /* a group of locals of a reference type: count, byte, heap type */
-	WASM_TOKEN_BRANCH,	     /* an entry of br_table, the default too */
-	WASM_TOKEN_SELECT,	     /* a type of a typed select */
+	WASM_TOKEN_BRANCH,           /* an entry of br_table, the default too */
+	WASM_TOKEN_SELECT,           /* a type of a typed select */
 	WASM_TOKEN_SELECT_REFERENCE, /* likewise, a reference type */
-	WASM_TOKEN_CATCH,	     /* clauses of try_table, in the order of their bytes 0 to 3 */
+	WASM_TOKEN_CATCH,            /* clauses of try_table, in the order of their bytes 0 to 3 */
 	WASM_TOKEN_CATCH_REF,
 	WASM_TOKEN_CATCH_ALL,
 	WASM_TOKEN_CATCH_ALL_REF,
-	WASM_TOKEN_RAW,	     /* begins a body that does not parse: pad of the size, bytes */
+	WASM_TOKEN_RAW,      /* begins a body that does not parse: pad of the size, bytes */
 	WASM_TOKEN_RAW_BYTE, /* one of them */
 	WASM_TOKEN_MAX
 };
@@ -71,11 +71,11 @@ enum {
 /* What a token changes for the structure of the body. */
 enum wasm_flow {
 	WASM_FLOW_NONE,
-	WASM_FLOW_OPEN,	   /* opens a block */
-	WASM_FLOW_CLOSE,   /* end, or the older delegate: closes one */
+	WASM_FLOW_OPEN,     /* opens a block */
+	WASM_FLOW_CLOSE,    /* end, or the older delegate: closes one */
 	WASM_FLOW_BRANCHES, /* count + 1 branch tokens follow */
-	WASM_FLOW_TYPES,   /* count select tokens follow */
-	WASM_FLOW_CATCHES, /* opens a block; count catch tokens follow */
+	WASM_FLOW_TYPES,    /* count select tokens follow */
+	WASM_FLOW_CATCHES,  /* opens a block; count catch tokens follow */
 };
 
 struct wasm_op {

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The delta of WebAssembly modules: every instruction is understood, what goes in comes out with each
+ * back end, and nothing that arrives can hurt. */
+#include "lib/delta/wasm/delta.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/delta/wasm/code.h"
+#include "lib/delta/wasm/module.h"
+#include "tests/lib/wasm_build.h"
+
+static struct fl_bytes bytes_of(const struct fl_buf *b)
+{
+	return (struct fl_bytes){ b->p, b->n };
+}
+
+static void encode(
+	const struct fl_buf *old, const struct fl_buf *new, unsigned back, struct fl_buf *delta)
+{
+	const struct wasm_delta_options options = { (enum wasm_back_end)back, 0 };
+	struct fl_err err = { 0 };
+
+	assert_int_equal(
+		wasm_delta_encode(bytes_of(old), bytes_of(new), &options, delta, &err), FL_OK);
+}
+
+static enum fl_code decode(
+	const struct fl_buf *old, struct fl_bytes delta, uint64_t output_max, struct fl_buf *back)
+{
+	const struct fl_codec_limits limits = { output_max, 0 };
+	struct fl_sink sink = fl_sink_buf(back);
+
+	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
+}
+
+static size_t round_trip(const struct fl_buf *old, const struct fl_buf *new, unsigned back)
+{
+	FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
+
+	encode(old, new, back, &delta);
+	assert_int_equal(decode(old, bytes_of(&delta), new->n, &again), FL_OK);
+	assert_int_equal(again.n, new->n);
+	assert_memory_equal(again.p, new->p, new->n);
+	return delta.n;
+}
+
+/* ---- parsing */
+
+static void every_instruction_is_understood(void **state)
+{
+	/* A body with every known instruction and random immediates parses to tokens that give the
+	 * same bytes again, and counting agrees with parsing. */
+	(void)state;
+	wasm_opcodes_init();
+	for (uint64_t seed = 0; seed < 300; seed++) {
+		FL_AUTO_BUF struct fl_buf body = { 0 }, again = { 0 };
+		struct wasm_code code = { 0 };
+		size_t size_bytes;
+
+		wasm_build_any_body(seed, &body);
+		assert_int_equal(wasm_code_parse(&code, bytes_of(&body), 0, NULL), FL_OK);
+		assert_int_equal(code.op[0], WASM_TOKEN_FUNCTION);
+		assert_int_equal(wasm_code_count(bytes_of(&body)), code.n_ops);
+		assert_int_equal(wasm_code_emit(&code, 0, code.n_ops, &again, NULL), FL_OK);
+		size_bytes = again.n - body.n;
+		assert_int_equal(size_bytes, wasm_leb_unsigned_size(body.n));
+		assert_memory_equal(again.p + size_bytes, body.p, body.n);
+		wasm_code_fini(&code);
+	}
+}
+
+static void a_body_that_is_not_understood_stays_bytes(void **state)
+{
+	/* Cut anywhere, a body is kept as raw bytes, and gives them back. */
+	FL_AUTO_BUF struct fl_buf body = { 0 };
+
+	(void)state;
+	wasm_opcodes_init();
+	wasm_build_any_body(5, &body);
+	for (size_t n = 0; n < body.n; n += 1 + n / 50) {
+		FL_AUTO_BUF struct fl_buf again = { 0 };
+		struct wasm_code code = { 0 };
+
+		assert_int_equal(
+			wasm_code_parse(&code, (struct fl_bytes){ body.p, n }, 0, NULL), FL_OK);
+		assert_int_equal(code.op[0], WASM_TOKEN_RAW);
+		assert_int_equal(code.n_ops, n + 1);
+		assert_int_equal(wasm_code_emit(&code, 0, code.n_ops, &again, NULL), FL_OK);
+		assert_memory_equal(again.p + again.n - n, body.p, n);
+		wasm_code_fini(&code);
+	}
+}
+
+static void padded_integers_come_back(void **state)
+{
+	/* Longer forms of a LEB than needed keep their padding. */
+	(void)state;
+	for (unsigned pad = 0; pad < 5; pad++)
+		for (int64_t v = -70000; v < 70000; v += 997) {
+			uint8_t u[2 * WASM_LEB_MAX], s[2 * WASM_LEB_MAX];
+			uint64_t natural = (uint64_t)(v < 0 ? -v : v);
+			struct wasm_reader ru = { .p = u,
+				.end = wasm_put_unsigned(u, natural, pad) };
+			struct wasm_reader rs = { .p = s, .end = wasm_put_signed(s, v, pad) };
+			unsigned seen_u = 99, seen_s = 99;
+
+			assert_int_equal(wasm_unsigned(&ru, &seen_u), natural);
+			assert_int_equal(wasm_signed(&rs, &seen_s), v);
+			assert_true(seen_u == pad && seen_s == pad && !ru.bad && !rs.bad);
+			assert_int_equal(wasm_left(&ru) + wasm_left(&rs), 0);
+		}
+}
+
+/* ---- round trips */
+
+static const struct wasm_recipe first = { .seed = 1, .functions = 60, .names = true };
+
+static void a_module_comes_back_with_every_back_end(void **state)
+{
+	/* Inserted functions, moved data, changed bodies, bodies that do not parse, padded indices,
+	 * names that come and go: the decoded module is the new one. */
+	static const struct wasm_recipe recipes[] = {
+		{ .seed = 1, .functions = 60, .names = true },
+		{ .seed = 1, .functions = 60, .names = true, .inserted = 3 },
+		{ .seed = 1, .functions = 60, .names = true, .data_grown = 128 },
+		{ .seed = 1, .functions = 60, .inserted = 1, .data_grown = 16, .changed = 7 },
+		{ .seed = 1, .functions = 60, .raw = 5, .pad = 3 },
+		{ .seed = 1, .functions = 0 },
+		{ .seed = 2, .functions = 61, .names = true },
+	};
+
+	(void)state;
+	for (size_t a = 0; a < FL_COUNT(recipes); a++)
+		for (size_t b = 0; b < FL_COUNT(recipes); b++) {
+			FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 };
+
+			wasm_build(&recipes[a], &old);
+			wasm_build(&recipes[b], &new);
+			for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_16M; back++)
+				(void)round_trip(&old, &new, back);
+		}
+}
+
+static void shifted_indices_cost_next_to_nothing(void **state)
+{
+	/* A function inserted in front changes every call, moved data every address; the delta of
+	 * both is a few hundred bytes. */
+	struct wasm_recipe second = first;
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 };
+
+	(void)state;
+	second.inserted = 1;
+	second.data_grown = 64;
+	wasm_build(&first, &old);
+	wasm_build(&second, &new);
+	assert_true(round_trip(&old, &new, WASM_ZSTD) < 600);
+	assert_true(round_trip(&old, &new, WASM_ADAPTIVE_1M) < 500);
+}
+
+static void an_unchanged_module_is_a_few_bytes(void **state)
+{
+	/* The delta of a module to itself fits 48 bytes with each back end. */
+	FL_AUTO_BUF struct fl_buf old = { 0 };
+
+	(void)state;
+	wasm_build(&first, &old);
+	for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_16M; back++)
+		assert_true(round_trip(&old, &old, back) <= 48);
+}
+
+static void mutated_modules_come_back_or_are_refused(void **state)
+{
+	/* Random damage to either module: encoding refuses it cleanly or the delta decodes to it. */
+	FL_AUTO_BUF struct fl_buf base = { 0 };
+	uint64_t seed = 42;
+	unsigned refused = 0;
+
+	(void)state;
+	wasm_build(&first, &base);
+	for (unsigned i = 0; i < 200; i++) {
+		FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, again = { 0 };
+		const struct wasm_delta_options options = { (enum wasm_back_end)(i % 3), 3 };
+		struct fl_err err;
+
+		fl_buf_add(&old, base.p, base.n);
+		fl_buf_add(&new, base.p, base.n);
+		for (unsigned k = 0; k < 1 + i % 8; k++) {
+			struct fl_buf *victim = k % 3 == 2 ? &old : &new;
+
+			victim->p[wasm_build_random(&seed) % victim->n] =
+				(uint8_t)wasm_build_random(&seed);
+		}
+		new.n -= i % 5 == 0 ? wasm_build_random(&seed) % 100 : 0;
+		if (wasm_delta_encode(bytes_of(&old), bytes_of(&new), &options, &delta, &err) ==
+			FL_REFUSED) {
+			refused++;
+			continue;
+		}
+		assert_int_equal(decode(&old, bytes_of(&delta), new.n, &again), FL_OK);
+		assert_int_equal(again.n, new.n);
+		assert_memory_equal(again.p, new.p, new.n);
+	}
+	assert_in_range(refused, 1, 100);
+}
+
+/* ---- what is refused */
+
+static void what_is_no_module_is_refused(void **state)
+{
+	/* Text, nothing, a component, a cut module: FL_REFUSED, whichever side it is on. */
+	static const uint8_t component[] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
+	FL_AUTO_BUF struct fl_buf module = { 0 };
+	const struct wasm_delta_options options = { WASM_ZSTD, 0 };
+
+	(void)state;
+	wasm_build(&first, &module);
+	{
+		const struct fl_bytes good = bytes_of(&module),
+				      bad[] = {
+					      { (const uint8_t *)"hello, world", 12 },
+					      { (const uint8_t *)"", 0 },
+					      { component, sizeof(component) },
+					      { module.p, module.n - 1 },
+				      };
+
+		for (size_t i = 0; i < FL_COUNT(bad); i++) {
+			FL_AUTO_BUF struct fl_buf out = { 0 };
+
+			assert_int_equal(
+				wasm_delta_encode(good, bad[i], &options, &out, NULL), FL_REFUSED);
+			assert_int_equal(
+				wasm_delta_encode(bad[i], good, &options, &out, NULL), FL_REFUSED);
+		}
+	}
+}
+
+static void damaged_deltas_stay_in_their_limits(void **state)
+{
+	/* With any one bit changed, or cut anywhere, decoding ends, without an error only if a
+	 * whole module came out, and writes no more than it may. */
+	struct wasm_recipe small = { .seed = 3, .functions = 6, .names = true }, next = small;
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 };
+
+	(void)state;
+	next.inserted = 1;
+	next.changed = 3;
+	wasm_build(&small, &old);
+	wasm_build(&next, &new);
+	for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_1M; back++) {
+		FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
+
+		encode(&old, &new, back, &delta);
+		for (size_t bit = 0; bit < 8 * delta.n; bit++) {
+			enum fl_code code;
+
+			delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+			fl_buf_reset(&again);
+			code = decode(&old, bytes_of(&delta), new.n, &again);
+			assert_true(again.n <= new.n && (code == FL_OK || code == FL_CORRUPT));
+			delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		}
+		for (size_t n = 0; n < delta.n; n++) {
+			fl_buf_reset(&again);
+			(void)decode(&old, (struct fl_bytes){ delta.p, n }, new.n, &again);
+			assert_true(again.n <= new.n);
+		}
+	}
+}
+
+static void a_delta_for_another_module_is_harmless(void **state)
+{
+	/* Applied to a module that it was not made for, a delta gives an error or other bytes within
+	 * the limits (the offer's digest tells); applied to no module, FL_CORRUPT. */
+	struct wasm_recipe other = { .seed = 9, .functions = 33 };
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, wrong = { 0 }, none = { 0 };
+
+	(void)state;
+	wasm_build(&first, &old);
+	wasm_build(&other, &wrong);
+	other.inserted = 2;
+	wasm_build(&other, &new);
+	for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_16M; back++) {
+		FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
+
+		encode(&old, &new, back, &delta);
+		(void)decode(&wrong, bytes_of(&delta), new.n, &again);
+		assert_true(again.n <= new.n);
+		fl_buf_reset(&again);
+		assert_int_equal(decode(&none, bytes_of(&delta), new.n, &again), FL_CORRUPT);
+	}
+}
+
+static void limits_are_kept(void **state)
+{
+	/* A delta of more bytes than the offer says is FL_CORRUPT, one that needs more memory than
+	 * allowed FL_TOO_LARGE, both before a byte is written. */
+	FL_AUTO_BUF struct fl_buf old = { 0 }, delta = { 0 }, back = { 0 };
+	struct fl_sink sink = fl_sink_buf(&back);
+	struct fl_codec_limits limits = { 0 };
+
+	(void)state;
+	wasm_build(&first, &old);
+	encode(&old, &old, WASM_ADAPTIVE_1M, &delta);
+	assert_int_equal(decode(&old, bytes_of(&delta), old.n - 1, &back), FL_CORRUPT);
+	limits.output_max = old.n;
+	limits.memory_max = 1 << 20;
+	assert_int_equal(wasm_delta_decode(bytes_of(&old), bytes_of(&delta), &limits, &sink, NULL),
+		FL_TOO_LARGE);
+	assert_int_equal(back.n, 0);
+	limits.memory_max = wasm_delta_decode_memory(WASM_ADAPTIVE_1M, old.n, old.n) + 65536;
+	assert_int_equal(
+		wasm_delta_decode(bytes_of(&old), bytes_of(&delta), &limits, &sink, NULL), FL_OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_instruction_is_understood),
+		cmocka_unit_test(a_body_that_is_not_understood_stays_bytes),
+		cmocka_unit_test(padded_integers_come_back),
+		cmocka_unit_test(a_module_comes_back_with_every_back_end),
+		cmocka_unit_test(shifted_indices_cost_next_to_nothing),
+		cmocka_unit_test(an_unchanged_module_is_a_few_bytes),
+		cmocka_unit_test(mutated_modules_come_back_or_are_refused),
+		cmocka_unit_test(what_is_no_module_is_refused),
+		cmocka_unit_test(damaged_deltas_stay_in_their_limits),
+		cmocka_unit_test(a_delta_for_another_module_is_harmless),
+		cmocka_unit_test(limits_are_kept),
+	};
+
+	return cmocka_run_group_tests_name("wasm_delta", tests, NULL, NULL);
+}
