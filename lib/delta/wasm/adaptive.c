@@ -7,13 +7,16 @@
 
 /* Probabilities that a bit is 1 have 16 bits outside, 22 in a slot. The network works in the logistic
  * domain ln(p / (1 - p)), in units of 1/256. */
-#define STRETCH_MAX 2815
-#define SLOT_COUNT  1023 /* low bits of a slot: how often it was seen */
-#define BIT_LIMIT   1000 /* seldom changing: hits and misses */
-#define BYTE_LIMIT  250
-#define WEIGHT_ONE  65536
-#define BUCKET      16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
+#define STRETCH_MAX  2815
+#define SLOT_COUNT   1023 /* low bits of a slot: how often it was seen */
+#define BIT_LIMIT    1000 /* seldom changing: hits and misses */
+#define BYTE_LIMIT   250
+#define WEIGHT_START (WEIGHT_ONE * 3 / 10)
+#define WEIGHT_RATE  5
+#define WEIGHT_ONE   65536
+#define BUCKET       16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
 
+#define TRUSTS    4 /* kinds of slots by how often they were seen; each has weights of its own */
 #define INPUTS    (ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
 #define BIT_SETS  (ADAPTIVE_STREAMS_MAX * 8)
 #define BYTE_SETS (ADAPTIVE_STREAMS_MAX * 4 * 2)
@@ -25,11 +28,12 @@ struct adaptive {
 	struct fl_bytes in;
 	size_t overrun;
 	uint32_t low, high, code;
-	int32_t bit_weights[BIT_SETS][INPUTS];
-	int32_t byte_weights[BYTE_SETS][INPUTS];
+	int32_t bit_weights[BIT_SETS][INPUTS][TRUSTS];
+	int32_t byte_weights[BYTE_SETS][INPUTS][TRUSTS];
 };
 
 static int16_t stretch_table[4096];
+static int16_t stretch_low[1024]; /* of the lowest 4096th, in steps of 2^-22 */
 static uint16_t squash_table[2 * STRETCH_MAX + 1];
 static uint32_t rate_table[SLOT_COUNT + 1];
 
@@ -38,17 +42,21 @@ static void fill_tables(void)
 {
 	const uint64_t step = 2139111403; /* e^(-1/256) * 2^31 */
 	uint64_t e = 1u << 31;
-	int k = -STRETCH_MAX;
+	int k = -STRETCH_MAX, low = 1023;
 
 	for (int i = 0; i <= STRETCH_MAX; i++, e = (e * step + (1u << 30)) >> 31) {
 		uint64_t p = ((uint64_t)65536 << 31) / ((1u << 31) + e); /* squash of i/256 */
 
+		for (; low >= 0 && (e << 23) / ((1u << 31) + e) <= 2 * (unsigned)low + 1; low--)
+			stretch_low[low] = (int16_t)-i;
 		if (p > 65535)
 			p = 65535;
 		squash_table[STRETCH_MAX + i] = (uint16_t)p;
 		squash_table[STRETCH_MAX - i] = (uint16_t)(65536 - p == 0 ? 1 : 65536 - p);
 	}
 	squash_table[STRETCH_MAX] = 32768;
+	for (; low >= 0; low--)
+		stretch_low[low] = -STRETCH_MAX;
 	for (int p = 0; p < 4096; p++) {
 		while (k < STRETCH_MAX && squash_table[STRETCH_MAX + k] < p * 16 + 8)
 			k++;
@@ -87,6 +95,12 @@ static uint8_t next_byte(struct adaptive *a)
 	return *a->in.p++;
 }
 
+static void fill_weights(int32_t *weights, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		weights[i] = WEIGHT_START;
+}
+
 struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struct fl_bytes in)
 {
 	struct adaptive *a = calloc(1, sizeof(*a));
@@ -106,12 +120,8 @@ struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struc
 	a->out = out;
 	a->in = in;
 	a->high = UINT32_MAX;
-	for (size_t s = 0; s < BIT_SETS; s++)
-		for (size_t i = 0; i < INPUTS; i++)
-			a->bit_weights[s][i] = WEIGHT_ONE * 3 / 10;
-	for (size_t s = 0; s < BYTE_SETS; s++)
-		for (size_t i = 0; i < INPUTS; i++)
-			a->byte_weights[s][i] = WEIGHT_ONE * 3 / 10;
+	fill_weights(&a->bit_weights[0][0][0], sizeof(a->bit_weights) / sizeof(int32_t));
+	fill_weights(&a->byte_weights[0][0][0], sizeof(a->byte_weights) / sizeof(int32_t));
 	if (out == NULL)
 		for (int i = 0; i < 4; i++)
 			a->code = a->code << 8 | next_byte(a);
@@ -177,6 +187,7 @@ void adaptive_flush(struct adaptive *a)
 
 struct mixing {
 	int32_t input[INPUTS];
+	int32_t *weight[INPUTS];
 	uint32_t *slot[INPUTS];
 	unsigned n; /* slots; the constant is input[n] */
 };
@@ -186,23 +197,44 @@ static int clamp(int64_t dot)
 	return dot > STRETCH_MAX ? STRETCH_MAX : dot < -STRETCH_MAX ? -STRETCH_MAX : (int)dot;
 }
 
+/* A slot's opinion; at both ends in finer steps. */
+static int32_t stretch(uint32_t slot)
+{
+	uint32_t p = slot >> 20;
+
+	if (p == 0)
+		return stretch_low[slot >> 10 & 1023];
+	if (p == 4095)
+		return -stretch_low[1023 - (slot >> 10 & 1023)];
+	return stretch_table[p];
+}
+
+/* How far a slot is to be believed: never or once seen, a few times, often, very often. */
+static unsigned trust(uint32_t slot)
+{
+	uint32_t count = slot & SLOT_COUNT;
+
+	return (unsigned)(count > 1) + (count > 4) + (count > 30);
+}
+
 /* What the slots say, mixed: in the logistic domain. */
-static int mix(struct mixing *m, const int32_t *weights)
+static int mix(struct mixing *m, int32_t (*weights)[TRUSTS])
 {
 	int64_t dot = 0;
 
 	for (unsigned i = 0; i < m->n; i++) {
 		uint32_t slot = *m->slot[i];
 
-		m->input[i] = (slot & SLOT_COUNT) != 0 ? stretch_table[slot >> 20] : 0;
-		dot += (int64_t)weights[i] * m->input[i];
+		m->weight[i] = &weights[i][trust(slot)];
+		m->input[i] = (slot & SLOT_COUNT) != 0 ? stretch(slot) : 0;
+		dot += (int64_t)*m->weight[i] * m->input[i];
 	}
-	m->input[m->n] = 256;
-	dot += (int64_t)weights[m->n] * 16; /* the constant counts little */
+	m->weight[m->n] = &weights[m->n][0];
+	dot += (int64_t)*m->weight[m->n] * 16; /* the constant counts little */
 	return clamp(dot >> 16);
 }
 
-static void learn(struct mixing *m, int32_t *weights, bool bit, uint32_t p, uint32_t limit)
+static void learn(struct mixing *m, bool bit, uint32_t p, uint32_t limit)
 {
 	int32_t error = (int32_t)(bit ? 65535 : 0) - (int32_t)p;
 
@@ -210,11 +242,11 @@ static void learn(struct mixing *m, int32_t *weights, bool bit, uint32_t p, uint
 		uint32_t slot = *m->slot[i], count = slot & SLOT_COUNT;
 		int64_t target = bit ? (1 << 22) - 1 : 0, now = slot >> 10;
 
-		weights[i] += (int32_t)(((int64_t)error * m->input[i] * 5) >> 16);
+		*m->weight[i] += (int32_t)(((int64_t)error * m->input[i] * WEIGHT_RATE) >> 16);
 		now += (target - now) * (int64_t)rate_table[count] / 65536;
 		*m->slot[i] = (uint32_t)now << 10 | (count < limit ? count + 1 : count);
 	}
-	weights[m->n] += error >> 8;
+	*m->weight[m->n] += error >> 8;
 }
 
 static uint32_t hash(uint64_t x)
@@ -235,7 +267,7 @@ static uint32_t probability(int stretched)
 bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
 	unsigned n, unsigned group)
 {
-	int32_t *weights = a->bit_weights[stream * 8 + group];
+	int32_t(*weights)[TRUSTS] = a->bit_weights[stream * 8 + group];
 	struct mixing m = { .n = n };
 	uint32_t p;
 
@@ -246,7 +278,7 @@ bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t 
 	}
 	p = probability(mix(&m, weights));
 	bit = code_bit(a, bit, p);
-	learn(&m, weights, bit, p, BIT_LIMIT);
+	learn(&m, bit, p, BIT_LIMIT);
 	return bit;
 }
 
@@ -278,7 +310,7 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 	for (unsigned i = 0; i < n; i++)
 		base[i] = hash(contexts[i] + stream * 0x100000001b3u + i + 77);
 	for (int shift = 7; shift >= 0; shift--) {
-		int32_t *weights = a->byte_weights[(stream * 4 + group) * 2 + (shift < 4)];
+		int32_t(*weights)[TRUSTS] = a->byte_weights[(stream * 4 + group) * 2 + (shift < 4)];
 		unsigned node =
 			shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
 		uint32_t p;
@@ -293,7 +325,7 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 		}
 		p = probability(mix(&m, weights));
 		bit = code_bit(a, byte >> shift & 1, p);
-		learn(&m, weights, bit, p, BYTE_LIMIT);
+		learn(&m, bit, p, BYTE_LIMIT);
 		done = done << 1 | bit;
 	}
 	return (uint8_t)done;

@@ -9,6 +9,8 @@
 #define MAGIC   0xd7
 #define VERSION 1
 
+#define SEAM_MAX 64 /* tokens that a seam is moved by at most */
+
 #define LEVEL_DEFAULT 19
 #define SIZE_LIMIT    (1ull << 30) /* of a module: positions have 32 bits */
 #define MEMORY_UNIT   65536u
@@ -23,6 +25,7 @@ static const struct wasm_align_options code_options = {
 struct tokens {
 	struct wasm_code code;
 	uint32_t *start; /* first token of each function, one more at the end */
+	size_t n_functions;
 	struct fl_buf symbols;
 };
 
@@ -44,6 +47,7 @@ static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m, 
 		t->start[f] = (uint32_t)t->code.n_ops;
 		code = wasm_code_parse(&t->code, m->bodies[f].bytes, m->bodies[f].size_pad, err);
 	}
+	t->n_functions = m->n_bodies;
 	t->start[m->n_bodies] = (uint32_t)t->code.n_ops;
 	return code;
 }
@@ -106,6 +110,35 @@ static void trace(const struct wasm_copies *copies, uint32_t *from)
 	}
 }
 
+/* Whether `count` old tokens from `old` look like the new ones from `new`. */
+static bool alike(
+	const struct tokens *o, const struct tokens *n, size_t old, size_t new, size_t count)
+{
+	return old + count <= o->code.n_ops &&
+		memcmp(o->symbols.p + old, n->symbols.p + new, count) == 0;
+}
+
+/* Where equal text allows a copy to end a little earlier or later, let it end between two functions:
+ * `at` is the first token of one. */
+static void move_seam(const struct tokens *o, const struct tokens *n, uint32_t *from, size_t at)
+{
+	size_t first = at - 1, last = at;
+
+	while (first > 0 && at - first < SEAM_MAX && from[first - 1] + 1 == from[first])
+		first--;
+	if (first > 0 && from[first - 1] != 0 && from[first] != 0 &&
+		alike(o, n, from[first - 1], first, at - first))
+		for (size_t i = first; i < at; i++)
+			from[i] = from[i - 1] + 1;
+	while (last + 1 < n->code.n_ops && last - at < SEAM_MAX && from[last + 1] == from[last] + 1)
+		last++;
+	last++;
+	if (last < n->code.n_ops && from[last] > last - at && from[at] != 0 &&
+		alike(o, n, from[last] - 1 - (last - at), at, last - at))
+		for (size_t i = last; i > at; i--)
+			from[i - 1] = from[i] - 1;
+}
+
 /* The old place + 1 of each new token; the caller frees it. */
 static enum fl_code align_code(
 	struct tokens *old, struct tokens *new, uint32_t **from, struct fl_err *err)
@@ -119,8 +152,6 @@ static enum fl_code align_code(
 		code = wasm_align((struct fl_bytes){ old->symbols.p, old->symbols.n },
 			(struct fl_bytes){ new->symbols.p, new->symbols.n }, &code_options, &copies,
 			err);
-	fl_buf_fini(&old->symbols);
-	fl_buf_fini(&new->symbols);
 	if (code != FL_OK)
 		return code;
 	*from = calloc(new->code.n_ops + 1, sizeof(**from));
@@ -128,6 +159,10 @@ static enum fl_code align_code(
 		code = fl_fail(err, FL_NOMEM, "no memory to align instructions");
 	else
 		trace(&copies, *from);
+	for (size_t f = 1; f < new->n_functions &&code == FL_OK; f++)
+		move_seam(old, new, *from, new->start[f]);
+	fl_buf_fini(&old->symbols);
+	fl_buf_fini(&new->symbols);
 	wasm_copies_fini(&copies);
 	return code;
 }

@@ -44,6 +44,7 @@ struct learned {
 	bool failed; /* no memory: later calls do nothing */
 };
 
+/* Free what it has; it is empty then. */
 void learned_fini(struct learned *l);
 /* Whether `old` was seen; *new gets what it became. */
 bool learned_get(const struct learned *l, uint64_t old, uint64_t *new);

@@ -129,10 +129,13 @@ void model_write(struct model *m, struct fl_bytes bytes);
 /* Likewise the id and size of a section. */
 void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size);
 
-void model_tables(struct model *m);               /* model_tables.c: layout to address map */
-void model_code(struct model *m, size_t section); /* model_code.c */
+/* The parts in their order: layout to address map; the code; the data; the names. */
+void model_tables(struct model *m);
+void model_code(struct model *m, size_t section);
+void model_data(struct model *m, size_t section);
+void model_names(struct model *m);
+/* Immediate `k` of token `t` of the present function; `old` is the one at its old place, or NULL.
+ * Encoding, `v` is it. Returns it. */
 uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, const uint64_t *old);
-void model_data(struct model *m, size_t section); /* model_data.c */
-void model_names(struct model *m);                /* model_data.c */
 
 #endif
