@@ -11,6 +11,7 @@
 #define CACHE_SIZE     4096 /* texts kept; a power of two */
 #define SIGNATURES_MAX 4096
 #define STRATA_MAX     1000
+#define DENSE          3 /* of so many numbers one is meant */
 
 /* What a text of attributes and labels came to. */
 struct cached {
@@ -240,16 +241,26 @@ static void traits_fini(struct traits *t)
 	free(t->cache);
 }
 
+/* Whether most devices between the first and the last are meant: then no selector is asked again. */
+static bool is_dense(const struct planning_devices *d)
+{
+	return d->n > 0 && (size_t)(d->no[d->n - 1] - d->no[0]) < d->n * DENSE;
+}
+
 enum fl_code planning_load_traits(
 	struct planning_loader *l, const struct device_filter *filter, struct fl_err *err)
 {
+	const struct planning_devices *d = &l->s->devices;
 	struct traits t = { .l = l };
 	enum fl_code code = FL_OK;
 
 	/* Nobody asks: one signature, one stratum. */
 	if (l->s->universe.n_predicates > 0 || l->rq->strategy->n_strata > 0) {
 		code = parse_selectors(&t, err);
-		if (code == FL_OK)
+		if (code == FL_OK && is_dense(d))
+			code = device_each_profile(
+				l->store, d->no[0], d->no[d->n - 1], on_device, &t, err);
+		else if (code == FL_OK)
 			code = device_select(l->store, filter, on_device, &t, err);
 		traits_fini(&t);
 	}

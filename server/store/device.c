@@ -28,6 +28,10 @@ DB_SQL(device_select_last, "SELECT coalesce(max(no), 0) FROM device");
 DB_SQL(device_select_gateway, "SELECT no, tier, retired_at FROM device WHERE id = $1");
 DB_SQL(device_select_has_behind,
 	"SELECT EXISTS (SELECT 1 FROM device WHERE gateway_no = $1 AND retired_at IS NULL)");
+DB_SQL(device_select_profiles,
+	"SELECT device_no, attributes, labels FROM device_profile WHERE device_no BETWEEN $1 AND "
+	"$2 "
+	"ORDER BY device_no");
 DB_SQL(device_insert,
 	"INSERT INTO device (id, tier, gateway_no, state_id) VALUES ($1, $2, $3, $4)");
 DB_SQL(device_profile_insert,
@@ -258,6 +262,24 @@ enum fl_code device_select(struct store *store, const struct device_filter *f, d
 	void *context, struct fl_err *err)
 {
 	return select_rows(store, f, true, fn, context, err);
+}
+
+enum fl_code device_each_profile(struct store *store, int64_t first, int64_t last, device_fn fn,
+	void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(
+		store->db, device_select_profiles, DB_ARGS(DB_I(first), DB_I(last)), &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct device d = { .no = db_int(&rows, 0),
+			.attributes = db_text(&rows, 1),
+			.labels = db_text(&rows, 2) };
+
+		code = fn(context, &d, err);
+	}
+	return code;
 }
 
 enum fl_code device_select_narrow(struct store *store, const struct device_filter *f, device_fn fn,

@@ -2,6 +2,7 @@
 """Plans over the API: previews, plans of rollouts, refusals that explain themselves, crashes."""
 import hashlib
 import json
+import threading
 import time
 
 import pytest
@@ -355,6 +356,65 @@ def test_running_rollout_holds_its_devices(fleetd):
     assert (plan["totals"]["held"], plan["totals"]["update"]) == (5, 5)
     held = [c for c in plan["classes"] if c["kind"] == "held"]
     assert [c["reason"] for c in held] == ["rollout first is changing app"]
+
+
+def test_two_create_the_same_rollout_at_once(fleetd):
+    """Of two operators who create a rollout of one name with other content at once one wins, the other is told;
+    with the same content both have it, and it is planned once."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r1", app="1.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, ({"id": f"d{i}", "installed": installed(app="1.0.0")} for i in range(50)))
+    people = [fleetd.make_token(name, ["operator"]) for name in ("ann", "bob")]
+    for round_ in range(4):
+        same, answers, go = round_ % 2 == 1, [None, None], threading.Barrier(2)
+
+        def put(i, same=same, answers=answers, go=go, name=f"race{round_}"):
+            body = {"release": "r2" if same or i == 0 else "r1", "strategy": {"seed": 7}}
+            go.wait()
+            answers[i] = people[i].put(f"{API}/rollouts/{name}", body)
+
+        threads = [threading.Thread(target=put, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert sorted(a.status for a in answers) == ([200, 201] if same else [201, 409]), answers
+        got = wait_state(fleetd, f"race{round_}", "ready")
+        winner = 0 if answers[0].status == 201 else 1
+        assert got["created_by"] == ("ann", "bob")[winner]
+        events = fleetd.get(f"{API}/events?limit=1000").json()["items"]
+        assert [e["kind"] for e in events if e["subject"] == f"race{round_}"].count("rollout.planned") == 1
+    # Both start the one plan: it starts once.
+    digest = got["plan_digest"]
+    starts = [p.post(f"{API}/rollouts/race3/start", {"plan_digest": digest}).json() for p in people]
+    assert [s["changed"] for s in starts] == [True, False]
+
+
+@pytest.mark.parametrize("state", ["ready", "failed", "stopped"])
+def test_states_of_planning_survive_a_crash(fleetd, state):
+    """A rollout that is ready, failed or stopped before its start is the same after a kill, its plan too."""
+    module(fleetd, "app")
+    publish(fleetd, "app", "1.0.0")
+    publish(fleetd, "app", "2.0.0")
+    release(fleetd, "r2", app="2.0.0")
+    devices(fleetd, ({"id": f"d{i}", "installed": installed(app="1.0.0")} for i in range(30)))
+    gate = {"gate": {"success": {"minimum": 500}}} if state == "failed" else {}
+    rollout(fleetd, "kept", "r2", {"waves": [{"count": 10}, {"percent": 100}], **gate})
+    if state == "stopped":
+        wait_state(fleetd, "kept", "ready")
+        assert fleetd.post(f"{API}/rollouts/kept/stop", {}).status == 200
+    before = wait_state(fleetd, "kept", state)
+    plan = fleetd.get(f"{API}/rollouts/kept/plan").json()
+    for _ in range(2):
+        fleetd.kill()
+        fleetd.start()
+        assert fleetd.get(f"{API}/rollouts/kept").json() == before
+        assert fleetd.get(f"{API}/rollouts/kept/plan").json() == plan
+    start = fleetd.post(f"{API}/rollouts/kept/start", {})
+    assert start.status == (200 if state == "ready" else 409)
 
 
 def test_plan_survives_a_crash(fleetd):
