@@ -97,6 +97,14 @@ bool delta_service_ask(
 	return taken;
 }
 
+uint64_t delta_service_topic(struct delta_pair pair)
+{
+	uint64_t h = (uint64_t)pair.from * 0x9e3779b97f4a7c15ULL ^ (uint64_t)pair.to;
+
+	/* two pairs on one topic would only wake each other */
+	return TOPIC(TOPIC_DELTA, h * 0xc2b2ae3d27d4eb4fULL >> 8);
+}
+
 /* One pair of a plan, quick and best. */
 static bool warm(struct delta_service *d, const struct delta_need *need)
 {
@@ -264,7 +272,7 @@ static void run_job(struct builder *b, struct delta_job *j)
 	delta_queue_done(&d->queue, j);
 	show_queue(d);
 	(void)pthread_mutex_unlock(&d->lock);
-	request_wake(d->server, TOPIC(TOPIC_DELTA, want.pair.to));
+	request_wake(d->server, delta_service_topic(want.pair));
 	if (outcome.built > 0)
 		trim(b);
 	(void)pthread_mutex_lock(&d->lock);

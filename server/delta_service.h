@@ -12,7 +12,7 @@
  *      processor share and time, and wall clock, that encodes into a draft, decodes it again and
  *      compares,
  *   3. makes the draft a blob, writes the row - ready, useless (not smaller than what is there) or
- *      failed - and wakes those who wait on TOPIC(TOPIC_DELTA, to).
+ *      failed - and wakes those who wait for the pair (delta_service_topic).
  * No row is written before its blob is durable, so a kill at any instruction leaves no half delta.
  * The full artifact compressed is a pair with from = 0. Which codecs with which levels are tried
  * comes from the table of delta_tiers.h.
@@ -49,11 +49,15 @@ void delta_service_stop(struct delta_service *d);
 
 /* A device needs this pair in these tiers (of it the store knows nothing yet), each of which may save
  * it `gain` bytes. Quick ones are queued in front of warmed ones, the others by what they save. True:
- * a quick one is under way, a wake-up on TOPIC(TOPIC_DELTA, pair.to) will come. False: nothing to
+ * a quick one is under way, a wake-up on delta_service_topic(pair) will come. False: nothing to
  * wait for: there is no quick one among them, the queue is full, or the service stops. Any thread,
  * does not block. */
 bool delta_service_ask(
 	struct delta_service *d, struct delta_pair pair, delta_mask tiers, int64_t gain);
+
+/* What a request waits on until a quick delta of the pair is ready or known not to pay. One topic for each
+ * pair: who waits for one is not woken by all the others. */
+uint64_t delta_service_topic(struct delta_pair pair);
 
 /* A pair that a plan will need. */
 struct delta_need {

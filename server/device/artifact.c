@@ -6,7 +6,7 @@
  * decode in its memory: a delta from something that it has, a chain of two where there is no direct
  * one, the artifact compressed, the artifact itself. What is missing is asked of the delta service;
  * for a quick form the request waits without a thread, in all at most delta_wait, looks again
- * whenever something towards this artifact is ready, and then takes the best there is. */
+ * whenever what it waits for is ready, and then takes the best there is. */
 #include "server/http/handlers.h"
 
 #include <inttypes.h>
@@ -52,7 +52,8 @@ struct offer {
 	bool is_chain;
 	int64_t cost;
 	bool direct;  /* there is a delta from something that it has */
-	bool waiting; /* something better is being built */
+	bool waiting; /* something better is being built: */
+	struct delta_pair wait_for;
 };
 
 /* ---- the question */
@@ -204,8 +205,10 @@ static enum fl_code consider(struct offer *o, const struct artifact *from, struc
 	if (from == NULL && o->waiting)
 		missing &= ~delta_wish_quick();
 	if (code == FL_OK && missing != 0 && can_be_built(o, from) &&
-		delta_service_ask(o->rq->server->deltas, pair, missing, o->last.size / GAIN_PART))
+		delta_service_ask(o->rq->server->deltas, pair, missing, o->last.size / GAIN_PART)) {
 		o->waiting = true;
+		o->wait_for = pair;
+	}
 	return code;
 }
 
@@ -350,7 +353,7 @@ enum fl_code device_artifact(struct request *rq, struct fl_err *err)
 	if (code != FL_OK)
 		return code;
 	if (o.waiting && left > 0)
-		request_park(rq, TOPIC(TOPIC_DELTA, o.to.id), left, LANE_READ, device_artifact);
+		request_park(rq, delta_service_topic(o.wait_for), left, LANE_READ, device_artifact);
 	else
 		reply_offer(&o);
 	return FL_OK;
