@@ -15,6 +15,7 @@ import { devicesPage } from './pages/devices'
 import { loginPage } from './pages/login'
 import { rolloutPage, type View } from './pages/rollout'
 import { rolloutsPage } from './pages/rollouts'
+import { simulatePage } from './pages/simulate'
 import { stagePage } from './pages/stage'
 import { empty } from './parts/table'
 
@@ -32,10 +33,11 @@ const PAGES: [RegExp, Show][] = [
   [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
   [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
   [/^\/channels$/, (page, _, __, known, signal) => channelsPage(page, known.who.roles, signal)],
+  [/^\/simulate$/, (page, _, __, known, signal) => simulatePage(page, known.who.roles, signal)],
   [/^\/audit$/, (page, _, query, __, signal) => auditPage(page, Object.fromEntries(query), signal)],
   [/^\/deltas$/, (page, _, __, ___, signal) => deltasPage(page, signal)],
 ]
-const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/channels', 'Channels'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
+const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/channels', 'Channels'], ['/simulate', 'Simulation'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
 
 let leave = new AbortController()
 let known: Known | null = null

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, Simulation, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -48,8 +48,9 @@ function requestKey(): string {
   return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
 }
 
-async function post<T>(path: string, body: object): Promise<T> {
+async function post<T>(path: string, body: object, signal?: AbortSignal): Promise<T> {
   const answer = await call('POST', path, {
+    signal,
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': `"${requestKey()}"` },
     body: JSON.stringify(body),
   })
@@ -113,6 +114,9 @@ export const api = {
 
   channels: (signal: AbortSignal) => get<Page<Channel>>('/api/v1/channels' + query({ limit: 200 }), signal),
   channelVerb: (c: string, verb: string) => call('POST', `/api/v1/channels/${name(c)}/${verb}`),
+
+  releases: (signal: AbortSignal) => get<Page<{ name: string }>>('/api/v1/releases' + query({ limit: 200 }), signal),
+  simulate: (wish: object, signal: AbortSignal) => post<Simulation>('/api/v1/simulations', wish, signal),
 
   verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),
 }

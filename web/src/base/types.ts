@@ -292,6 +292,31 @@ export interface Channel {
   devices: { update: number; noop: number; incompatible: number; held: number; ambiguous: number; given_up: number; silent: number } | null
 }
 
+export interface SimulationResult {
+  strategy: string
+  case: string
+  passed: number | null
+  completion: number | null
+  harmed: number | null
+  harmed_most: number
+  mean_s: number | null
+  p95_s: number | null
+  max_s: number | null
+  ended_s: number | null
+  bytes: number | null
+  peak_requests_s: number
+}
+
+export interface Simulation {
+  devices: number
+  layers: number
+  seed: number
+  runs: number
+  facts: number
+  complete: boolean
+  results: SimulationResult[]
+}
+
 export interface Delta {
   from: string | null
   to: string
