@@ -288,7 +288,8 @@ def test_plans_have_ids_and_are_compared(chain):
     assert not diff["same"]
     changes = {c["what"]: (c["a"], c["b"]) for c in diff["changes"]}
     assert changes["seed"] == (77, 78) and changes["strategy: soak_s"] == (0, 60)
-    assert {"totals: update", "layer 0"}.isdisjoint(changes)
+    assert {"totals: update", "layer 0", "strategy: seed"}.isdisjoint(changes)
+    assert not any("forecast" in what for what in changes)
     members = diff["members"]
     assert (members["only_a"], members["only_b"]) == (0, 0) and members["same_wave"] + members["other_wave"] == 60
     assert members["other_wave"] % 2 == 0 and members["other_wave"] <= 10
