@@ -5,7 +5,7 @@
  * DESIGN. The delta says how far the parts of the old file have moved (exe/map.h). Both sides rewrite the
  * branches, addresses and pointers of the old file as if it stood at the new places; what is left is a
  * zstd-patch against that. The new file needs no transform: it comes out in order. The format is in
- * fleet-delta(5):
+ * fleet-patch(5):
  *
  *   byte 0    0xd8
  *   byte 1    version << 4 | what was rewritten (enum exe_what)

@@ -6,7 +6,7 @@
  * their paths: equal ones are copied, executables and modules of which another codec makes less than zstd
  * does are nested deltas, and all else - headers, padding, other members - is one zstd-patch with the
  * whole old archive before it. The decoder writes the archive in order through the compressor whose
- * settings the delta states, so that the very layer comes out. The format is in fleet-delta(5):
+ * settings the delta states, so that the very layer comes out. The format is in fleet-patch(5):
  *
  *   byte 0    0xd9
  *   byte 1    version << 4 | enum pack_kind

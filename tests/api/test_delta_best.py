@@ -2,10 +2,12 @@
 """Deltas that get better: the background, chains of two, the choice by bytes or by time."""
 import os
 import signal
+import subprocess
 
 import pytest
 
-from deltas import MIB, Held, ask, decode, digest, enrol, module, next_version, rows, upload, wait_for
+from deltas import MIB, Held, ask, decode, digest, enrol, module, next_version, rows, upload, wait_for, wasm
+from fleet_server import program
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,28 @@ def test_warming_by_hand(fleetd, versions):
     assert fleetd.post("/api/v1/deltas/warm", {}).status in (400, 422)
     viewer = fleetd.make_token("viewer", ["viewer"])
     assert viewer.post("/api/v1/deltas/warm", body).status == 403
+
+
+WASM = "wasm-delta-16m,wasm-delta-1m,wasm-delta-256k,wasm-delta,zstd-patch,zstd,identity"
+
+
+@pytest.mark.parametrize("memory, codec", [(256 * MIB, "wasm-delta-16m"), (20 * MIB, "wasm-delta-1m"), (17 * MIB, "wasm-delta")])
+def test_a_module_travels_in_the_largest_model_that_the_device_can_hold(fleetd, tmp_path, memory, codec):
+    """First a quick patch; then the wasm-aware delta with the model that fits into the device's memory, much
+    smaller; it decodes, within that memory, to the new module."""
+    old, new = wasm(600), wasm(600, inserted=(1, 2))
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    first = ask(device, new, old, codecs=WASM, memory=memory)
+    assert first["codec"] in ("zstd-patch", "zstd", "identity")
+    offer = wait_for(lambda: (o := ask(device, new, old, codecs=WASM, memory=memory))["codec"].startswith("wasm") and o,
+                     "the background has built it")
+    assert offer["codec"] == codec
+    assert offer["size"] * 3 < first["size"]
+    row = [r for r in rows(fleetd, "ready") if r["codec"] == codec][0]
+    assert row["memory"] <= memory
+    (tmp_path / "old").write_bytes(old)
+    (tmp_path / "delta").write_bytes(fleetd.anonymous().get(offer["url"]).body)
+    subprocess.run([program("fleetctl"), "delta", "apply", tmp_path / "old", tmp_path / "delta", "-o", tmp_path / "new",
+                    "--codec", codec, "--memory", str(memory)], check=True)
+    assert (tmp_path / "new").read_bytes() == new

@@ -38,6 +38,40 @@ def next_version(old, seed=1):
     return bytes(new[:middle]) + chance.randbytes(300) + bytes(new[middle:])
 
 
+def leb(n):
+    """An unsigned LEB128 number."""
+    out = bytearray()
+    while n >= 0x80:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes(out) + bytes([n])
+
+
+def wasm(functions, inserted=()):
+    """A WebAssembly module of functions that call each other; `inserted` ones come early, so that the index
+    of every function behind them, and with it every call, changes."""
+
+    def section(number, items):
+        body = leb(len(items)) + b"".join(items)
+        return bytes([number]) + leb(len(body)) + body
+
+    names = [n for i in range(functions) for n in ([f"new{k}" for k in inserted] if i == 3 else []) + [f"f{i}"]]
+    index = {name: i for i, name in enumerate(names)}
+    bodies = []
+    for name in names:
+        chance = random.Random(name)
+        code = bytearray(b"\0")  # no locals
+        for _ in range(chance.randrange(5, 40)):
+            code += b"\x20\0"  # local.get 0
+            code += b"\x41" + bytes([chance.randrange(64)]) + b"\x6a"  # i32.const, i32.add
+            code += b"\x10" + leb(index[f"f{chance.randrange(functions)}"])  # call
+            code += b"\x1a"  # drop
+        code += b"\x20\0\x0b"
+        bodies.append(leb(len(code)) + bytes(code))
+    types = section(1, [b"\x60\x01\x7f\x01\x7f"])
+    return b"\0asm\1\0\0\0" + types + section(3, [b"\0"] * len(names)) + section(10, bodies)
+
+
 def upload(server, *contents):
     for data in contents:
         answer = server.put(f"/api/v1/artifacts/{digest(data)}", data=data)
