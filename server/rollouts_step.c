@@ -191,12 +191,13 @@ static enum fl_code follow_up(const struct rollouts_lane *lane, const struct ste
 	enum fl_code code = FL_OK;
 
 	now.step = out->step;
-	if (out->changed[0]) {
+	if (out->changed[0] || out->step.deadline != view->step.deadline) {
 		int64_t due = out->step.deadline == 0
 			? 0
 			: engine_wall(&view->rollout, out->step.deadline, lane->store->now_ms);
 
-		now.stage = out->stages[0];
+		if (out->changed[0])
+			now.stage = out->stages[0];
 		code = stage_put_delivered(lane->store, &now.stage, due, err);
 	}
 	if (code == FL_OK && out->withdraw)

@@ -142,12 +142,14 @@ def test_a_real_agent_is_brought_up_by_a_rollout_with_patches(fleet, tmp_path):
     end(process)
 
 
-def test_a_device_that_waits_is_not_late(fleet, tmp_path):
-    """The install clock stands while a device waits for its owner; a silent one, delivered later, times out."""
+@pytest.fixture
+def waiting(fleet, tmp_path):
+    """An agent that has waited for its owner until a silent device, delivered later, was timed out."""
     agent = Agent(tmp_path / "a", fleet.place, name="a1")
     agent.settings["factory"] = "lib=1.0.0"
     agent.settings["ready-command"] = f"test -e {tmp_path}/yes || {{ echo consent of the owner is missing; exit 1; }}"
     agent.settings["ready-interval"] = "50ms"
+    agent.settings["switch-command"] = f"! test -e {tmp_path}/fatal || kill -9 $PPID"
     agent.once()
     kept = ["-n", 1, "--state", tmp_path / "swarm.json", "--installed", f"lib=1.0.0:{fleet.old_lib}",
             "--silent", "lib@1.1.0=1", "--poll-interval", 0.1]
@@ -155,21 +157,37 @@ def test_a_device_that_waits_is_not_late(fleet, tmp_path):
     fleet.release("lib", ("lib", "1.1.0", "update"))
     fleet.rollout("lib", waves=[{"percent": 100}], probation_s=0, install_s=2,
                   gate={"success": {"percent": 50}, "error": {"percent": 99}})
-
-    def steps():
-        return {s["device"]: s for s in ok(fleet.api.get("/api/v1/rollouts/lib/steps"))["items"]}
-
     process = agent.start("--poll-interval", "100ms")
-    until("the agent waits", lambda: steps()["a1"]["state"] == "waiting")
-    assert steps()["a1"]["detail"] == "consent of the owner is missing"
+    until("the agent waits", lambda: step_of(fleet, "a1")["state"] == "waiting")
+    assert step_of(fleet, "a1")["detail"] == "consent of the owner is missing"
     s = Swarm(tmp_path, fleet.place, *kept)
-    until("the silent one is late", lambda: steps()["swarm-000000"]["state"] == "timed_out")
-    assert steps()["a1"]["state"] == "waiting"
+    until("the silent one is late", lambda: step_of(fleet, "swarm-000000")["state"] == "timed_out")
+    yield agent, process
+    s.end()
+    process.kill()
+    process.communicate()
+
+
+def step_of(fleet, device):
+    return {s["device"]: s for s in ok(fleet.api.get("/api/v1/rollouts/lib/steps"))["items"]}[device]
+
+
+def test_a_device_that_waits_is_not_late(fleet, tmp_path, waiting):
+    """The install clock stands while it waits; it goes on as soon as it may."""
+    agent, _ = waiting
+    assert step_of(fleet, "a1")["state"] == "waiting"
     (tmp_path / "yes").touch()
     fleet.wait("lib", "completed")
-    assert steps()["a1"]["state"] == "confirmed" and agent.runs() == {"lib": "1.1.0"}
-    s.end()
-    end(process)
+    assert step_of(fleet, "a1")["state"] == "confirmed" and agent.runs() == {"lib": "1.1.0"}
+
+
+def test_a_device_that_falls_silent_after_its_wait_is_late(fleet, tmp_path, waiting):
+    """From the end of the wait the install clock runs again."""
+    _, process = waiting
+    (tmp_path / "fatal").touch()
+    (tmp_path / "yes").touch()
+    process.wait(60)
+    until("it is late", lambda: step_of(fleet, "a1")["state"] == "timed_out")
 
 
 def test_a_swarm_goes_through_waves_and_layers(fleet, tmp_path):
