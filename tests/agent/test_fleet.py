@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from deltas import wasm
 from fleet_agent import Agent, Swarm
 
 LIMIT_S = 120
@@ -17,6 +18,10 @@ NEW_APP = OLD_APP[:100_000] + b"changed" + OLD_APP[100_000:]
 BAD_APP = OLD_APP[:50_000] + b"broken" + OLD_APP[50_000:]
 OLD_LIB = b"\0asm\1\0\0\0" + os.urandom(2000)
 NEW_LIB = OLD_LIB + b"\0\1\0"
+
+
+def sha256_of(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 def ok(answer):
@@ -139,6 +144,36 @@ def test_a_real_agent_is_brought_up_by_a_rollout_with_patches(fleet, tmp_path):
     total = fleet.stats("next")
     assert total["confirmed"] == 1
     assert total["bytes_saved"] > 10 * total["bytes_sent"]
+    end(process)
+
+
+def test_a_real_agent_takes_a_wasm_aware_delta(fleet, tmp_path):
+    """A module of which the plan has warmed the wasm-aware delta travels in that: a few hundred bytes."""
+    old, new = wasm(600), wasm(600, inserted=(1, 2))
+    fleet.publish("engine", "1.0.0", old, "wasm")
+    fleet.publish("engine", "2.0.0", new, "wasm")
+    fleet.release("first", ("engine", "1.0.0", "install"))
+    fleet.release("second", ("engine", "2.0.0", "update"))
+    agent = Agent(tmp_path / "a", fleet.place, name="a1")
+    del agent.settings["factory"]
+    agent.once()
+    process = agent.start("--poll-interval", "100ms")
+    one = {"waves": [{"percent": 100}], "probation_s": 0}
+    fleet.rollout("first", **one)
+    fleet.wait("first", "completed")
+    until("the server knows it", lambda: any(m["version"] == "1.0.0" for d in fleet.devices() for m in d["installed"]))
+    ok(fleet.api.put("/api/v1/rollouts/second", {"release": "second", "selector": "", "strategy": one}))
+    fleet.wait("second", "ready")
+
+    def best():
+        rows = ok(fleet.api.get("/api/v1/deltas?limit=1000"))["items"]
+        return [r for r in rows if r["codec"] == "wasm-delta-16m" and r["state"] == "ready" and r["to"] == sha256_of(new)]
+
+    until("the plan has warmed it", best)
+    ok(fleet.api.post("/api/v1/rollouts/second/start", {}))
+    fleet.wait("second", "completed")
+    assert (agent.install / "current/engine").read_bytes() == new
+    assert fleet.stats("second")["bytes_sent"] == best()[0]["size"] < 1000
     end(process)
 
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -187,9 +189,51 @@ static void full_artifacts_need_no_old_file(void **state)
 	drop(new);
 }
 
+/* Milliseconds of a clock, and of the processor in children that have ended. */
+static int64_t clock_now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int64_t children_ms(void)
+{
+	struct rusage u;
+
+	(void)getrusage(RUSAGE_CHILDREN, &u);
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 +
+		(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+static void a_share_of_a_core_is_kept(void **state)
+{
+	/* With half a core a build takes at least twice as long as it computes, and ends all the same. */
+	struct fl_bytes old = make_bytes(1 << 20, 1), new = make_bytes(1 << 20, 2);
+	struct delta_build b = build_of(old, new);
+	int64_t cpu, wall;
+
+	(void)state;
+	b.level = 19;
+	b.share = 50;
+	b.background = true;
+	cpu = children_ms();
+	wall = clock_now_ms();
+	assert_int_equal(delta_worker_run(&b, NULL), FL_OK);
+	cpu = children_ms() - cpu;
+	wall = clock_now_ms() - wall;
+	/* it is looked at every 50 ms: that much may be too much at the end */
+	assert_true(cpu * 100 <= (wall + 100) * 50 + 100 * 100);
+	close_build(&b);
+	drop(old);
+	drop(new);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_share_of_a_core_is_kept),
 		cmocka_unit_test(a_build_gives_a_delta),
 		cmocka_unit_test(a_build_stays_in_its_memory),
 		cmocka_unit_test(a_build_stays_in_its_time),
