@@ -5,8 +5,10 @@
 #include "server/rollouts_in.h"
 
 #include "server/fleet.h"
+#include "server/rsql.h"
 #include "server/server.h"
 #include "server/store/device.h"
+#include "server/store/freeze.h"
 #include "server/store/manifest.h"
 #include "server/store/state.h"
 #include "server/store/version.h"
@@ -287,11 +289,57 @@ enum fl_code rollouts_fit_back(const struct rollouts_lane *lane, const struct st
 	return code;
 }
 
+/* ---- freezes */
+
+struct thaw {
+	struct store *store;
+	int64_t device_no;
+	bool frozen;
+};
+
+static enum fl_code look_at_freeze(void *context, const struct freeze *f, struct fl_err *err)
+{
+	struct thaw *t = context;
+	RSQL_AUTO struct rsql *selector = NULL;
+	bool inside = true;
+	enum fl_code code = FL_OK;
+
+	if (t->frozen)
+		return FL_OK;
+	if (f->selector[0] != '\0')
+		code = rsql_parse(f->selector, &selector, err);
+	if (code == FL_OK)
+		code = device_in_scope(t->store, t->device_no, selector, &inside, err);
+	t->frozen = code == FL_OK && inside;
+	return code;
+}
+
+/* Whether a freeze holds for the device now. */
+static enum fl_code is_frozen(
+	struct store *store, int64_t device_no, bool *frozen, struct fl_err *err)
+{
+	struct thaw t = { .store = store, .device_no = device_no };
+	enum fl_code code = freeze_each_active(store, look_at_freeze, &t, err);
+
+	*frozen = t.frozen;
+	return code;
+}
+
 enum fl_code rollouts_fit(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err)
 {
-	return view->step.back ? rollouts_fit_back(lane, view, parsed, fit, err)
-			       : fit_forward(lane, view, parsed, fit, err);
+	bool frozen = false;
+	enum fl_code code = view->step.back ? rollouts_fit_back(lane, view, parsed, fit, err)
+					    : fit_forward(lane, view, parsed, fit, err);
+
+	/* what would not be delivered needs no thaw */
+	if (code == FL_OK &&
+		(*fit == ENGINE_FITS ||
+			(view->step.back && (*fit == ENGINE_ALREADY || *fit == ENGINE_UNFIT))))
+		code = is_frozen(lane->store, view->step.device_no, &frozen, err);
+	if (frozen)
+		*fit = ENGINE_FROZEN;
+	return code;
 }
 
 /* ---- manifests */

@@ -338,6 +338,17 @@ CREATE TABLE audit_checkpoint (
   created_at INTEGER NOT NULL
 ) STRICT;
 
+-- content: devices to which nothing is delivered for a while
+CREATE TABLE freeze (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  selector TEXT NOT NULL,            -- RSQL; '' is every device
+  why TEXT NOT NULL,
+  until_at INTEGER NOT NULL,         -- 0: until it is lifted
+  lifted_at INTEGER NOT NULL DEFAULT 0, -- 0: it was not
+  created_at INTEGER NOT NULL, created_by TEXT NOT NULL
+) STRICT;
+
 -- content: where events are sent to. The audit trail is their outbox: each has a cursor into it
 CREATE TABLE webhook (
   id INTEGER PRIMARY KEY,

@@ -225,6 +225,7 @@ enum engine_fit {
 	ENGINE_UNFIT,    /* it is not what the plan took it for, or another rollout has it */
 	ENGINE_NO_WAY,   /* backward: no bytes, blocked, or a layer above is held */
 	ENGINE_NOT_OURS, /* backward: the last manifest is not this rollout's */
+	ENGINE_FROZEN,   /* nothing is delivered to it for now */
 	ENGINE_BLOCKED,  /* forward: it would bring a version that is blocked */
 	ENGINE_LATER,    /* not before another step of the device has ended */
 	ENGINE_GONE,     /* retired */
@@ -268,6 +269,7 @@ struct engine_view {
 	X(ROWS)    /* the stage's rows are being made, or turned round */ \
 	X(SLOTS)   /* as many devices are under way as may be */          \
 	X(SLICE)   /* the first slice of a rollback is not back yet */    \
+	X(FROZEN)  /* a freeze holds for the device */                    \
 	X(BLOCKED) /* it would bring a version that is blocked */         \
 	X(OTHER)   /* another step, of this device or of one that it works with, comes first */
 #define ENGINE_HOLD_ENUM_(name) ENGINE_HOLD_##name,

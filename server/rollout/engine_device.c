@@ -158,8 +158,11 @@ static void polled(struct engine_turn *t)
 		t->out->hold = ENGINE_HOLD_OTHER;
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_BLOCKED)
 		t->out->hold = ENGINE_HOLD_BLOCKED;
+	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_FROZEN)
+		t->out->hold = ENGINE_HOLD_FROZEN;
 	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE ||
-		t->out->hold == ENGINE_HOLD_OTHER || t->out->hold == ENGINE_HOLD_BLOCKED;
+		t->out->hold == ENGINE_HOLD_OTHER || t->out->hold == ENGINE_HOLD_BLOCKED ||
+		t->out->hold == ENGINE_HOLD_FROZEN;
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {

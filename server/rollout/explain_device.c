@@ -255,6 +255,9 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 	case ENGINE_HOLD_SLICE:
 		EXPLAIN_SAY(e, FIRST_SLICE, stage, EXPLAIN_N("slice", p->in.rules->back_first));
 		break;
+	case ENGINE_HOLD_FROZEN:
+		EXPLAIN_SAY_ONLY(e, FROZEN);
+		break;
 	case ENGINE_HOLD_BLOCKED:
 		EXPLAIN_SAY(e, BRINGS_BLOCKED, stage);
 		break;

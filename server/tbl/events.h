@@ -3,7 +3,7 @@
  * Every kind of event of the audit trail. EVENT(code, text, subject, summary)
  *
  * The text never changes once released. subject: what the event's subject names: TOKEN, MODULE,
- * VERSION ("module@version"), ARTIFACT (hex digest), RELEASE, DEVICE (its id), ROLLOUT, WEBHOOK, SERVER.
+ * VERSION ("module@version"), ARTIFACT (hex digest), RELEASE, DEVICE (its id), ROLLOUT, WEBHOOK, FREEZE, SERVER.
  * To add one: add a row; the manual and the tests follow. */
 EVENT(SERVER_STARTED, "server.started", SERVER, "fleetd has started")
 EVENT(SERVER_CREATED, "server.created", SERVER, "The database was created")
@@ -27,6 +27,8 @@ EVENT(CHANNEL_CHANGED, "channel.changed", CHANNEL, "A channel was changed, pause
 EVENT(CHANNEL_DELETED, "channel.deleted", CHANNEL, "A channel was deleted")
 EVENT(CHANNEL_MOVED, "channel.moved", CHANNEL, "A rollout moved a channel to its release, or back")
 EVENT(CHANNEL_HALTED, "channel.halted", CHANNEL, "A channel has halted: too many devices failed")
+EVENT(FREEZE_CREATED, "freeze.created", FREEZE, "Deliveries to a part of the fleet were held")
+EVENT(FREEZE_LIFTED, "freeze.lifted", FREEZE, "A freeze was lifted")
 EVENT(WEBHOOK_CREATED, "webhook.created", WEBHOOK, "A webhook was created")
 EVENT(WEBHOOK_CHANGED, "webhook.changed", WEBHOOK, "A webhook, its secret or its place in the trail was changed")
 EVENT(WEBHOOK_DELETED, "webhook.deleted", WEBHOOK, "A webhook was deleted")

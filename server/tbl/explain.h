@@ -47,6 +47,7 @@ EXPLAIN(BEING_TOLD, "being_told", "{stage} is about to be offered to it: its sta
 EXPLAIN(SLOTS, "slots", "{in_flight} devices of the rollout are under way and at most {max} may be: one has to end first")
 EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice} devices of {stage} go back before the others")
 EXPLAIN(TURNING_ROUND, "turning_round", "the steps of {stage} are being turned round")
+EXPLAIN(FROZEN, "frozen", "a freeze holds for it: it is offered nothing before that ends or is lifted")
 EXPLAIN(BRINGS_BLOCKED, "brings_blocked", "{stage} would bring a version that is blocked: it waits until that is unblocked")
 EXPLAIN(OTHER_FIRST, "other_first", "a step of its gateway, of a device behind it, or of its own in a layer above comes first")
 EXPLAIN(OTHER_ORDER, "other_order", "it carries out an order of rollout {other} ({place}) first: one order at a time")

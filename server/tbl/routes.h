@@ -77,6 +77,11 @@ ROUTE(GET, "/api/v1/events", ROLE_READ, 0, READ, api_events, "The audit trail; a
 ROUTE(GET, "/api/v1/audit/head", ROLE_READ, 0, READ, api_audit_head, "Where the audit trail stands, signed; its newest checkpoint and the key")
 ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, "Prune old events; a signed checkpoint stands for them")
 
+/* ---- freezes */
+ROUTE(GET, "/api/v1/freezes", ROLE_READ, 0, READ, api_freezes_list, "List freezes, lifted ones too")
+ROUTE(PUT, "/api/v1/freezes/{freeze}", ROLE_OPERATE, 16 * KIB, WRITE, api_freeze_put, "Deliver nothing to the devices of a selector until a time")
+ROUTE(DELETE, "/api/v1/freezes/{freeze}", ROLE_OPERATE, 0, WRITE, api_freeze_lift, "Lift a freeze")
+
 /* ---- webhooks */
 ROUTE(GET, "/api/v1/webhooks", ROLE_OPERATE, 0, READ, api_webhooks_list, "List webhooks, never their secrets")
 ROUTE(GET, "/api/v1/webhooks/{webhook}", ROLE_OPERATE, 0, READ, api_webhook_get, "One webhook and how it fares")

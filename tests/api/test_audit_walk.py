@@ -16,6 +16,7 @@ SHA = hashlib.sha256(DATA).hexdigest()
 # are not events).
 SILENT = {
     "POST /api/v1/plans": "a preview keeps nothing",
+    "POST /api/v1/simulations": "a simulation changes nothing",
     "POST /api/v1/deltas/warm": "deltas are derived; they may be built and dropped at any time",
     "POST /device/v1/session": "a handshake; nothing is stored",
     "PUT /device/v1/inventory": "what devices report is not an event",
@@ -89,6 +90,10 @@ RECIPES = {
         lambda s: rollout(s, approvals=1), lambda s: judge(s, "deny"), "rollout.denied", "one"),
     "POST /api/v1/audit/prune": (
         lambda s: older(s), lambda s: s.post(f"{API}/audit/prune", {"before": now()}), "audit.pruned", "default"),
+    "PUT /api/v1/freezes/{freeze}": (
+        nothing, lambda s: s.put(f"{API}/freezes/sale", {}), "freeze.created", "sale"),
+    "DELETE /api/v1/freezes/{freeze}": (
+        lambda s: s.put(f"{API}/freezes/sale", {}), lambda s: s.delete(f"{API}/freezes/sale"), "freeze.lifted", "sale"),
     "PUT /api/v1/webhooks/{webhook}": (nothing, lambda s: hook(s), "webhook.created", "ops"),
     "DELETE /api/v1/webhooks/{webhook}": (
         lambda s: hook(s), lambda s: s.delete(f"{API}/webhooks/ops"), "webhook.deleted", "ops"),

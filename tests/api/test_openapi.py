@@ -177,7 +177,13 @@ def use_server(c):
 
 
 def use_webhooks(c):
-    """Requests to the webhooks' addresses."""
+    """Requests to the freezes' and the webhooks' addresses."""
+    freeze = {"selector": "id==none", "why": "sale", "until": "2099-01-01T00:00:00Z"}
+    assert c.request("PUT", "/api/v1/freezes/f", json=freeze).status == 200
+    assert c.request("PUT", "/api/v1/freezes/f", json={"until": "soon"}).status == 400
+    assert c.request("GET", "/api/v1/freezes").status == 200
+    assert c.request("DELETE", "/api/v1/freezes/f").status == 200
+    assert c.request("DELETE", "/api/v1/freezes/none").status == 404
     hook = {"url": "https://example.invalid/", "kinds": ["rollout.*"], "selector": "id==d", "enabled": False}
     assert c.request("PUT", "/api/v1/webhooks/w", json=hook).status == 201
     assert c.request("PUT", "/api/v1/webhooks/w", json={**hook, "enabled": True}).status == 200

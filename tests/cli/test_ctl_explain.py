@@ -56,3 +56,19 @@ def test_block_tells_what_it_did(real, story):
     assert "wait for `rollout resume`" in real("version", "unblock", "app", "2.0.0").out
     result = real("rollout", "resume", "r")
     assert "may still switch, until 20" in result.out, result
+
+
+def test_freeze(real, story):
+    """create, ls and lift; the device's explanation names the freeze as the reason."""
+    d = story.devices(1, app="1.0.0")
+    result = real("freeze", "create", "sale", "--selector", "id==d0", "--until", "8h", "--why", "open")
+    assert result.code == 0 and "sale holds until 20" in result.out, result
+    assert "id==d0" in real("freeze", "ls").out
+    story.rollout("r", "next")
+    assert story.idle(d)
+    assert "a freeze holds for it" in real("explain", "d0").out
+    assert "sale is lifted" in real("freeze", "lift", "sale").out
+    assert "(it was so before)" in real("freeze", "lift", "sale").out
+    d[0].asks()
+    assert real("freeze", "create", "x", "--until", "soon").code == 2
+    assert real("freeze", "lift", "none").code == 4

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-NOUNS = ["login", "logout", "whoami", "module", "version", "artifact", "release", "device", "plan", "rollout", "explain",
+NOUNS = ["login", "logout", "whoami", "module", "version", "artifact", "release", "device", "plan", "rollout", "explain", "freeze",
          "simulate",
          "token", "audit", "webhook", "delta", "server", "completion", "help"]
 

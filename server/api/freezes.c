@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Freezes: nothing is delivered to the devices of a selector until a time, or until the freeze is
+ * lifted. */
+#include "server/http/handlers.h"
+
+#include "server/api/list.h"
+#include "server/devices.h"
+#include "server/events.h"
+#include "server/rsql.h"
+#include "server/store/freeze.h"
+#include "server/store/rollout.h"
+#include "server/store/stage.h"
+
+#include "lib/envelope.h" /* fl_utc_read */
+
+#include <string.h>
+
+#define WHY_MAX    500
+#define ACTIVE_MAX 1024
+
+/* ---- as JSON */
+
+static bool holds(const struct freeze *f, int64_t now_ms)
+{
+	return f->lifted_ms == 0 && (f->until_ms == 0 || f->until_ms > now_ms);
+}
+
+static json_t *freeze_json(const struct freeze *f, int64_t now_ms)
+{
+	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:s}", "name", f->name, "selector",
+		f->selector, "why", f->why, "until", list_time(f->until_ms), "holds",
+		(int)holds(f, now_ms), "lifted_at", list_time(f->lifted_ms), "created_at",
+		list_time(f->created_at), "created_by", f->created_by);
+}
+
+/* Devices that hold an order now, of all rollouts: at most so many may still switch. */
+static enum fl_code count_switching(struct store *store, int64_t *out, struct fl_err *err)
+{
+	int64_t ids[ACTIVE_MAX];
+	size_t n = 0;
+	enum fl_code code = rollout_active(store, ids, ACTIVE_MAX, &n, err);
+
+	*out = 0;
+	for (size_t i = 0; i < n && code == FL_OK; i++) {
+		struct stage_list list = { 0 };
+
+		code = stage_list(store, ids[i], &list, err);
+		*out += engine_may_switch(list.stages, list.n);
+		stage_list_fini(&list);
+	}
+	return code;
+}
+
+static enum fl_code reply_freeze(struct request *rq, bool changed, struct fl_err *err)
+{
+	struct freeze f = { 0 };
+	int64_t may_switch = 0;
+	enum fl_code code = freeze_get(rq->store, rq->param[0], &f, err);
+
+	if (code == FL_OK)
+		code = count_switching(rq->store, &may_switch, err);
+	if (code == FL_OK)
+		reply_json(rq, 200,
+			json_pack("{s:o, s:b, s:I}", "freeze", freeze_json(&f, rq->store->now_ms),
+				"changed", (int)changed, "may_still_switch",
+				(json_int_t)may_switch));
+	freeze_fini(&f);
+	return code;
+}
+
+/* ---- reading */
+
+struct page {
+	struct list list;
+	int64_t now_ms;
+};
+
+static enum fl_code add_freeze(void *context, const struct freeze *f, struct fl_err *err)
+{
+	struct page *p = context;
+
+	return list_add_no(&p->list, freeze_json(f, p->now_ms), f->id, err);
+}
+
+enum fl_code api_freezes_list(struct request *rq, struct fl_err *err)
+{
+	struct page p = { .now_ms = rq->store->now_ms };
+	int64_t after = 0;
+	enum fl_code code = list_init(rq, &p.list, err);
+
+	if (code == FL_OK)
+		code = list_after(&p.list, &after, err);
+	if (code == FL_OK)
+		code = freeze_each(rq->store, after, p.list.limit + 1, add_freeze, &p, err);
+	if (code == FL_OK)
+		list_reply(rq, &p.list);
+	list_fini(&p.list);
+	return code;
+}
+
+/* ---- making and lifting */
+
+struct body {
+	const char *selector, *why, *until;
+};
+
+static const struct fl_json_field fields[] = {
+	FL_FIELD(struct body, selector, "selector", STRING, .min = 0, .max = RSQL_TEXT_MAX),
+	FL_FIELD(struct body, why, "why", STRING, .min = 0, .max = WHY_MAX),
+	FL_FIELD(struct body, until, "until", STRING),
+};
+
+static enum fl_code note(
+	struct request *rq, enum event_kind kind, const struct freeze *f, struct fl_err *err)
+{
+	return events_write(rq->store, rq->effects,
+		&(struct events_line){ .kind = kind,
+			.actor = rq->who.name,
+			.subject = rq->param[0],
+			.data = json_pack("{s:s, s:s, s:o}", "selector", f->selector, "why", f->why,
+				"until", list_time(f->until_ms)) },
+		err);
+}
+
+static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_err *err)
+{
+	struct body b = { .selector = "", .why = "" };
+	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
+
+	if (code == FL_OK)
+		code = devices_check_name("freeze", rq->param[0], err);
+	if (code == FL_OK && b.selector[0] != '\0')
+		code = rsql_check(b.selector, ~0u, err);
+	*f = (struct freeze){ .name = rq->param[0],
+		.selector = b.selector,
+		.why = b.why,
+		.created_by = rq->who.name };
+	if (code == FL_OK && b.until != NULL)
+		code = fl_utc_read(b.until, &f->until_ms, err);
+	if (code == FL_OK && b.until != NULL && f->until_ms <= rq->now_ms)
+		code = fl_fail(err, FL_INVALID, "\"until\" lies in the past");
+	return code;
+}
+
+enum fl_code api_freeze_put(struct request *rq, struct fl_err *err)
+{
+	struct freeze wanted = { 0 }, there = { 0 };
+	struct fl_err none = { 0 };
+	bool changed = true;
+	enum fl_code found, code = list_unlimited(rq, "freeze devices", err);
+
+	if (code == FL_OK)
+		code = read_wanted(rq, &wanted, err);
+	if (code != FL_OK)
+		return code;
+	found = freeze_get(rq->store, rq->param[0], &there, &none);
+	if (found == FL_OK)
+		changed = !holds(&there, rq->store->now_ms) || there.until_ms != wanted.until_ms ||
+			strcmp(there.selector, wanted.selector) != 0 ||
+			strcmp(there.why, wanted.why) != 0;
+	else if (found != FL_NOT_FOUND)
+		code = fl_fail(err, found, "%s", none.msg);
+	if (code == FL_OK && changed)
+		code = freeze_put(rq->store, &wanted, err);
+	if (code == FL_OK && changed)
+		code = note(rq, EVENT_FREEZE_CREATED, &wanted, err);
+	if (code == FL_OK)
+		code = reply_freeze(rq, changed, err);
+	freeze_fini(&there);
+	return code;
+}
+
+enum fl_code api_freeze_lift(struct request *rq, struct fl_err *err)
+{
+	struct freeze f = { 0 };
+	bool changed = false;
+	enum fl_code code = list_unlimited(rq, "lift a freeze", err);
+
+	if (code == FL_OK)
+		code = freeze_get(rq->store, rq->param[0], &f, err);
+	changed = code == FL_OK && f.lifted_ms == 0;
+	if (changed)
+		code = freeze_lift(rq->store, f.id, err);
+	if (code == FL_OK && changed)
+		code = note(rq, EVENT_FREEZE_LIFTED, &f, err);
+	if (code == FL_OK)
+		code = reply_freeze(rq, changed, err);
+	freeze_fini(&f);
+	return code;
+}
