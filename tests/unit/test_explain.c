@@ -386,8 +386,8 @@ static void test_reasons(void **state)
 	part_says(&x, false, "it has done its part: 1 of 1 steps, the last one 3 min ago");
 	x.p.member = EXPLAIN_LEFT_OUT;
 	x.p.kind = PLAN_HELD;
-	x.p.reason = "other";
-	part_says(&x, false, "the plan left it out: rollout other had it");
+	x.p.reason = "rollout other has it";
+	part_says(&x, false, "the plan left it out: rollout other has it");
 	x.p.member = EXPLAIN_UNKNOWN;
 	x.p.planned_ms = NOW;
 	part_says(&x, false,
