@@ -212,3 +212,13 @@ def test_the_page_outlives_a_restart_of_the_server(story, browser):
     browser.see(cell("L0.W0"), "1 of 2 confirmed")
     assert same_page(browser)
     assert browser.complaints(but=["ERR_", "503"]) == []
+
+
+def test_a_freeze_is_seen_by_everybody(story, browser):
+    """Whom nothing is delivered to, until when and why, above all rollouts; gone when it is lifted."""
+    browser.see(".empty", "No rollout yet")
+    ok(story.api.put("/api/v1/freezes/friday", {"selector": "attribute.region==eu", "why": "nobody is here"}))
+    browser.see(".banner", "Frozen: friday")
+    browser.see(".banner", "nobody is here")
+    ok(story.api.delete("/api/v1/freezes/friday"))
+    browser.gone(".banner")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Page, Plan, Report, Rollout, Server, Simulation, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Freeze, Page, Plan, Report, Rollout, Server, Simulation, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -117,6 +117,8 @@ export const api = {
 
   releases: (signal: AbortSignal) => get<Page<{ name: string }>>('/api/v1/releases' + query({ limit: 200 }), signal),
   simulate: (wish: object, signal: AbortSignal) => post<Simulation>('/api/v1/simulations', wish, signal),
+
+  freezes: (signal: AbortSignal) => get<Page<Freeze>>('/api/v1/freezes', signal),
 
   verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),
 }

@@ -317,6 +317,15 @@ export interface Simulation {
   results: SimulationResult[]
 }
 
+export interface Freeze {
+  name: string
+  selector: string
+  why: string
+  until: string | null
+  holds: boolean
+  created_by: string
+}
+
 export interface Delta {
   from: string | null
   to: string

@@ -3,9 +3,10 @@
 
 import { api } from '../base/api'
 import { h, show, type Described } from '../base/dom'
-import { ago, count, percent, some } from '../base/format'
+import { ago, clock, count, percent, some } from '../base/format'
+import { icon } from '../base/icon'
 import { listen, refresher } from '../base/live'
-import type { Rollout, Stats } from '../base/types'
+import type { Freeze, Rollout, Stats } from '../base/types'
 import { figuresBar } from '../parts/bar'
 import { smallGrid } from '../parts/grid'
 import { rolloutSentence } from '../parts/sentence'
@@ -34,6 +35,13 @@ function list(title: string, rollouts: Rollout[], figures: Map<string, Stats>): 
     h('ul', { class: 'rollout-rows card' }, rollouts.map((r) => row(r, figures.get(r.name)))))
 }
 
+/** What holds deliveries back, whatever a rollout would do. */
+function frozen(freezes: Freeze[]): Described[] {
+  return freezes.filter((f) => f.holds).map((f) => h('p', { class: 'banner card', key: `freeze ${f.name}`, role: 'status' }, icon('snow'),
+    h('span', {}, h('b', {}, `Frozen: ${f.name}`), ' · nothing is delivered to ', f.selector ? h('code', {}, f.selector) : 'any device',
+      f.until ? ` until ${clock(f.until)}` : ' until it is lifted', f.why && ` · ${f.why}`, h('small', {}, ` by ${f.created_by}`))))
+}
+
 function nothing(): Described {
   return empty('No rollout yet.', 'Publish versions, name them in a release, then plan: ',
     h('code', {}, 'fleetctl rollout create NAME --release RELEASE'), '. It is shown here before anything is delivered.')
@@ -55,12 +63,13 @@ export function rolloutsPage(page: Element, signal: AbortSignal): void {
     tags.set(r.name, fresh.tag)
   }
   async function draw(): Promise<void> {
+    const freezes = (await api.freezes(signal)).items
     const pages = await Promise.all(more.map((cursor) => api.rollouts(cursor, signal)))
     const all = pages.flatMap((p) => p.items)
     next = pages.at(-1)?.next ?? null
     await Promise.all(all.slice(0, PAGE).map(look))
     const ended = all.filter((r) => ENDED.has(r.state))
-    show(page, h('h1', {}, 'Rollouts'),
+    show(page, h('h1', {}, 'Rollouts'), frozen(freezes),
       all.length === 0 && nothing(),
       list('Under way', all.filter((r) => !ENDED.has(r.state)), figures),
       list('Ended', ended, figures),
@@ -68,5 +77,5 @@ export function rolloutsPage(page: Element, signal: AbortSignal): void {
   }
   show(page, h('h1', {}, 'Rollouts'), loading())
   const refresh = refresher(signal, 2000, draw)
-  listen(signal, (e) => /^(rollout|stage|gate)\./.test(e.kind) && refresh())
+  listen(signal, (e) => /^(rollout|stage|gate|freeze)\./.test(e.kind) && refresh())
 }
