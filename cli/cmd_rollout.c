@@ -459,6 +459,55 @@ static const struct command cmd_steps = {
 	.options_size = sizeof(struct steps_options),
 };
 
+/* ---- strata */
+static const struct table_column stratum_columns[] = {
+	{ .title = "STRATUM" },
+	{ .title = "CONFIRMED", .right = true },
+	{ .title = "FAILED", .right = true },
+	{ .title = "STATE" },
+	{ .title = "WHY", .cut = true },
+};
+
+static enum fl_code strata(struct cli *cli, const void *options, struct fl_err *err)
+{
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/strata", cli_operand(cli, 0));
+	TABLE_AUTO struct table t = { .columns = stratum_columns,
+		.n_columns = FL_COUNT(stratum_columns) };
+	FL_AUTO_JSON json_t *answer = NULL;
+	const json_t *items;
+	enum fl_code code = cli_get(cli, path, &answer, err);
+
+	(void)options;
+	items = json_object_get(answer, "items");
+	if (code != FL_OK || cli_json(cli, items))
+		return code;
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const json_t *s = json_array_get(items, i);
+		const char *state = value_text(s, "state");
+
+		table_add(&t, value_text(s, "stratum"));
+		add_count(&t, value_int(s, "successes"));
+		add_count(&t, value_int(s, "failures"));
+		table_addf(&t,
+			state != NULL && strcmp(state, "held") == 0 ? TERMINAL_WARN
+								    : TERMINAL_PLAIN,
+			"%s", state != NULL ? state : "-");
+		table_add(&t, value_text(s, "why"));
+	}
+	if (t.n_cells > 0)
+		table_print(&t, &cli->out, stdout, false);
+	else
+		cli_say(cli, "no strata are watched, or nothing has ended yet");
+	return FL_OK;
+}
+
+static const struct command cmd_strata = {
+	.name = "strata",
+	.operands = "ROLLOUT",
+	.help = "show where its failures lie, and which strata are held",
+	.run = strata,
+};
+
 static const struct command cmd_decisions = {
 	.name = "decisions",
 	.operands = "ROLLOUT",
@@ -478,5 +527,5 @@ const struct command cmd_rollout = {
 		&rollout_approve, &rollout_deny, &rollout_start, &cmd_watch, &rollout_pause,
 		&rollout_resume, &rollout_promote, &rollout_verdict, &rollout_stop,
 		&rollout_rollback, &rollout_retry, &explain_stage, &cmd_stats, &cmd_steps,
-		&cmd_decisions, NULL },
+		&cmd_decisions, &cmd_strata, &rollout_release, NULL },
 };

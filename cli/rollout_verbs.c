@@ -187,6 +187,28 @@ static enum fl_code verdict(struct cli *cli, const void *options, struct fl_err 
 		err);
 }
 
+/* ---- release */
+static enum fl_code release(struct cli *cli, const void *options, struct fl_err *err)
+{
+	FL_AUTOFREE char *path = api_path("/api/v1/rollouts/{}/release", cli_operand(cli, 0));
+	FL_AUTO_JSON json_t *body = json_pack("{s:s}", "stratum", cli_operand(cli, 1)),
+			    *answer = NULL;
+	enum fl_code code;
+
+	(void)options;
+	if (body == NULL)
+		return fl_fail(err, FL_INVALID, "the stratum is not UTF-8");
+	code = cli_send(cli, &(struct api_request){ .method = "POST", .path = path, .body = body },
+		&answer, NULL, err);
+	if (code != FL_OK || cli_json(cli, answer))
+		return code;
+	cli_say(cli, "%s",
+		json_is_true(json_object_get(answer, "changed"))
+			? "released: its devices are offered the release again"
+			: "it was not held; nothing changed");
+	return FL_OK;
+}
+
 /* ---- stop */
 static const char *const in_flight[] = { "finish", "cancel", NULL };
 static const struct options_row stop_rows[] = {
@@ -300,6 +322,13 @@ const struct command rollout_rollback = {
 		 "small part and "
 		 "pauses at its own error threshold. Devices that are silent now go back when they "
 		 "return.\n\n",
+};
+const struct command rollout_release = {
+	.name = "release",
+	.operands = "ROLLOUT STRATUM",
+	.run = release,
+	.help = "offer the release again to a stratum that is held",
+	.examples = "fleetctl rollout release november attribute.hw==rev2\n",
 };
 const struct command rollout_retry = {
 	VERB("retry", retry, retry_rows),

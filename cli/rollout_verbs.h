@@ -8,6 +8,6 @@
 
 extern const struct command rollout_approve, rollout_deny, rollout_start, rollout_pause,
 	rollout_resume, rollout_promote, rollout_verdict, rollout_stop, rollout_rollback,
-	rollout_retry;
+	rollout_retry, rollout_release;
 
 #endif

@@ -9,7 +9,7 @@
 struct strategy_options {
 	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early, *channel,
 		*joiners;
-	struct options_list waves, strata, causes, approvers, gates;
+	struct options_list waves, strata, causes, approvers, gates, hold_by;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
 	int64_t max_in_flight;
@@ -60,6 +60,9 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, gates, "gate", LIST, .argument = "KIND[:KEY=VALUE,...]",      \
 			.help = "what else must agree: sprt, bayes, stop, external or manual, "    \
 				"as sprt:p0_percent=1,p1_percent=5"),                              \
+		STRATEGY_ROW_(type_, hold_by, "hold-by", LIST, .argument = "FIELD",                \
+			.help = "hold a stratum alone if failures are concentrated in it, as "     \
+				"attribute.hw or gateway"),                                        \
 		STRATEGY_ROW_(type_, carry, "carry", FLAG,                                         \
 			.help = "an undecided wave hands its evidence to the next one"),           \
 		STRATEGY_ROW_(type_, on_failure, "on-failure", CHOICE, .argument = "ACT",          \

@@ -87,6 +87,13 @@ enum fl_code strategy_gates(json_t *gate, const struct strategy_options *o, stru
 
 	for (size_t i = 0; i < o->gates.n && code == FL_OK; i++)
 		code = add_gate(gate, o->gates.v[i], err);
+	if (o->hold_by.n > 0 && code == FL_OK) {
+		json_t *by = json_array();
+
+		for (size_t i = 0; i < o->hold_by.n; i++)
+			(void)json_array_append_new(by, json_string(o->hold_by.v[i]));
+		(void)json_object_set_new(gate, "strata", json_pack("{s:o}", "by", by));
+	}
 	if (o->carry)
 		(void)json_object_set_new(gate, "carry", json_true());
 	return code;

@@ -51,7 +51,7 @@ static void show_words(struct table *t, const char *name, const json_t *array)
 static void show_kinds(struct table *t, const json_t *gate)
 {
 	static const char *const kinds[] = { "sprt", "bayes", "stop", "external", "manual",
-		"carry" };
+		"strata", "carry" };
 
 	for (size_t i = 0; i < FL_COUNT(kinds); i++) {
 		const json_t *kind = json_object_get(gate, kinds[i]);

@@ -57,7 +57,7 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	struct step_view view;
 	struct engine_out out = { 0 };
 	int64_t number = 0;
-	bool back;
+	bool back, held = false;
 	enum fl_code code = step_view(lane->store, place->stage_id, device_no, &view, err);
 
 	if (code == FL_OK)
@@ -69,11 +69,15 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	if (code == FL_OK)
 		code = next_manifest(lane, device_no, &fact.manifest, err);
 	back = view.step.back;
+	if (code == FL_OK && !back && fact.fit == ENGINE_FITS)
+		code = rollouts_strata_held(lane, parsed, device_no, &held, err);
+	if (held)
+		fact.fit = ENGINE_LATER;
 	if (code == FL_OK)
 		code = rollouts_step_fact(lane, &view, &fact, &out, err);
 	if (code != FL_OK)
 		return code;
-	*keep = *keep || out.keep || out.attend;
+	*keep = *keep || out.keep || out.attend || held;
 	if (!out.offer)
 		return FL_OK;
 	code = rollouts_issue(lane, &view, parsed, back, true, &number, err);

@@ -117,6 +117,17 @@ struct rollouts_making {
 enum fl_code rollouts_make(const struct rollouts_lane *lane, const struct rollouts_making *m,
 	struct fl_err *err) FL_MUST_CHECK;
 
+/* ---- rollouts_strata.c: where failures are concentrated */
+
+/* Count the outcome of a step by the strata that the strategy watches; hold one where failures are
+ * concentrated. */
+enum fl_code rollouts_strata_outcome(const struct rollouts_lane *lane,
+	const struct rollouts_parsed *p, const struct engine_step *step,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Whether a device is in a stratum that is held. */
+enum fl_code rollouts_strata_held(const struct rollouts_lane *lane, const struct rollouts_parsed *p,
+	int64_t device_no, bool *held, struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- rollouts_goal.c: what a device shall have, and whether that fits */
 
 /* Whether the step fits its device now. Reads only. */

@@ -234,6 +234,9 @@ enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct s
 	}
 	if (out->step_changed)
 		code = store_step(lane, view, fact->kind, out, err);
+	if (code == FL_OK && out->step_changed && parsed->rules.gate.n_by > 0 &&
+		out->step.outcome != view->step.outcome && step_ended(out->step.outcome))
+		code = rollouts_strata_outcome(lane, parsed, &out->step, err);
 	if (code == FL_OK)
 		code = follow_up(lane, view, out, err);
 	/* the arrays end with this call */

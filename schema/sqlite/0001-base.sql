@@ -247,6 +247,17 @@ CREATE TABLE stage (
 ) STRICT;
 CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
 
+-- content: outcomes of a rollout by stratum, where its strategy watches them
+CREATE TABLE stratum (
+  rollout_id INTEGER NOT NULL REFERENCES rollout(id),
+  field TEXT NOT NULL,               -- attribute.NAME, label.NAME, gateway
+  value TEXT NOT NULL,
+  successes INTEGER NOT NULL, failures INTEGER NOT NULL,
+  why TEXT NOT NULL DEFAULT '',      -- it is, or was, held
+  held_at INTEGER NOT NULL DEFAULT 0, released_at INTEGER NOT NULL DEFAULT 0, -- 0: not
+  PRIMARY KEY (rollout_id, field, value)
+) STRICT, WITHOUT ROWID;
+
 -- content: every decision of a gate with the numbers that led to it
 CREATE TABLE decision (
   id INTEGER PRIMARY KEY,

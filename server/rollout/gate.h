@@ -55,6 +55,8 @@ enum gate_type { GATE_TYPES(GATE_TYPE_ENUM_) GATE_TYPE_MAX };
 enum gate_verdict { GATE_VERDICTS(GATE_VERDICT_ENUM_) VERDICT_MAX };
 
 #define GATE_STOPS_MAX 8
+#define GATE_BY_MAX    4
+#define GATE_FIELD_MAX 80
 #define GATE_TEXT_MAX  200
 #define GATE_SAID_MAX  120
 /* The kinds that device outcomes decide; the others wait for somebody's word. */
@@ -89,6 +91,10 @@ struct gate_rules {
 	int64_t limit_ppm;
 	int64_t pass_ppm, fail_ppm; /* passes at or below, fails at or above that probability */
 	int64_t bayes_minimum;      /* passes not before so many outcomes */
+	/* stratum.h: strata by these fields are held where failures are concentrated; 0: none */
+	int n_by;
+	char by[GATE_BY_MAX][GATE_FIELD_MAX]; /* "attribute.hw", "label.region", "gateway" */
+	int64_t strata_ppm; /* probability of holding one although there is no reason */
 	/* EXTERNAL: from the opening of the stage until there must be a verdict */
 	int64_t external_ms;
 };

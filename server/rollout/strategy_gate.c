@@ -4,6 +4,7 @@
 #include "server/rollout/strategy.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define COUNT_MAX   1000000000LL
@@ -29,13 +30,14 @@ struct gate_rules strategy_gate_default(void)
 		.pass_ppm = 50000,
 		.fail_ppm = 950000,
 		.external_ms = DAY_S * 1000LL,
+		.strata_ppm = 10000,
 	};
 }
 
 /* ---- reading: each kind into the rules, which hold its defaults */
 
 struct raw {
-	json_t *success, *error, *stop, *causes, *sprt, *bayes, *external;
+	json_t *success, *error, *stop, *causes, *sprt, *bayes, *external, *strata;
 	bool manual, carry;
 };
 
@@ -46,6 +48,7 @@ static const struct fl_json_field gate_fields[] = {
 	FL_FIELD(struct raw, sprt, "sprt", OBJECT),
 	FL_FIELD(struct raw, bayes, "bayes", OBJECT),
 	FL_FIELD(struct raw, external, "external", OBJECT),
+	FL_FIELD(struct raw, strata, "strata", OBJECT),
 	FL_FIELD(struct raw, manual, "manual", BOOL),
 	FL_FIELD(struct raw, carry, "carry", BOOL),
 	FL_FIELD(struct raw, causes, "causes", ARRAY, .min = 1, .max = CAUSE_MAX),
@@ -235,6 +238,41 @@ static enum fl_code read_external(const json_t *object, struct gate_rules *g, st
 	return code;
 }
 
+struct raw_strata {
+	json_t *by;
+	double alpha;
+};
+
+static const struct fl_json_field strata_fields[] = {
+	FL_FIELD(
+		struct raw_strata, by, "by", ARRAY, .required = true, .min = 1, .max = GATE_BY_MAX),
+	FL_FIELD(struct raw_strata, alpha, "alpha", REAL),
+};
+
+static enum fl_code read_strata(const json_t *object, struct gate_rules *g, struct fl_err *err)
+{
+	struct raw_strata raw = { .alpha = (double)g->strata_ppm / STRATEGY_PPM };
+	enum fl_code code = fl_json_read(
+		object, strata_fields, FL_COUNT(strata_fields), FL_JSON_REJECT, &raw, err);
+
+	if (code == FL_OK)
+		code = read_probability(raw.alpha, 0.5, "alpha", &g->strata_ppm, err);
+	for (size_t i = 0; i < json_array_size(raw.by) && code == FL_OK; i++) {
+		const char *field = json_string_value(json_array_get(raw.by, i));
+		bool known = field != NULL &&
+			(strcmp(field, "gateway") == 0 ||
+				(strncmp(field, "attribute.", 10) == 0 && field[10] != '\0') ||
+				(strncmp(field, "label.", 6) == 0 && field[6] != '\0'));
+
+		if (!known || strlen(field) >= GATE_FIELD_MAX || strchr(field, '"') != NULL)
+			return fl_fail(err, FL_INVALID,
+				"by[%zu] must be \"attribute.NAME\", \"label.NAME\" or \"gateway\"",
+				i);
+		(void)snprintf(g->by[g->n_by++], GATE_FIELD_MAX, "%s", field);
+	}
+	return code;
+}
+
 static enum fl_code read_causes(const json_t *array, unsigned *causes, struct fl_err *err)
 {
 	unsigned bits = 0;
@@ -300,6 +338,7 @@ enum fl_code strategy_gate_read(const json_t *object, struct gate_rules *g, stru
 		{ "sprt", raw.sprt, read_sprt },
 		{ "bayes", raw.bayes, read_bayes },
 		{ "external", raw.external, read_external },
+		{ "strata", raw.strata, read_strata },
 	};
 
 	if (code != FL_OK)
@@ -366,6 +405,18 @@ static json_t *kind_json(const struct gate_rules *g, enum gate_kind kind)
 	}
 }
 
+static json_t *strata_json(const struct gate_rules *g)
+{
+	FL_AUTO_JSON json_t *by = json_array();
+	int failed = 0;
+
+	for (int i = 0; i < g->n_by; i++)
+		failed |= json_array_append_new(by, json_string(g->by[i]));
+	return failed != 0
+		? NULL
+		: json_pack("{s:O,s:f}", "by", by, "alpha", (double)g->strata_ppm / STRATEGY_PPM);
+}
+
 json_t *strategy_gate_json(const struct gate_rules *g)
 {
 	FL_AUTO_JSON json_t *out = json_object(), *causes = json_array();
@@ -375,6 +426,8 @@ json_t *strategy_gate_json(const struct gate_rules *g)
 		if (gate_has(g, (enum gate_kind)k))
 			failed |= json_object_set_new(out, gate_kind_text((enum gate_kind)k),
 				kind_json(g, (enum gate_kind)k));
+	if (g->n_by > 0)
+		failed |= json_object_set_new(out, "strata", strata_json(g));
 	if (g->carry)
 		failed |= json_object_set_new(out, "carry", json_true());
 	for (int i = 0; i < CAUSE_MAX; i++)

@@ -42,5 +42,7 @@ EVENT(ROLLOUT_JOINED, "rollout.joined", ROLLOUT, "New devices joined a wave that
 EVENT(ROLLOUT_STATE, "rollout.state", ROLLOUT, "A rollout changed its state")
 EVENT(ROLLOUT_VERB, "rollout.verb", ROLLOUT, "An operator acted on a rollout")
 EVENT(STAGE_STATE, "stage.state", ROLLOUT, "A stage changed its state")
+EVENT(STRATUM_HELD, "stratum.held", ROLLOUT, "Failures are concentrated in one stratum: it is held")
+EVENT(STRATUM_RELEASED, "stratum.released", ROLLOUT, "A held stratum was released")
 EVENT(GATE_DECIDED, "gate.decided", ROLLOUT, "A gate was decided")
 EVENT(INVARIANT_BROKEN, "invariant.broken", ROLLOUT, "fleetd found a defect of its own and paused")

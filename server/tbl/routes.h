@@ -61,6 +61,8 @@ ROUTE(GET, "/api/v1/rollouts/{rollout}/stats", ROLE_READ, 0, READ, api_rollout_s
 ROUTE(GET, "/api/v1/rollouts/{rollout}/stages/{layer}/{wave}/explain", ROLE_READ, 0, READ, api_stage_explain, "Why a stage is where it is and what it waits for")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/steps", ROLE_READ, 0, READ, api_rollout_steps, "Steps of devices, by stage and state")
 ROUTE(GET, "/api/v1/rollouts/{rollout}/decisions", ROLE_READ, 0, READ, api_rollout_decisions, "What its gates decided, with the numbers")
+ROUTE(GET, "/api/v1/rollouts/{rollout}/strata", ROLE_READ, 0, READ, api_rollout_strata, "Outcomes by stratum, and which are held")
+ROUTE(POST, "/api/v1/rollouts/{rollout}/release", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_stratum_release, "Release a held stratum")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/approve", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_approve, "Agree with its plan")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/deny", ROLE_APPROVE, 16 * KIB, WRITE, api_rollout_deny, "Disagree with its plan: it never starts")
 ROUTE(POST, "/api/v1/rollouts/{rollout}/{verb}", ROLE_OPERATE, 16 * KIB, WRITE, api_rollout_verb, "start, pause, resume, promote, verdict, stop, rollback, retry")

@@ -173,3 +173,33 @@ def test_gates_outlive_a_restart(server):
     assert (gate["verdict"], gate["said"]) == ("pass", "admin: green")
     carry_out(device)
     wait_state(server, "x", "completed")
+
+
+def test_a_bad_revision_is_held_alone(server):
+    """Failures concentrated in one hardware revision: its devices are offered nothing more, the others go
+    on; a person releases it."""
+    token = enrol_token(server)
+    fleet = {f"{hw}-{i}": enrolled(server, f"{hw}-{i}", token, installed=[], attributes={"hw": hw})
+             for hw in ("old", "new") for i in range(16 if hw == "old" else 9)}
+    gate = {"strata": {"by": ["attribute.hw"], "alpha": 0.3}, "success": {"percent": 10, "minimum": 25},
+            "error": {"percent": 100}}
+    assert server.put("/api/v1/rollouts/x", spec(gate)).status == 201
+    wait_state(server, "x", "running")
+    for i in range(16):
+        carry_out(fleet[f"old-{i}"])
+    for i in range(8):
+        carry_out(fleet[f"new-{i}"], "failed", cause="release")
+        strata = {s["stratum"]: s for s in server.get("/api/v1/rollouts/x/strata").json()["items"]}
+        if strata["attribute.hw==new"]["state"] == "held":
+            break
+    assert strata["attribute.hw==new"]["state"] == "held", strata
+    assert strata["attribute.hw==old"] == {**strata["attribute.hw==old"], "state": "open", "successes": 16, "failures": 0}
+    assert "failed there" in strata["attribute.hw==new"]["why"]
+    assert fleet["new-8"].poll() is None
+    kinds = [e["kind"] for e in server.get("/api/v1/events?limit=1000").json()["items"]]
+    assert kinds.count("stratum.held") == 1
+    assert server.post("/api/v1/rollouts/x/release", {"stratum": "hw"}).status == 400
+    released = server.post("/api/v1/rollouts/x/release", {"stratum": "attribute.hw==new"})
+    assert released.json() == {"changed": True}, released
+    assert server.post("/api/v1/rollouts/x/release", {"stratum": "attribute.hw==new"}).json() == {"changed": False}
+    carry_out(fleet["new-8"])

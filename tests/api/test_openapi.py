@@ -248,10 +248,11 @@ def use_rollouts(c):
     assert c.request("POST", warm, json={"rollout": "one", "to": digest}).status in (400, 422)
     assert c.request("GET", "/api/v1/deltas/queue").status == 200
     c.request("POST", "/api/v1/rollouts/one/start", json={})
+    assert c.request("POST", "/api/v1/rollouts/one/release", json={"stratum": "attribute.hw==1"}).status == 200
     c.request("POST", "/api/v1/rollouts/one/stop", json={})
     assert c.request("POST", "/api/v1/rollouts/one/fly", json={}).status in (400, 404)
     for path in ("rollouts", "rollouts/one", "rollouts/none", "rollouts/none/plan", "rollouts/one/stats",
-                 "rollouts/one/steps", "rollouts/one/decisions", "rollouts/none/stats",
+                 "rollouts/one/steps", "rollouts/one/decisions", "rollouts/one/strata", "rollouts/none/stats",
                  "devices/r1/explain", "devices/none/explain", "rollouts/one/stages/0/0/explain",
                  "rollouts/one/stages/9/9/explain", "rollouts/denied", "devices/r1"):
         c.request("GET", f"/api/v1/{path}")

@@ -48,3 +48,6 @@ def test_gates_on_the_command_line(real, fleetd):
     story.work(devices, "r", "completed")
     assert "the verdict is pass" in real("rollout", "decisions", "r").out
     assert "external" in real("rollout", "show", "r").out
+    assert "no strata are watched" in real("rollout", "strata", "r").out
+    assert "it was not held" in real("rollout", "release", "r", "attribute.hw==rev2").out
+    assert real("plan", "preview", "--release", "next", "--hold-by", "hw").code == 2

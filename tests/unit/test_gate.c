@@ -309,6 +309,8 @@ static void refuses_nonsense(void **state)
 		{ "{\"stop\":[{\"type\":\"all\",\"threshold\":101}]}", "stop[0]: threshold" },
 		{ "{\"external\":{\"within_s\":0}}", "external" },
 		{ "{\"manual\":1}", "manual" },
+		{ "{\"strata\":{\"by\":[\"hw\"]}}", "strata: by[0] must be" },
+		{ "{\"strata\":{\"by\":[]}}", "strata" },
 	};
 
 	(void)state;
