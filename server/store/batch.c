@@ -238,10 +238,12 @@ static enum fl_code transact(struct server *s, size_t n, struct fl_err *err)
 	struct store store = {
 		.db = d->writer, .write = true, .now_ms = fl_clock_ms(CLOCK_REALTIME)
 	};
+	int64_t began = fl_clock_us(CLOCK_MONOTONIC);
 	enum fl_code code = run_jobs(s, n, &store, err);
 
 	if (code == FL_OK)
 		code = effects_apply_sums(d->effects, s, &store, err);
+	metrics_time(s->metrics, METRIC_HOLD_SECONDS, fl_clock_us(CLOCK_MONOTONIC) - began);
 	if (code == FL_OK)
 		code = commit(s, err);
 	if (code == FL_OK)
