@@ -155,6 +155,9 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_count(strategy, "install_s", o->install_s);
 	add_count(strategy, "probation_s", o->probation_s);
 	add_count(strategy, "max_in_flight", o->max_in_flight);
+	add_count(inner(strategy, "pace"), "max_per_minute", o->max_per_minute);
+	if (json_object_size(json_object_get(strategy, "pace")) == 0)
+		(void)json_object_del(strategy, "pace");
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
 	add_count(strategy, "approvals", o->approvals);
 	add_list(strategy, "approvers", &o->approvers);

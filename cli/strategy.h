@@ -12,7 +12,7 @@ struct strategy_options {
 	struct options_list waves, strata, causes, approvers, gates, hold_by;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
-	int64_t max_in_flight;
+	int64_t max_in_flight, max_per_minute;
 	double success_percent, error_percent, max_drift_percent;
 	bool carry;
 };
@@ -78,6 +78,9 @@ struct strategy_options {
 			.help = "from delivery to confirmation, else it failed (1h)"),             \
 		STRATEGY_ROW_(type_, max_in_flight, "max-in-flight", COUNT, .argument = "N",       \
 			.help = "devices that update at the same time (0: no limit)"),             \
+		STRATEGY_ROW_(type_, max_per_minute, "max-per-minute", COUNT, .argument = "N",     \
+			.help = "devices that are offered it in a minute (0: no limit); ramps, "   \
+				"groups and retries are in the file of --strategy"),               \
 		STRATEGY_ROW_(type_, max_drift_percent, "max-drift", PERCENT,                      \
 			.argument = "PERCENT",                                                     \
 			.help = "start refuses if more of the fleet changed since planning (2)"),  \

@@ -19,8 +19,8 @@ static const struct row rows[] = {
 };
 
 /* Upper bounds in microseconds; what lies above is counted in +Inf alone. */
-static const int64_t bounds[] = { 100, 250, 500, 1000, 2500, 5000, 7500, 10000, 15000, 25000, 50000, 100000,
-	250000, 500000, 1000000, 2500000, 5000000, 10000000 };
+static const int64_t bounds[] = { 100, 250, 500, 1000, 2500, 5000, 7500, 10000, 15000, 25000, 50000,
+	100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000 };
 
 /* One row's figures. A cache line each, so that threads that count different things do not meet. */
 struct cell {

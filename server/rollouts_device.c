@@ -17,25 +17,6 @@ static bool in_flight(const struct step_place *p)
 	return p->state >= STEP_OFFERED && p->state <= STEP_INSTALLED && p->state != STEP_REJECTED;
 }
 
-/* Devices of the rollout between delivery and end: never too low within a batch, since what this batch
- * has delivered counts and what it has ended does not. */
-static enum fl_code flying(const struct rollouts_lane *lane, const struct rollouts_parsed *parsed,
-	int64_t *n, struct fl_err *err)
-{
-	struct stage_list list = { 0 };
-	enum fl_code code = FL_OK;
-
-	*n = 0;
-	if (parsed->rules.max_in_flight == 0)
-		return FL_OK;
-	code = stage_list(lane->store, parsed->id, &list, err);
-	*n = engine_may_switch(list.stages, list.n);
-	for (size_t i = 0; i < list.n; i++)
-		*n += list.stages[i].delivered - list.stages[i].counted_delivered;
-	stage_list_fini(&list);
-	return code;
-}
-
 /* The number that the device's next manifest will have. */
 static enum fl_code next_manifest(
 	const struct rollouts_lane *lane, int64_t device_no, int64_t *number, struct fl_err *err)
@@ -65,7 +46,7 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	if (code == FL_OK)
 		code = rollouts_fit(lane, &view, parsed, &fact.fit, err);
 	if (code == FL_OK)
-		code = flying(lane, parsed, &fact.in_flight, err);
+		code = rollouts_load(lane, &view, parsed, &fact, err);
 	if (code == FL_OK)
 		code = next_manifest(lane, device_no, &fact.manifest, err);
 	back = view.step.back;

@@ -272,11 +272,7 @@ static enum fl_code load_chances(
 		code = rollouts_fit(&s->lane, &view, l->parsed, &l->part.fit, err);
 	l->part.attention =
 		fleet_get(s->lane.server->fleet, s->device->no, &known) && known.attention;
-	l->part.in_flight = engine_may_switch(l->list.stages, l->list.n);
-	for (size_t i = 0; i < l->list.n; i++)
-		l->part.in_flight +=
-			l->list.stages[i].delivered - l->list.stages[i].counted_delivered;
-	return code;
+	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;
 }
 
 static enum fl_code load_current(struct subject *s, struct loaded *l, struct fl_err *err)

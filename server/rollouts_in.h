@@ -145,6 +145,13 @@ enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_
 enum fl_code rollouts_assume(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, struct fl_err *err) FL_MUST_CHECK;
 
+/* ---- rollouts_load.c: how much is under way */
+
+/* Fill what a POLLED fact says about the load of the rollout, as far as its limits need it. */
+enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_parsed *parsed, struct engine_fact *fact,
+	struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- rollouts_requires.c: what is installed goes on working together */
 
 /* A change of what a device has. Borrowed. */

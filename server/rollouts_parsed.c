@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define KEPT_MAX      256 /* parsed rollouts */
-#define BACK_FIRST    10  /* devices of the first slice of a stage's way back */
 #define BACK_POLLS    3   /* a device that missed so many polls is silent */
 #define BACK_EXTRA_MS 5000
 
@@ -78,7 +77,7 @@ static void set_rules(const struct server *server, struct rollouts_parsed *p)
 		.soak_ms = s->soak_ms,
 		.max_in_flight = s->max_in_flight,
 		.back_reach_ms = silent < s->reach_ms ? silent : s->reach_ms,
-		.back_first = BACK_FIRST,
+		.pace = s->pace,
 		.approval = s->approvals > 0,
 	};
 }

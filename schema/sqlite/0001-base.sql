@@ -230,6 +230,7 @@ CREATE TABLE stage (
   retry_causes INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0, -- last place given in the order of delivery
   counted_delivered INTEGER NOT NULL DEFAULT 0, -- the same when the sums were brought up to date
+  minute_at INTEGER NOT NULL DEFAULT 0, minute_n INTEGER NOT NULL DEFAULT 0, -- offers in a minute
   gate_tally BLOB NOT NULL DEFAULT x'', -- outcomes that the gate has taken, gate.h
   gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
   gate_text TEXT NOT NULL DEFAULT '',  -- the last decision with its numbers
@@ -300,6 +301,7 @@ CREATE TABLE step (
   changed_at INTEGER NOT NULL,
   took_ms INTEGER NOT NULL DEFAULT 0, -- delivery to confirmed, on the rollout's clock
   sent INTEGER NOT NULL DEFAULT 0, saved INTEGER NOT NULL DEFAULT 0, -- bytes
+  retry_at INTEGER NOT NULL DEFAULT 0, -- not offered before, on the rollout's clock
   PRIMARY KEY (stage_id, device_no)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX step_by_device ON step(device_no, stage_id);

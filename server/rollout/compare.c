@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS     86400000LL
-#define FACTS_MAX  50000000
-#define BACK_FIRST 10
+#define DAY_MS    86400000LL
+#define FACTS_MAX 50000000
 
 void compare_fini(struct compare *c)
 {
@@ -45,7 +44,7 @@ static struct engine_rules rules_of(const struct compare *c, const struct compar
 		.soak_ms = y->soak_ms,
 		.max_in_flight = y->max_in_flight,
 		.back_reach_ms = y->reach_ms,
-		.back_first = BACK_FIRST,
+		.pace = y->pace,
 	};
 }
 

@@ -46,6 +46,21 @@ bool engine_needs(enum engine_order order, const struct engine_stage *stage,
 	}
 }
 
+void engine_load(
+	const struct engine_stage *stages, size_t n, int64_t clock, struct engine_fact *fact)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct engine_stage *s = &stages[i];
+
+		/* who was told after the last count is still under way */
+		fact->in_flight += engine_stage_in_flight(s) + s->delivered - s->counted_delivered;
+		if (clock - s->minute_at < PACE_MINUTE_MS)
+			fact->recent += s->minute_n;
+		fact->notified += s->delivered;
+		fact->succeeded += s->sums.outcome_confirmed;
+	}
+}
+
 int64_t engine_may_switch(const struct engine_stage *stages, size_t n)
 {
 	int64_t sum = 0;

@@ -30,13 +30,14 @@
  *      term: rows that are made after the stage's deadline begin as `unreached`.
  *
  * To add an order: a branch in engine_needs. To add a fact: a row in ENGINE_FACTS and its function in
- * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes belong into
+ * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes are in
  * may_offer (engine_device.c), the one place that says "not now". */
 #ifndef ROLLOUT_ENGINE_H
 #define ROLLOUT_ENGINE_H
 
 #include "server/rollout/figures.h"
 #include "server/rollout/gate.h"
+#include "server/rollout/pace.h"
 
 /* Which stage waits for which. */
 enum engine_order { ENGINE_WAVE_FIRST, ENGINE_LAYER_FIRST, ENGINE_PIPELINED };
@@ -54,8 +55,8 @@ struct engine_rules {
 	int64_t soak_ms;       /* success must hold so long */
 	int64_t max_in_flight; /* devices between delivery and end, whole rollout; 0: no limit */
 	int64_t back_reach_ms; /* a rollback waits so long for silent devices */
-	int64_t back_first;    /* devices of a stage's first slice of a rollback */
-	bool approval;         /* the plan waits for approval before it may start */
+	struct pace_rules pace;
+	bool approval; /* the plan waits for approval before it may start */
 };
 
 /* Rollout:
@@ -124,6 +125,8 @@ struct engine_stage {
 	unsigned retry_causes; /* what ENGINE_RETRY takes up, bits 1 << enum step_cause */
 	int64_t delivered;     /* last place given in the order of delivery */
 	int64_t counted_delivered; /* the same when the sums were last brought up to date */
+	int64_t minute_at; /* the rollout's clock: when the minute began that offers are counted in */
+	int64_t minute_n;          /* offers in that minute */
 	struct gate_tally tally;   /* outcomes, forward */
 	enum gate_verdict verdict; /* of somebody outside */
 	char said[GATE_SAID_MAX];  /* who gave it and why */
@@ -182,6 +185,7 @@ struct engine_step {
 	int64_t changed_at;   /* wall clock */
 	int64_t took_ms;      /* delivery to confirmed on the rollout's clock; 0: not confirmed */
 	int64_t sent, saved;  /* bytes */
+	int64_t retry_at;     /* rollout's clock: not offered before; 0: at once */
 };
 
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
@@ -205,7 +209,7 @@ struct engine_step {
 	FACT(STAGE_DUE, STAGE)  /* the stage's deadline or its soak has come */                \
 	FACT(COUNTED, STAGE)    /* sums and tally were brought up to date */                   \
 	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */ \
-	FACT(POLLED, STEP)      /* fit, in_flight, manifest */                                 \
+	FACT(POLLED, STEP)      /* fit, in_flight .. crowded, manifest */                      \
 	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                   \
 	FACT(INSTALL_DUE, STEP)                                                                \
 	FACT(REACH_DUE, STEP)                                                                  \
@@ -243,6 +247,10 @@ struct engine_fact {
 	enum engine_fit fit;
 	unsigned flags;
 	int64_t in_flight; /* devices of this rollout between delivery and end; never too low */
+	int64_t recent;    /* offers of this rollout in the running minute */
+	int64_t notified;  /* devices that were ever offered it, per layer; and who has confirmed */
+	int64_t succeeded;
+	bool crowded; /* as many of its group are under way as may be */
 	int64_t manifest;
 	enum step_state reported;
 	enum step_cause cause;
@@ -262,16 +270,19 @@ struct engine_view {
 
 /* Why a step that waits is not delivered at this moment. To add a reason: a row here, a return of
  * may_offer (engine_device.c). */
-#define ENGINE_HOLDS(X)                                                   \
-	X(NONE)                                                           \
-	X(ROLLOUT) /* the rollout's state: nothing is offered in it */    \
-	X(STAGE)   /* the stage's state */                                \
-	X(ROWS)    /* the stage's rows are being made, or turned round */ \
-	X(SLOTS)   /* as many devices are under way as may be */          \
-	X(SLICE)   /* the first slice of a rollback is not back yet */    \
-	X(FROZEN)  /* a freeze holds for the device */                    \
-	X(BLOCKED) /* it would bring a version that is blocked */         \
-	X(OTHER)   /* another step, of this device or of one that it works with, comes first */
+#define ENGINE_HOLDS(X)                                                                         \
+	X(NONE)                                                                                 \
+	X(ROLLOUT) /* the rollout's state: nothing is offered in it */                          \
+	X(STAGE)   /* the stage's state */                                                      \
+	X(ROWS)    /* the stage's rows are being made, or turned round */                       \
+	X(SLOTS)   /* as many devices are under way as may be */                                \
+	X(SLICE)   /* the first slice of a rollback is not back yet */                          \
+	X(FROZEN)  /* a freeze holds for the device */                                          \
+	X(BLOCKED) /* it would bring a version that is blocked */                               \
+	X(OTHER)   /* another step, of this device or of one that it works with, comes first */ \
+	X(RATE)    /* as many were offered it in this minute as may be */                       \
+	X(GROUP)   /* as many of its gateway or label are under way as may be */                \
+	X(BACKOFF) /* it failed and is tried again later */
 #define ENGINE_HOLD_ENUM_(name) ENGINE_HOLD_##name,
 enum engine_hold { ENGINE_HOLDS(ENGINE_HOLD_ENUM_) ENGINE_HOLD_MAX };
 
@@ -344,6 +355,11 @@ bool engine_ready_for_next(const struct engine_step *lower);
 /* Whether a step may go back, given the device's n steps in the layers above: FITS, LATER, or NO_WAY
  * when one of those stays. */
 enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n);
+
+/* Fill the part of a POLLED fact that is about all stages: in_flight, recent, notified, succeeded.
+ * `clock` is the rollout's. */
+void engine_load(
+	const struct engine_stage *stages, size_t n, int64_t clock, struct engine_fact *fact);
 
 /* Devices that hold an order and may still switch. */
 int64_t engine_may_switch(const struct engine_stage *stages, size_t n);

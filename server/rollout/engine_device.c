@@ -74,8 +74,8 @@ static bool slice_full(const struct engine_turn *t)
 	int64_t ended = s->sums.steps[STEP_ROLLED_BACK] + s->sums.steps[STEP_ROLLBACK_FAILED];
 
 	return s->state == STAGE_ROLLING_BACK &&
-		s->delivered - s->back_place >= t->rules->back_first &&
-		2 * ended < t->rules->back_first;
+		s->delivered - s->back_place >= t->rules->pace.back_first &&
+		2 * ended < t->rules->pace.back_first;
 }
 
 /* I3. Whether this step may be delivered now: HOLD_NONE, or why not. */
@@ -95,6 +95,16 @@ static enum engine_hold may_go_back(const struct engine_turn *t)
 	return slice_full(t) ? ENGINE_HOLD_SLICE : ENGINE_HOLD_NONE;
 }
 
+/* Rates. */
+static enum engine_hold may_be_told(const struct engine_turn *t)
+{
+	int64_t rate = pace_per_minute(&t->rules->pace, t->fact->notified, t->fact->succeeded);
+
+	if (rate > 0 && t->fact->recent >= rate)
+		return ENGINE_HOLD_RATE;
+	return t->fact->crowded ? ENGINE_HOLD_GROUP : ENGINE_HOLD_NONE;
+}
+
 static enum engine_hold may_go_on(const struct engine_turn *t)
 {
 	enum rollout_state r = t->view->rollout->state;
@@ -106,9 +116,11 @@ static enum engine_hold may_go_on(const struct engine_turn *t)
 		return ENGINE_HOLD_STAGE;
 	if ((s->jobs & ENGINE_OPEN) != 0)
 		return ENGINE_HOLD_ROWS;
+	if (t->view->step->retry_at > t->clock)
+		return ENGINE_HOLD_BACKOFF;
 	if (t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight)
 		return ENGINE_HOLD_SLOTS;
-	return ENGINE_HOLD_NONE;
+	return may_be_told(t);
 }
 
 static enum engine_hold may_offer(const struct engine_turn *t)
@@ -124,6 +136,12 @@ static void deliver(struct engine_turn *t)
 	engine_turn_move_step(t, way_of(t->view->step), STEP_OFFERED);
 	s = engine_turn_edit_step(t);
 	s->delivered = ++stage->delivered;
+	if (t->clock - stage->minute_at >= PACE_MINUTE_MS) {
+		stage->minute_at = t->clock;
+		stage->minute_n = 0;
+	}
+	stage->minute_n++;
+	s->retry_at = 0;
 	s->delivered_at = t->view->now_ms;
 	s->deadline = t->clock + t->rules->install_ms;
 	s->manifest = t->fact->manifest;
@@ -160,9 +178,7 @@ static void polled(struct engine_turn *t)
 		t->out->hold = ENGINE_HOLD_BLOCKED;
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_FROZEN)
 		t->out->hold = ENGINE_HOLD_FROZEN;
-	t->out->keep = t->out->hold == ENGINE_HOLD_SLOTS || t->out->hold == ENGINE_HOLD_SLICE ||
-		t->out->hold == ENGINE_HOLD_OTHER || t->out->hold == ENGINE_HOLD_BLOCKED ||
-		t->out->hold == ENGINE_HOLD_FROZEN;
+	t->out->keep = t->out->hold >= ENGINE_HOLD_SLOTS;
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {
@@ -210,10 +226,40 @@ static int64_t term_of(const struct engine_turn *t, const struct engine_step *s)
 	return s->back ? t->rules->back_reach_ms : t->rules->reach_ms;
 }
 
+/* The step is delivered anew, `wait_ms` from now. */
+static void try_again(struct engine_turn *t, int64_t wait_ms)
+{
+	struct engine_step *e;
+
+	engine_turn_move_step(t, ENGINE_FORWARD, STEP_QUEUED);
+	e = engine_turn_edit_step(t);
+	e->attempt++;
+	e->outcome = STEP_QUEUED;
+	e->cause = CAUSE_NONE;
+	e->flags &= ENGINE_LAST | ENGINE_SWITCHED_BEFORE;
+	e->delivered = 0;
+	e->manifest = 0;
+	e->took_ms = 0;
+	e->retry_at = wait_ms == 0 ? 0 : t->clock + wait_ms;
+	t->out->attend = true;
+}
+
+/* Whether a failed step is taken up by itself: within the stage's deadline only, so that whoever waits has
+ * a term. */
+static bool takes_up(const struct engine_turn *t)
+{
+	enum rollout_state r = t->view->rollout->state;
+	const struct engine_stage *s = t->view->stage;
+
+	return (r == ROLLOUT_RUNNING || r == ROLLOUT_PAUSED) && s->reach_at != 0 &&
+		(s->state == STAGE_RUNNING || s->state == STAGE_SOAKING ||
+			s->state == STAGE_SUCCEEDED);
+}
+
 /* The end of an attempt on the way forward. */
 static void end_forward(struct engine_turn *t, enum step_state end, unsigned flags)
 {
-	int64_t begun_clock = t->view->step->deadline - term_of(t, t->view->step);
+	int64_t wait, begun_clock = t->view->step->deadline - term_of(t, t->view->step);
 	enum step_cause unsaid =
 		t->view->step->state == STEP_WAITING ? CAUSE_DEVICE : CAUSE_UNKNOWN;
 	struct engine_step *s;
@@ -228,6 +274,9 @@ static void end_forward(struct engine_turn *t, enum step_state end, unsigned fla
 		return;
 	}
 	s->cause = t->fact->cause != CAUSE_NONE ? t->fact->cause : unsaid;
+	wait = pace_retry_after(&t->rules->pace, end, s->cause, s->attempt);
+	if (wait >= 0 && takes_up(t))
+		try_again(t, wait);
 }
 
 static void end_backward(struct engine_turn *t, enum step_state end)
@@ -349,21 +398,12 @@ static void turn(struct engine_turn *t)
 static void again(struct engine_turn *t)
 {
 	const struct engine_step *s = t->view->step;
-	struct engine_step *e;
 
 	if (t->fact->fit == ENGINE_UNFIT || s->back ||
 		engine_step_edge(ENGINE_FORWARD, s->state, STEP_QUEUED) == NULL ||
 		(s->state != STEP_REJECTED && (t->fact->causes & 1u << s->cause) == 0))
 		return;
-	engine_turn_move_step(t, ENGINE_FORWARD, STEP_QUEUED);
-	e = engine_turn_edit_step(t);
-	e->attempt++;
-	e->outcome = STEP_QUEUED;
-	e->cause = CAUSE_NONE;
-	e->flags &= ENGINE_LAST | ENGINE_SWITCHED_BEFORE;
-	e->delivered = 0;
-	e->manifest = 0;
-	e->took_ms = 0;
+	try_again(t, 0);
 }
 
 /* End a step that has not ended, or waits for a device that is silent. */

@@ -172,8 +172,8 @@ static bool back_fails(const struct engine_turn *t, const struct engine_stage *s
 	int64_t failed = s->sums.steps[STEP_ROLLBACK_FAILED] - s->back_failed;
 	int64_t ended = failed + s->sums.steps[STEP_ROLLED_BACK] - s->back_ok;
 
-	return failed > 0 && ended >= t->rules->gate.error_minimum &&
-		failed * 1000000 > t->rules->gate.error_ppm * ended;
+	return failed > 0 && ended >= t->rules->pace.back_error_minimum &&
+		failed * 1000000 > t->rules->pace.back_error_ppm * ended;
 }
 
 static void settle_back(struct engine_turn *t, size_t i)

@@ -192,10 +192,11 @@ static struct engine_out ask(const struct place *at)
 		.stage = at->stage,
 		.step = at->step,
 		.now_ms = at->p->in.now_ms };
-	const struct engine_fact fact = {
-		.kind = FACT_POLLED, .fit = at->p->fit, .in_flight = at->p->in_flight, .manifest = 1
-	};
+	struct engine_fact fact = at->p->poll;
 
+	fact.kind = FACT_POLLED;
+	fact.fit = at->p->fit;
+	fact.manifest = 1;
 	engine_step(&view, &fact, &out);
 	return out;
 }
@@ -249,11 +250,28 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 			EXPLAIN_SAY(e, STAGE_OPENING, stage);
 		break;
 	case ENGINE_HOLD_SLOTS:
-		EXPLAIN_SAY(e, SLOTS, EXPLAIN_N("in_flight", p->in_flight),
+		EXPLAIN_SAY(e, SLOTS, EXPLAIN_N("in_flight", p->poll.in_flight),
 			EXPLAIN_N("max", p->in.rules->max_in_flight));
 		break;
 	case ENGINE_HOLD_SLICE:
-		EXPLAIN_SAY(e, FIRST_SLICE, stage, EXPLAIN_N("slice", p->in.rules->back_first));
+		EXPLAIN_SAY(
+			e, FIRST_SLICE, stage, EXPLAIN_N("slice", p->in.rules->pace.back_first));
+		break;
+	case ENGINE_HOLD_RATE:
+		EXPLAIN_SAY(e, RATE, EXPLAIN_N("recent", p->poll.recent),
+			EXPLAIN_N("max",
+				pace_per_minute(
+					&p->in.rules->pace, p->poll.notified, p->poll.succeeded)));
+		break;
+	case ENGINE_HOLD_GROUP:
+		EXPLAIN_SAY(e, GROUP, EXPLAIN_N("max", p->in.rules->pace.max_unavailable),
+			EXPLAIN_T("group",
+				p->in.rules->pace.group == PACE_LABEL ? p->in.rules->pace.label
+								      : "gateway"));
+		break;
+	case ENGINE_HOLD_BACKOFF:
+		EXPLAIN_SAY(e, BACKOFF, EXPLAIN_N("attempt", at->step->attempt),
+			EXPLAIN_FOR("left", explain_left(&p->in, at->step->retry_at)));
 		break;
 	case ENGINE_HOLD_FROZEN:
 		EXPLAIN_SAY_ONLY(e, FROZEN);

@@ -49,8 +49,9 @@ struct explain_part {
 	/* about the step that explain_current names */
 	const char *detail; /* of its last report about it; NULL: none */
 	enum engine_fit fit;
-	bool attention;    /* a poll of the device is looked at: it may have something waiting */
-	int64_t in_flight; /* devices of the rollout between delivery and end */
+	bool attention; /* a poll of the device is looked at: it may have something waiting */
+	/* what a poll would know of the load: in_flight and what follows it */
+	struct engine_fact poll;
 	/* an order of another rollout that it carries out; NULL: none */
 	const char *other, *other_place;
 };

@@ -77,6 +77,18 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 			w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
 
+/* What the limits of the strategy are held against, if it has some. */
+static void add_load(const struct simulate_world *w, struct engine_fact *fact)
+{
+	const struct pace_rules *pace = &w->in->rules->pace;
+
+	if (pace->max_per_minute == 0 && pace->base_per_minute == 0)
+		return;
+	engine_load(
+		w->stages, (size_t)w->n_stages, engine_clock(&w->rollout, simulate_wall(w)), fact);
+	fact->in_flight = w->in_flight;
+}
+
 static void poll(struct simulate_world *w, uint32_t device)
 {
 	int layer = waiting_layer(w, device), stage;
@@ -99,6 +111,7 @@ static void poll(struct simulate_world *w, uint32_t device)
 			above[n++] = *simulate_step(w, l, device);
 	if (simulate_step(w, layer, device)->back)
 		fact.fit = engine_back_fit(above, n);
+	add_load(w, &fact);
 	note_request(w);
 	(void)simulate_give_step(w, stage, device, &fact);
 	if (w->out->broken != NULL)

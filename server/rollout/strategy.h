@@ -11,6 +11,7 @@
 
 #include "lib/json.h"
 #include "server/rollout/gate.h"
+#include "server/rollout/pace.h"
 
 #define STRATEGY_WAVES_MAX     1000
 #define STRATEGY_STRATA_MAX    8
@@ -74,7 +75,8 @@ struct strategy {
 	int64_t probation_ms;  /* how long a device runs the new set before it confirms */
 	int64_t max_drift_ppm; /* start refuses when more of the fleet has changed since planning */
 	int64_t max_in_flight; /* devices between delivery and end; 0: no limit */
-	int64_t approvals;     /* how many approvers must agree before it may start; 0: none */
+	struct pace_rules pace;
+	int64_t approvals; /* how many approvers must agree before it may start; 0: none */
 	char *approvers[STRATEGY_APPROVERS_MAX]; /* whose approval counts, by name; owned */
 	size_t n_approvers;                      /* 0: everybody's who may approve */
 };

@@ -55,6 +55,8 @@ enum fl_code rollout_row_stage(
 		.soak_until = db_int(rows, first + 20),
 		.opened_at = db_int(rows, first + 21),
 		.ended_at = db_int(rows, first + 22),
+		.minute_at = db_int(rows, first + 24),
+		.minute_n = db_int(rows, first + 25),
 	};
 	TAKE_TEXT(out->text, rows, first + 12);
 	TAKE_TEXT(out->said, rows, first + 14);
@@ -99,6 +101,7 @@ enum fl_code rollout_row_step(
 		.took_ms = db_int(rows, first + 14),
 		.sent = db_int(rows, first + 15),
 		.saved = db_int(rows, first + 16),
+		.retry_at = db_int(rows, first + 17),
 	};
 	return FL_OK;
 }

@@ -26,7 +26,9 @@ DB_SQL(stage_update,
 	"verdict_at = $13, back_place = $14, back_ok = $15, back_failed = $16, reach_at = $17, "
 	"soak_until = $18, opened_at = $19, ended_at = $20, sums = $21, " EARLIER(
 		"$22") " WHERE id = $23");
-DB_SQL(stage_update_delivered, "UPDATE stage SET delivered = $1, " EARLIER("$2") " WHERE id = $3");
+DB_SQL(stage_update_delivered,
+	"UPDATE stage SET delivered = $1, " EARLIER(
+		"$2") ", minute_at = $3, minute_n = $4 WHERE id = $5");
 DB_SQL(stage_update_due, "UPDATE stage SET due_at = $1 WHERE id = $2");
 
 static struct db_arg time_or_null(int64_t t)
@@ -166,7 +168,9 @@ enum fl_code stage_put_delivered(
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, stage_update_delivered,
-		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_I(s->id)), err);
+		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_I(s->minute_at),
+			DB_I(s->minute_n), DB_I(s->id)),
+		err);
 }
 
 enum fl_code stage_put_due(

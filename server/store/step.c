@@ -64,6 +64,20 @@ DB_SQL(step_select_lines,
 	"WHERE g.rollout_id = $1 AND ($2 < 0 OR g.layer = $2) AND ($3 < 0 OR g.wave = $3) AND "
 	"($4 < 0 OR s.state = $4) AND (g.id, s.device_no) > ($5, $6) "
 	"ORDER BY g.id, s.device_no LIMIT $7");
+/* 1..8 but rejected: in flight */
+#define IN_FLIGHT(s) "(" s ".state BETWEEN 1 AND 8 AND " s ".state <> 2)"
+_Static_assert(STEP_OFFERED == 1 && STEP_REJECTED == 2 && STEP_INSTALLED == 8, "IN_FLIGHT");
+DB_SQL(step_select_count_behind,
+	"SELECT count(DISTINCT d.no) FROM device me JOIN device d ON d.gateway_no = me.gateway_no "
+	"JOIN step s ON s.device_no = d.no WHERE me.no = $1 AND " IN_FLIGHT("s"));
+/* those in flight are few: their labels are looked at, not everybody's */
+DB_SQL(step_select_count_label,
+	"SELECT count(DISTINCT s.device_no) FROM stage g JOIN step s ON s.stage_id = g.id AND "
+	"s.deadline IS NOT NULL JOIN device_profile i ON i.device_no = s.device_no WHERE "
+	"g.rollout_id = $1 AND " IN_FLIGHT("s") " AND json_extract(i.labels, '$.' || "
+						"json_quote($2)) = (SELECT json_extract(o.labels, "
+						"'$.' || json_quote($2)) FROM "
+						"device_profile o WHERE o.device_no = $3)");
 DB_SQL(step_insert,
 	"INSERT INTO step (stage_id, device_no, class, state, back, flags, outcome, cause, "
 	"attempt, "
@@ -74,7 +88,8 @@ DB_SQL(step_update,
 	"UPDATE step SET state = $1, back = $2, flags = $3, outcome = $4, cause = $5, attempt = "
 	"$6, "
 	"delivered = $7, delivered_at = $8, deadline = $9, manifest = $10, changed_at = $11, "
-	"took_ms = $12, sent = $13, saved = $14 WHERE stage_id = $15 AND device_no = $16");
+	"took_ms = $12, sent = $13, saved = $14, retry_at = $15 WHERE stage_id = $16 AND "
+	"device_no = $17");
 
 static struct db_arg number_or_null(int64_t v)
 {
@@ -164,6 +179,34 @@ enum fl_code step_behind(struct store *store, const struct step_side *side, stru
 		&rows, err);
 
 	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+static enum fl_code read_count(struct db_rows *rows, int64_t *n, enum fl_code code)
+{
+	if (code == FL_OK)
+		*n = db_int(rows, 0);
+	return code;
+}
+
+enum fl_code step_count_behind(
+	struct store *store, int64_t device_no, int64_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_one(store->db, step_select_count_behind, DB_ARGS(DB_I(device_no)), &rows, err);
+
+	return read_count(&rows, n, code);
+}
+
+enum fl_code step_count_label(
+	struct store *store, const struct step_group *group, int64_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, step_select_count_label,
+		DB_ARGS(DB_I(group->rollout_id), DB_T(group->label), DB_I(group->device_no)), &rows,
+		err);
+
+	return read_count(&rows, n, code);
 }
 
 enum fl_code step_slice(struct store *store, int64_t stage_id, int64_t after,
@@ -325,6 +368,6 @@ enum fl_code step_put(struct store *store, const struct engine_step *s, struct f
 			DB_I(s->cause), DB_I(s->attempt), number_or_null(s->delivered),
 			DB_I(s->delivered_at), number_or_null(s->deadline), DB_I(s->manifest),
 			DB_I(s->changed_at), DB_I(s->took_ms), DB_I(s->sent), DB_I(s->saved),
-			DB_I(s->stage_id), DB_I(s->device_no)),
+			DB_I(s->retry_at), DB_I(s->stage_id), DB_I(s->device_no)),
 		err);
 }

@@ -49,6 +49,18 @@ enum fl_code step_beside(struct store *store, const struct step_side *side, stru
 enum fl_code step_behind(struct store *store, const struct step_side *side, struct engine_step *out,
 	size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
+/* How many devices behind the same gateway as this one hold an order; 0 without a gateway. */
+enum fl_code step_count_behind(
+	struct store *store, int64_t device_no, int64_t *n, struct fl_err *err) FL_MUST_CHECK;
+/* Devices of a rollout with the same value of a label as one of them. */
+struct step_group {
+	int64_t rollout_id, device_no;
+	const char *label; /* its name */
+};
+/* How many of them hold an order; 0 if the device does not have the label. */
+enum fl_code step_count_label(struct store *store, const struct step_group *group, int64_t *n,
+	struct fl_err *err) FL_MUST_CHECK;
+
 /* Up to `max` steps of a stage with devices above `after`, by device. */
 enum fl_code step_slice(struct store *store, int64_t stage_id, int64_t after,
 	struct engine_step *out, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;

@@ -191,3 +191,137 @@ def test_devices_wait_for_their_gateway(line):
     line.gateway.confirms()
     line.work(line.behind, "r", "completed")
     assert {one.installed["meter"] for one in line.behind} == {"3.0.0"}
+
+
+# ---- orders
+
+
+def states(story, name):
+    """The stages' states as rows of layers: {(layer, wave): state}."""
+    return {(s["layer"], s["wave"]): s["state"] for s in story.stats(name)["stages"]}
+
+
+def opened(story, name):
+    return {cell for cell, state in states(story, name).items() if state != "pending"}
+
+
+@pytest.mark.parametrize("order", ["layer_first", "pipelined", "wave_first"])
+def test_stages_open_in_the_order_of_the_strategy(story, order):
+    """Each stage opens when those that its order needs have succeeded, not before and not after."""
+    fleet = story.devices(2, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "both", order=order, waves=[{"count": 1}, {"percent": 100}])
+    then = {
+        "wave_first": [{(0, 0)}, {(0, 0), (1, 0)}, {(0, 0), (1, 0), (0, 1)}],
+        "layer_first": [{(0, 0)}, {(0, 0), (0, 1)}, {(0, 0), (0, 1), (1, 0)}],
+        "pipelined": [{(0, 0)}, {(0, 0), (0, 1), (1, 0)}, {(0, 0), (0, 1), (1, 0)}],
+    }[order]
+    for cells in then:
+        until(f"{cells} are open", lambda: opened(story, "r") == cells)
+        ready = [one for one in fleet if one.poll()]
+        until("somebody is offered something", lambda: ready or any(one.poll() for one in fleet))
+        (ready or [one for one in fleet if one.order])[0].confirms()
+    story.work(fleet, "r", "completed")
+    assert {tuple(sorted(one.installed.items())) for one in fleet} == {(("app", "2.0.0"), ("lib", "1.1.0"))}
+
+
+@pytest.mark.parametrize("order", ["layer_first", "pipelined"])
+def test_every_order_goes_back(story, order):
+    """A rollback takes the upper layer of each wave back first, whatever the order was."""
+    fleet = story.devices(2, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "both", order=order, waves=[{"count": 1}, {"percent": 100}])
+    until("three stages are open", lambda: [o.confirms() for o in fleet if o.order or o.poll()]
+          is None or len(opened(story, "r")) >= 3)
+    story.verb("r", "rollback")
+    story.work(fleet, "r", "rolled_back")
+    assert {tuple(sorted(one.installed.items())) for one in fleet} == {(("app", "1.0.0"), ("lib", "1.0.0"))}
+    story.verify()
+
+
+# ---- rates
+
+
+def offered(fleet):
+    for one in fleet:
+        one.poll()
+    return [one for one in fleet if one.order]
+
+
+def test_no_more_than_so_many_a_minute(story):
+    """In one minute only so many devices are offered their order, however many ask."""
+    fleet = story.devices(5, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "next", pace={"max_per_minute": 3})
+    until("three are offered it", lambda: len(offered(fleet)) == 3)
+    for one in offered(fleet):
+        one.confirms()
+    assert not offered(fleet)
+    assert list(story.steps("r").values()).count("queued") == 2
+
+
+def test_a_ramp_rises_with_successes(story):
+    """The base rate holds until enough devices have succeeded, then more are offered it."""
+    fleet = story.devices(6, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "next", pace={"ramp": {"base_per_minute": 2, "increment_factor": 2, "succeeded": 2}})
+    until("two are offered it", lambda: len(offered(fleet)) == 2)
+    first = offered(fleet)
+    first[0].confirms()
+    assert len(offered(fleet)) == 1
+    first[1].confirms()
+    until("the rate has doubled", lambda: len(offered(fleet)) == 2)
+
+
+def test_devices_of_a_group_are_not_all_away_at_once(story):
+    """At most so many devices behind one gateway, or with one value of a label, are under way."""
+    story.device("gw", tier="gateway")
+    behind = [story.device(f"b{i}", gateway="gw", app="1.0.0", lib="1.0.0") for i in range(3)]
+    story.rollout("g", "next", "gateway==gw", pace={"max_unavailable": {"by": "gateway", "devices": 1}})
+    until("one is offered it", lambda: len(offered(behind)) == 1)
+    story.work(behind, "g", "completed")
+    fleet = story.devices(4, app="1.0.0", lib="1.0.0")
+    for one, site in zip(fleet, ("x", "x", "x", "y")):
+        assert story.api.patch(f"/api/v1/devices/{one.id}", {"labels": {"site": site}}).status == 200
+    story.rollout("l", "next", "id=in=(d0,d1,d2,d3)",
+                  pace={"max_unavailable": {"by": "label.site", "devices": 2}})
+    until("two of x and one of y", lambda: len(offered(fleet)) == 3)
+    assert fleet[3].order
+    story.work(fleet, "l", "completed")
+
+
+def test_failures_are_tried_again_by_kind(story):
+    """A failure of a kind with a rule is offered again after its back-off and does not count; when the
+    attempts are used up, and for other kinds, it does."""
+    fleet = story.devices(2, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "next", gate=ONE_IS_ENOUGH, retries=[
+        {"type": "failed", "causes": ["network"], "attempts": 3, "backoff_s": 1, "factor": 1}])
+    for _ in range(2):
+        fleet[0].asks()
+        fleet[0].fails(cause="network")
+        assert story.steps("r")[("d0", 0)] == "queued"
+        assert not fleet[0].poll()
+    fleet[0].asks()
+    fleet[0].fails(cause="network")
+    story.ends("r", fleet[0], 0, "failed")
+    fleet[1].asks()
+    fleet[1].fails(cause="release")
+    story.ends("r", fleet[1], 0, "failed")
+
+
+# ---- the way back
+
+
+def test_a_rollback_begins_with_a_first_slice_and_stops_when_it_fails(story):
+    """Only the first slice goes back until half of it is back; too many failures pause the rollback, and
+    a resume looks past them."""
+    fleet = story.devices(6, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "next", rollback={"first": 2, "error_percent": 40})
+    story.work(fleet, "r", "completed")
+    story.verb("r", "rollback")
+    until("two go back first", lambda: len(offered(fleet)) == 2)
+    assert len(offered(fleet)) == 2
+    first = offered(fleet)
+    first[0].fails("rollback_failed")
+    assert "fail on their way back" in story.wait("r", "paused")["reason"]
+    first[1].confirms()
+    story.verb("r", "resume")
+    story.work(fleet, "r", "rolled_back")
+    assert list(story.steps("r").values()).count("rollback_failed") == 1
+    story.verify()

@@ -82,7 +82,7 @@ static void measure_simulation(void)
 		.reach_ms = 7 * 86400000LL,
 		.install_ms = 3600000,
 		.back_reach_ms = 3600000,
-		.back_first = 10 };
+		.pace = { .back_first = 10, .back_error_ppm = 100000, .back_error_minimum = 1 } };
 	struct simulate_link link = { .kind = SIMULATE_ALWAYS, .poll_ms = 60000 };
 	struct simulate_layer layers[3];
 	double began;

@@ -71,6 +71,7 @@ def test_create_sends_the_strategy(ctl, mock):
                  "--wave", "10%", "--wave", "label.canary==yes", "--strata", "attribute.hw", "--seed", "42", "--success",
                  "99%", "--success-minimum", "20", "--error", "1.5", "--error-minimum", "3", "--count-cause", "release",
                  "--soak", "1h30min", "--reach", "2d", "--install", "10min", "--probation", "5", "--max-in-flight", "50",
+                 "--max-per-minute", "9",
                  "--max-drift", "4", "--on-failure", "rollback", "--order", "wave_first", "--conflicts", "leave_out",
                  "--approvals", "1", "--approver", "ann", "--approver", "bob",
                  "--early", "label.test==yes", "--joiners", "last_wave")
@@ -80,6 +81,7 @@ def test_create_sends_the_strategy(ctl, mock):
         "waves": [{"count": 5}, {"percent": 10}, {"selector": "label.canary==yes"}], "strata": ["attribute.hw"],
         "seed": 42, "order": "wave_first", "on_failure": "rollback", "conflicts": "leave_out", "soak_s": 5400,
         "reach_s": 172800, "install_s": 600, "probation_s": 5, "max_in_flight": 50, "max_drift_percent": 4,
+        "pace": {"max_per_minute": 9},
         "early": "label.test==yes", "joiners": "last_wave", "approvals": 1, "approvers": ["ann", "bob"],
         "gate": {"success": {"percent": 99, "minimum": 20}, "error": {"percent": 1.5, "minimum": 3},
                  "causes": ["release"]}}}

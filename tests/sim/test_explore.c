@@ -111,9 +111,14 @@ static void expand(struct search *s, uint32_t state, struct world_action *action
 	}
 }
 
+/* Only those with this in their name; NULL: all. */
+static const char *only;
+
 /* Explore everything; returns what is broken, NULL if nothing is. */
 static const char *explore(const char *name, const struct world_setup *setup, bool tell)
 {
+	if (only != NULL && strstr(name, only) == NULL)
+		return NULL;
 	struct world_action *actions = need(calloc(WORLD_ACTIONS, sizeof(*actions)));
 	struct search s = { .setup = setup, .max = 3000000, .table_size = 1 << 23 };
 	struct world w;
@@ -152,7 +157,9 @@ static struct world_setup setup(int waves, int layers, const char *waves_of)
 			.reach_ms = 1000,
 			.install_ms = 1000,
 			.back_reach_ms = 1000,
-			.back_first = 1 },
+			.pace = { .back_first = 1,
+				.back_error_ppm = 500000,
+				.back_error_minimum = 1 } },
 		.devices = (int)strlen(waves_of),
 		.attempts = 1,
 		.engine = engine_step,
@@ -403,6 +410,17 @@ static int try_engine(bool full)
 	s.retire = s.misfit = s.no_way = s.every_word = s.rules.approval = true;
 	s.attempts = 2;
 	failed += explore("1 device, approval, every word", &s, true) != NULL;
+	s = setup(2, 2, "01");
+	s.fewer = s.hands_off = true;
+	s.rules.order = ENGINE_LAYER_FIRST;
+	s.rules.on_failure = ENGINE_ROLL_IT_BACK;
+	failed += explore("2 devices, 2 waves, layer first", &s, true) != NULL;
+	s.rules.order = ENGINE_PIPELINED;
+	s.rules.pace.retries[0] = (struct pace_retry){
+		.ends = PACE_TIMED_OUT, .causes = ~0u, .attempts = 2, .factor_ppm = 1000000
+	};
+	s.rules.pace.n_retries = 1;
+	failed += explore("2 devices, 2 waves, pipelined, retries", &s, true) != NULL;
 	if (!full)
 		return failed;
 	s = setup(2, 2, "01");
@@ -415,11 +433,16 @@ static int try_engine(bool full)
 	return failed;
 }
 
-/* With --full also the fleets that take minutes. */
+/* With --full also the fleets that take minutes; with a word only those that have it in their name. */
 int main(int argc, char **argv)
 {
-	int failed = try_engine(argc > 1 && strcmp(argv[1], "--full") == 0);
+	bool full = argc > 1 && strcmp(argv[1], "--full") == 0;
+	int failed;
 
+	only = argc > 1 && !full ? argv[1] : NULL;
+	failed = try_engine(full);
+	if (only != NULL)
+		return failed != 0;
 	failed += world_untaken();
 	failed += try_mutants();
 	if (failed == 0)

@@ -75,9 +75,9 @@ static void encode_stage(const struct world_setup *setup, const struct world *w,
 	to[4] = (uint8_t)(gated ? g->tally.successes : 0);
 	to[5] = (uint8_t)(gated ? g->tally.failures : 0);
 	to[6] = (uint8_t)(gated ? rank_of(w, setup->devices, i, g->tally.cursor) : 0);
-	to[7] = (uint8_t)(g->state != STAGE_ROLLING_BACK  ? 0
-			: since > setup->rules.back_first ? setup->rules.back_first
-							  : since);
+	to[7] = (uint8_t)(g->state != STAGE_ROLLING_BACK       ? 0
+			: since > setup->rules.pace.back_first ? setup->rules.pace.back_first
+							       : since);
 	to[8] = (uint8_t)(g->state == STAGE_ROLLING_BACK ? g->back_ok : 0);
 	to[9] = (uint8_t)(g->state == STAGE_ROLLING_BACK ? g->back_failed : 0);
 	to[10] = (uint8_t)g->sums.rows;

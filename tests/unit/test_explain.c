@@ -108,7 +108,7 @@ static void make(struct world *w)
 			.error_minimum = 1 },
 		.reach_ms = 60 * MINUTE,
 		.install_ms = 30 * MINUTE,
-		.back_first = 10 };
+		.pace = { .back_first = 10 } };
 	w->rollout = (struct engine_rollout){ .id = 1,
 		.state = ROLLOUT_RUNNING,
 		.resume_to = ROLLOUT_RUNNING,
@@ -366,7 +366,7 @@ static void test_reasons(void **state)
 	x.about.asked_ms = 0;
 	part_says(&x, true, "it is offered L0.W0 as soon as it asks for the first time");
 	x.w.rules.max_in_flight = 50;
-	x.p.in_flight = 50;
+	x.p.poll.in_flight = 50;
 	part_says(&x, false,
 		"50 devices of the rollout are under way and at most 50 may be: one has to end "
 		"first");

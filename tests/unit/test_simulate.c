@@ -44,7 +44,7 @@ static void set_up(struct bench *b, const char *gate, uint32_t devices)
 		.reach_ms = 7 * 24 * HOUR,
 		.install_ms = 24 * HOUR,
 		.back_reach_ms = HOUR,
-		.back_first = 10 };
+		.pace = { .back_first = 10, .back_error_ppm = 100000, .back_error_minimum = 1 } };
 	b->link = (struct simulate_link){ .kind = SIMULATE_ALWAYS, .poll_ms = MINUTE };
 	for (int i = 0; i < 3; i++)
 		b->layers[i] = (struct simulate_layer){ .install_ms = 5 * MINUTE, .bytes = 1000 };
