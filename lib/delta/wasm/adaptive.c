@@ -28,6 +28,7 @@ struct adaptive {
 	struct fl_bytes in;
 	size_t overrun;
 	uint32_t low, high, code;
+	bool silent;
 	int32_t bit_weights[BIT_SETS][INPUTS][TRUSTS];
 	int32_t byte_weights[BYTE_SETS][INPUTS][TRUSTS];
 };
@@ -136,6 +137,11 @@ void adaptive_free(struct adaptive *a)
 	free(a);
 }
 
+void adaptive_silent(struct adaptive *a, bool silent)
+{
+	a->silent = silent;
+}
+
 size_t adaptive_overrun(const struct adaptive *a)
 {
 	return a->overrun;
@@ -148,6 +154,8 @@ static bool code_bit(struct adaptive *a, bool bit, uint32_t p)
 	uint32_t range = a->high - a->low;
 	uint32_t middle = a->low + (uint32_t)((uint64_t)range * p >> 16);
 
+	if (a->silent)
+		return bit;
 	if (a->out == NULL)
 		bit = a->code <= middle;
 	if (bit)

@@ -32,6 +32,8 @@ bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t 
 /* Code a byte likewise. `group` chooses among 4 weight sets. */
 uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,
 	unsigned n, unsigned group);
+/* While silent, what is coded is only learned: both sides do so with what both know. */
+void adaptive_silent(struct adaptive *a, bool silent);
 /* Encoding: write what is still held back. */
 void adaptive_flush(struct adaptive *a);
 /* Decoding: bytes read behind the end; more than a few mean that the data are cut off. */

@@ -20,7 +20,7 @@ static size_t place(const struct learned_pair *pairs, size_t cap, uint64_t old)
 {
 	size_t i = (size_t)((old * 0x9e3779b97f4a7c15u) >> 20) & (cap - 1);
 
-	while (pairs[i].used && pairs[i].old != old)
+	while (pairs[i].old != LEARNED_NONE && pairs[i].old != old)
 		i = (i + 1) & (cap - 1);
 	return i;
 }
@@ -28,12 +28,13 @@ static size_t place(const struct learned_pair *pairs, size_t cap, uint64_t old)
 static bool grow_pairs(struct learned *l)
 {
 	size_t cap = l->cap == 0 ? 1024 : 2 * l->cap;
-	struct learned_pair *pairs = calloc(cap, sizeof(*pairs));
+	struct learned_pair *pairs = reallocarray(NULL, cap, sizeof(*pairs));
 
 	if (pairs == NULL)
 		return false;
+	memset(pairs, 0xff, cap * sizeof(*pairs)); /* LEARNED_NONE */
 	for (size_t i = 0; i < l->cap; i++)
-		if (l->pairs[i].used)
+		if (l->pairs[i].old != LEARNED_NONE)
 			pairs[place(pairs, cap, l->pairs[i].old)] = l->pairs[i];
 	free(l->pairs);
 	l->pairs = pairs;
@@ -48,7 +49,7 @@ bool learned_get(const struct learned *l, uint64_t old, uint64_t *new)
 	if (l->n == 0)
 		return false;
 	i = place(l->pairs, l->cap, old);
-	if (!l->pairs[i].used)
+	if (l->pairs[i].old == LEARNED_NONE)
 		return false;
 	*new = l->pairs[i].new;
 	return true;
@@ -199,7 +200,8 @@ static bool record(struct learned *l, const struct learned_pair *before, uint64_
 		l->undo = undo;
 		l->cap_undo = cap;
 	}
-	l->undo[l->n_undo++] = (struct learned_undo){ old, before->new, before->used };
+	l->undo[l->n_undo++] =
+		(struct learned_undo){ old, before->new, before->old != LEARNED_NONE };
 	return true;
 }
 
@@ -207,21 +209,21 @@ void learned_put(struct learned *l, uint64_t old, uint64_t new)
 {
 	struct learned_pair *pair;
 
-	if (l->failed)
+	if (l->failed || old == LEARNED_NONE)
 		return;
-	if (2 * (l->n + 1) > l->cap && !grow_pairs(l)) {
+	if (4 * (l->n + 1) > 3 * l->cap && !grow_pairs(l)) {
 		l->failed = true;
 		return;
 	}
 	pair = &l->pairs[place(l->pairs, l->cap, old)];
-	if (pair->used && pair->new == new)
+	if (pair->old == old && pair->new == new)
 		return;
 	if (!record(l, pair, old) || !set_shift(l, old, (int64_t)(new - old))) {
 		l->failed = true;
 		return;
 	}
-	l->n += !pair->used;
-	*pair = (struct learned_pair){ old, new, true };
+	l->n += pair->old == LEARNED_NONE;
+	*pair = (struct learned_pair){ old, new };
 }
 
 void learned_mark(struct learned *l)
@@ -240,14 +242,14 @@ static void unplace(struct learned *l, size_t hole)
 {
 	size_t mask = l->cap - 1;
 
-	l->pairs[hole].used = false;
-	for (size_t i = (hole + 1) & mask; l->pairs[i].used; i = (i + 1) & mask) {
+	l->pairs[hole].old = LEARNED_NONE;
+	for (size_t i = (hole + 1) & mask; l->pairs[i].old != LEARNED_NONE; i = (i + 1) & mask) {
 		size_t home = (size_t)((l->pairs[i].old * 0x9e3779b97f4a7c15u) >> 20) & mask;
 
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue;
 		l->pairs[hole] = l->pairs[i];
-		l->pairs[i].used = false;
+		l->pairs[i].old = LEARNED_NONE;
 		hole = i;
 	}
 }

@@ -10,9 +10,10 @@
 
 #include "lib/buf.h"
 
+#define LEARNED_NONE UINT64_MAX /* the `old` of an empty place; no value of a module */
+
 struct learned_pair {
 	uint64_t old, new;
-	bool used;
 };
 
 struct learned_shift {

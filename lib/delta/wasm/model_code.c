@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PRIME_TOKENS 16384 /* of the old module, from which an adaptive coder learns */
+
 /* ---- old tokens */
 
 static uint32_t function_at(struct model *m, uint32_t place)
@@ -416,6 +418,50 @@ static void code_immediates(struct model *m, size_t f)
 	}
 }
 
+/* ---- what the old code teaches before the first new function */
+
+static void prime_function(struct model *m, uint32_t f)
+{
+	size_t index;
+	uint32_t left;
+	const struct wasm_code *old = model_old(m, m->old_start[f], &index, &left);
+
+	forget_local(m);
+	m->n_op = 0;
+	for (uint32_t i = 0; i < left && model_ok(m); i++) {
+		(void)code_new_op(m, old->op[index + i]);
+		(void)push_op(m, old->op[index + i], 0);
+	}
+	for (size_t t = 0; t < m->n_op && model_ok(m); t++) {
+		const uint64_t *imm = &old->imm[old->first[index + t]];
+		uint64_t count;
+
+		for (unsigned k = 0; k < wasm_ops[m->op[t]].n_imms; k++)
+			if (wasm_ops[m->op[t]].imms[k] != WASM_IMM_COUNT ||
+				!known_count(m, t, &count))
+				(void)model_immediate(m, t, k, imm[k], NULL);
+	}
+}
+
+/* An adaptive coder learns how old functions from all over the module look, up to a number of
+ * tokens. */
+static void prime(struct model *m)
+{
+	uint32_t n = (uint32_t)m->old->n_bodies, step = m->old_start[n] / PRIME_TOKENS + 1,
+		 done = 0;
+
+	if (m->c->adaptive == NULL)
+		return;
+	adaptive_silent(m->c->adaptive, true);
+	for (uint32_t f = step / 2; f < n && done < PRIME_TOKENS && model_ok(m); f += step) {
+		prime_function(m, f);
+		done += (uint32_t)m->n_op;
+	}
+	adaptive_silent(m->c->adaptive, false);
+	memset(m->last, 0, sizeof(m->last));
+	memset(m->before_last, 0, sizeof(m->before_last));
+}
+
 /* ---- functions that come out as predicted */
 
 /* Take all tokens of the old function. */
@@ -526,6 +572,7 @@ void model_code(struct model *m, size_t section)
 			m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
 	}
 	start = m->written - s->residue_n;
+	prime(m);
 	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
 		code_function(m, f);
 		if (m->encoding || !model_ok(m))

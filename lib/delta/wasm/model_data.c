@@ -360,7 +360,7 @@ void model_names(struct model *m)
 
 	if (old_names == NULL)
 		return;
-	if (!m->encoding && fl_buf_reserve(&m->names, m->limit) == NULL) {
+	if (!m->encoding && fl_buf_reserve(&m->names, m->limit - m->written) == NULL) {
 		model_fail(m, FL_NOMEM, "no memory for names");
 		return;
 	}
@@ -370,7 +370,7 @@ void model_names(struct model *m)
 		if (fl_buf_reserve(&m->names, m->limit) == NULL)
 			model_fail(m, FL_NOMEM, "no memory for names");
 	}
-	m->names.max = m->limit + 1;
+	m->names.max = m->limit - m->written + 1;
 	code_names(m, old_names, &m->names);
 	if (m->names.failed)
 		m->c->bad = true;

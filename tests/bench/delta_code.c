@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One encoding or decoding as a process of its own, so that its time and memory can be taken beside
+ * those of other programs:
+ *
+ *   delta-code encode CODEC OLD NEW DELTA
+ *   delta-code decode CODEC OLD DELTA NEW SIZE */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/delta/apply.h"
+
+static int complain(const char *what, const struct fl_err *err)
+{
+	(void)fprintf(stderr, "delta-code: %s: %s\n", what, err->msg);
+	return fl_exit_code(err->code);
+}
+
+static enum fl_code map(const char *path, struct fl_bytes *bytes, struct fl_err *err)
+{
+	int fd = open(path, O_RDONLY);
+	enum fl_code code = fl_apply_map(fd, bytes, err);
+
+	(void)close(fd);
+	return code;
+}
+
+int main(int n, char **arguments)
+{
+	bool encoding = n == 6 && strcmp(arguments[1], "encode") == 0;
+	bool decoding = n == 7 && strcmp(arguments[1], "decode") == 0;
+	const struct fl_codec *codec = n > 2 ? fl_codec_find(arguments[2]) : NULL;
+	struct fl_bytes old = { 0 }, from = { 0 };
+	struct fl_source source = fl_source_bytes(&from);
+	struct fl_codec_limits limits = { 0 };
+	struct fl_err err = { 0 };
+	struct fl_sink sink;
+	int to;
+
+	if (codec == NULL || (!encoding && !decoding)) {
+		(void)fputs("usage: delta-code encode CODEC OLD NEW DELTA\n"
+			    "       delta-code decode CODEC OLD DELTA NEW SIZE\n",
+			stderr);
+		return 2;
+	}
+	if (map(arguments[3], &old, &err) != FL_OK || map(arguments[4], &from, &err) != FL_OK)
+		return complain("cannot read", &err);
+	source.size = from.n;
+	to = open(arguments[5], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	sink = fl_sink_file(&to);
+	if (encoding) {
+		if (codec->encode(old, from, 0, &sink, &err) != FL_OK)
+			return complain(arguments[4], &err);
+	} else {
+		limits.output_max = strtoull(arguments[6], NULL, 10);
+		if (codec->decode(old, &source, &limits, &sink, &err) != FL_OK)
+			return complain(arguments[4], &err);
+	}
+	fl_apply_unmap(&old);
+	fl_apply_unmap(&from);
+	return close(to) == 0 ? 0 : 1;
+}
