@@ -298,7 +298,7 @@ static void progress(struct engine_turn *t)
 	}
 	if (engine_step_edge(way, t->view->step->state, to) == NULL)
 		return;
-	waits = t->view->step->state == STEP_WAITING || to == STEP_WAITING;
+	waits = (t->view->step->state == STEP_WAITING && to != STEP_REJECTED) || to == STEP_WAITING;
 	engine_turn_move_step(t, way, to);
 	if (waits) {
 		struct engine_step *s = engine_turn_edit_step(t);
