@@ -23,6 +23,11 @@ SILENT = {
     "POST /device/v1/report": "what devices report is not an event",
 }
 
+# Routes whose event is looked at in a test of their own, since much must have happened before.
+ELSEWHERE = {
+    "POST /api/v1/rollouts/{rollout}/release": "tests/api/test_gates.py: a stratum must be held first",
+}
+
 
 def register(server, count=3):
     lines = b"".join(b'{"id":"d%d","installed":[{"module":"app","version":"0.9.0"}]}\n' % i for i in range(count))
@@ -145,14 +150,14 @@ def enrol(server):
 
 
 def writes(route):
-    return route.method != "GET" and str(route) not in SILENT
+    return route.method != "GET" and str(route) not in SILENT and str(route) not in ELSEWHERE
 
 
 def test_every_write_route_has_a_recipe():
     """A new route that changes something needs a line above."""
     missing = [str(r) for r in ROUTES if writes(r) and str(r) not in RECIPES]
     assert not missing, "say what events these write: " + ", ".join(missing)
-    assert set(SILENT) <= {str(r) for r in ROUTES}
+    assert {*SILENT, *ELSEWHERE} <= {str(r) for r in ROUTES}
 
 
 def last_seq(server):

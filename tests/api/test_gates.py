@@ -202,4 +202,6 @@ def test_a_bad_revision_is_held_alone(server):
     released = server.post("/api/v1/rollouts/x/release", {"stratum": "attribute.hw==new"})
     assert released.json() == {"changed": True}, released
     assert server.post("/api/v1/rollouts/x/release", {"stratum": "attribute.hw==new"}).json() == {"changed": False}
+    told = [e for e in server.get("/api/v1/events?limit=1000").json()["items"] if e["kind"] == "stratum.released"]
+    assert [(e["subject"], e["actor"]) for e in told] == [("x", "admin")]
     carry_out(fleet["new-8"])
