@@ -23,7 +23,7 @@ struct work {
 	struct delta_context *c;
 	const struct delta_options *options;
 	struct artifact from, to; /* from.id 0: none */
-	delta_mask due;
+	delta_mask due, settled;  /* wanted and not settled; settled in the store */
 	int64_t most; /* a delta must be smaller than this: the artifact, or a form of it or of the
 			  * pair that every device can take which takes the new one */
 	bool background; /* nobody waits */
@@ -57,7 +57,7 @@ static enum fl_code look_at(struct work *w, struct store *view, int64_t from, st
 		if (ready && !is_there(w, &rows[i]))
 			continue;
 		if (delta_is_settled(&rows[i], view->now_ms) && from == w->from.id)
-			w->due &= ~delta_wish_tier(&rows[i]);
+			w->settled |= delta_wish_tier(&rows[i]);
 		if (ready && is_plain(&rows[i]) && rows[i].size < w->most)
 			w->most = rows[i].size;
 	}
@@ -82,6 +82,7 @@ static enum fl_code look(struct work *w, struct delta_pair pair, struct fl_err *
 	if (code == FL_OK && pair.from != 0)
 		code = look_at(w, &view, pair.from, err);
 	delta_context_seen(&view);
+	w->due &= ~w->settled;
 	return code;
 }
 
@@ -89,7 +90,6 @@ static enum fl_code look(struct work *w, struct delta_pair pair, struct fl_err *
 static enum fl_code look_again(struct work *w, struct fl_err *err)
 {
 	struct store view;
-	delta_mask due = w->due;
 	enum fl_code code = delta_context_look(w->c, &view, err);
 
 	if (code == FL_OK)
@@ -97,7 +97,6 @@ static enum fl_code look_again(struct work *w, struct fl_err *err)
 	if (code == FL_OK && w->from.id != 0)
 		code = look_at(w, &view, w->from.id, err);
 	delta_context_seen(&view);
-	w->due = due;
 	return code;
 }
 
@@ -224,7 +223,9 @@ static void log_failure(const struct work *w, const struct delta_tier *tier, con
 		FL_S("to", hex_of(&w->to, to)), FL_S("detail", detail));
 }
 
-static void build_tier(struct work *w, const struct delta_tier *tier, struct delta_outcome *outcome)
+/* Build one tier and write how it ended; FL_OK unless it failed. */
+static enum fl_code build_tier(
+	struct work *w, const struct delta_tier *tier, struct delta_outcome *outcome)
 {
 	const struct fl_codec *codec = fl_codec_find(tier->codec);
 	struct delta d = { .from = w->from.id, .to = w->to.id, .level = tier->level };
@@ -236,7 +237,7 @@ static void build_tier(struct work *w, const struct delta_tier *tier, struct del
 	d.memory = (int64_t)codec->decode_memory((uint64_t)w->from.size, (uint64_t)w->to.size);
 	code = build(w, tier, &d, &err);
 	if (code == FL_STOPPED || code == FL_UNAVAILABLE)
-		return;
+		return code;
 	metrics_time(m, METRIC_DELTA_SECONDS, d.built_ms * 1000);
 	if (code != FL_OK) {
 		log_failure(w, tier, err.msg);
@@ -250,6 +251,15 @@ static void build_tier(struct work *w, const struct delta_tier *tier, struct del
 	outcome->built += d.state == DELTA_READY;
 	outcome->useless += d.state == DELTA_USELESS;
 	outcome->failed += d.state == DELTA_FAILED;
+	return code;
+}
+
+/* A row of a family that ran out of time is followed by the quickest one, unless that is known. */
+static void build_due(struct work *w, struct delta_outcome *outcome)
+{
+	for (size_t i = 0; i < DELTA_TIERS; i++)
+		if ((w->due >> i & 1) != 0 && build_tier(w, &delta_tiers[i], outcome) == FL_TIMEOUT)
+			w->due |= delta_wish_instead(i) & ~w->settled;
 }
 
 void delta_build_pair(struct delta_context *c, const struct delta_options *o,
@@ -270,7 +280,5 @@ void delta_build_pair(struct delta_context *c, const struct delta_options *o,
 			FL_S("detail", err.msg));
 		return;
 	}
-	for (size_t i = 0; i < DELTA_TIERS; i++)
-		if ((w.due >> i & 1) != 0)
-			build_tier(&w, &delta_tiers[i], outcome);
+	build_due(&w, outcome);
 }

@@ -392,9 +392,12 @@ static enum fl_code start_builders(struct delta_service *d, struct fl_err *err)
 enum fl_code delta_service_start(struct server *s, const struct delta_options *o,
 	struct delta_service **out, struct fl_err *err)
 {
-	struct delta_service *d = calloc(1, sizeof(*d));
-	enum fl_code code;
+	enum fl_code code = delta_wish_check(err);
+	struct delta_service *d;
 
+	if (code != FL_OK)
+		return code;
+	d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the delta service");
 	init(d, s, o);

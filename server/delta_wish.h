@@ -16,6 +16,9 @@ struct delta_wish {
 /* Tiers as bits: bit i is row i of delta_tiers.h. */
 typedef uint32_t delta_mask;
 
+/* FL_INTERNAL: a row of delta_tiers.h names a codec that this build does not have, or a family is not
+ * in one piece. All functions below rely on it. */
+enum fl_code delta_wish_check(struct fl_err *err) FL_MUST_CHECK;
 /* All quick rows; all that need the old bytes. */
 delta_mask delta_wish_quick(void);
 delta_mask delta_wish_with_old(void);
@@ -24,8 +27,11 @@ delta_mask delta_wish_with_old(void);
 delta_mask delta_wish_usual(void);
 /* The row of delta_tiers.h that made `d`, as a bit; 0: none makes such any more. */
 delta_mask delta_wish_tier(const struct delta *d);
-/* Rows whose result the device could use for artifacts of these sizes: of a family only the first
- * that fits. from_size -1: for the full artifact. */
+/* The row that stands in for row `tier` of delta_tiers.h when that ran out of time, as a bit: the last
+ * of its family; 0: there is none. */
+delta_mask delta_wish_instead(size_t tier);
+/* Rows whose result the device could use for artifacts of these sizes: of a family only that one of
+ * those that fit into its memory which will cost it least. from_size -1: for the full artifact. */
 delta_mask delta_wish_tiers(const struct delta_wish *w, int64_t from_size, int64_t to_size);
 /* Whether the device can decode a ready delta. */
 bool delta_wish_takes(const struct delta_wish *w, const struct delta *d);

@@ -154,3 +154,19 @@ def test_a_module_travels_in_the_largest_model_that_the_device_can_hold(fleetd, 
     subprocess.run([program("fleetctl"), "delta", "apply", tmp_path / "old", tmp_path / "delta", "-o", tmp_path / "new",
                     "--codec", codec, "--memory", str(memory)], check=True)
     assert (tmp_path / "new").read_bytes() == new
+
+
+def test_a_model_that_runs_out_of_time_is_replaced_by_the_quickest(fleetd):
+    """The build with the large model is cut by its limit of processor time: the failure is noted, and the
+    module still travels wasm-aware, in the form that is built fastest."""
+    old, new = wasm(600), wasm(600, inserted=(1, 2))
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    held = Held(fleetd, background=True)
+    ask(device, new, old, codecs=WASM)
+    os.kill(held.caught(), signal.SIGXCPU)
+    held.go_on()
+    offer = wait_for(lambda: (o := ask(device, new, old, codecs=WASM))["codec"].startswith("wasm") and o,
+                     "another form is built")
+    assert offer["codec"] == "wasm-delta"
+    assert [r["codec"] for r in rows(fleetd, "failed")] == ["wasm-delta-16m"]

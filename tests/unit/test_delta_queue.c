@@ -5,10 +5,13 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "server/delta_tiers.h"
 
 #define MIB (1LL << 20)
 
@@ -221,6 +224,42 @@ static void bytes_or_time_decide(void **state)
 		delta_wish_cost(&w, "identity", 100 * MIB, 100 * MIB));
 }
 
+/* The row of delta_tiers.h with this codec and level, as a bit. */
+static delta_mask row_of(const char *codec, int level)
+{
+	struct delta d = { .level = level };
+
+	(void)snprintf(d.codec, sizeof(d.codec), "%s", codec);
+	return delta_wish_tier(&d);
+}
+
+static void a_family_gives_what_will_cost_least(void **state)
+{
+	/* Of the wasm-aware rows one is wanted: the largest model that fits where bytes decide, the one that
+	 * decodes fastest behind a fast link; it or the family's quickest when the model ran out of time. */
+	const delta_mask large = row_of("wasm-delta-16m", 0), middle = row_of("wasm-delta-1m", 0),
+			 quick = row_of("wasm-delta", 0),
+			 family = large | middle | quick | row_of("wasm-delta-256k", 0);
+	struct delta_wish w = { .codecs = "wasm-delta-16m,wasm-delta-1m,wasm-delta,zstd-patch" };
+
+	(void)state;
+	assert_int_equal(delta_wish_check(NULL), FL_OK);
+	assert_int_equal(delta_wish_tiers(&w, MIB, MIB) & family, large);
+	w.memory = (int64_t)fl_codec_find("wasm-delta-1m")->decode_memory(MIB, MIB);
+	assert_int_equal(delta_wish_tiers(&w, MIB, MIB) & family, middle);
+	w = (struct delta_wish){ .codecs = w.codecs, .rate = 100 * 1000000, .speed = 10 };
+	assert_int_equal(delta_wish_tiers(&w, MIB, MIB) & family, quick);
+	w.rate = 1000;
+	assert_int_equal(delta_wish_tiers(&w, MIB, MIB) & family, large);
+	assert_int_equal(delta_wish_usual() & family, large);
+	for (size_t i = 0; i < DELTA_TIERS; i++) {
+		delta_mask row = (delta_mask)1 << i;
+
+		assert_int_equal(
+			delta_wish_instead(i), row != quick && (row & family) != 0 ? quick : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +271,7 @@ int main(void)
 		cmocka_unit_test(a_wish_is_for_what_the_device_can_decode),
 		cmocka_unit_test(a_stated_memory_is_kept),
 		cmocka_unit_test(bytes_or_time_decide),
+		cmocka_unit_test(a_family_gives_what_will_cost_least),
 	};
 
 	return cmocka_run_group_tests_name("delta_queue", tests, NULL, NULL);
