@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/code.h"
 
+#include "lib/delta/wasm/walk.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +25,9 @@ void wasm_code_fini(struct wasm_code *c)
 	*c = (struct wasm_code){ 0 };
 }
 
-static bool grow_ops(struct wasm_code *c)
+static bool grow_ops(struct wasm_code *c, size_t least)
 {
-	size_t cap = c->cap_ops == 0 ? 256 : c->cap_ops * 3 / 2;
+	size_t cap = c->cap_ops * 3 / 2 < least ? least : c->cap_ops * 3 / 2;
 	uint16_t *op = realloc(c->op, cap * sizeof(*op));
 	uint32_t *first;
 
@@ -40,9 +42,9 @@ static bool grow_ops(struct wasm_code *c)
 	return true;
 }
 
-static bool grow_imms(struct wasm_code *c)
+static bool grow_imms(struct wasm_code *c, size_t least)
 {
-	size_t cap = c->cap_imms == 0 ? 256 : c->cap_imms * 3 / 2;
+	size_t cap = c->cap_imms * 3 / 2 < least ? least : c->cap_imms * 3 / 2;
 	uint64_t *imm = realloc(c->imm, cap * sizeof(*imm));
 	uint8_t *pad;
 
@@ -57,38 +59,38 @@ static bool grow_imms(struct wasm_code *c)
 	return true;
 }
 
-enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err)
+/* Room for the tokens of a body of so many bytes: the first one and its padding take none of them,
+ * each other token and immediate one or more. */
+static bool reserve(struct wasm_code *c, size_t bytes)
 {
-	if ((c->n_ops == c->cap_ops && !grow_ops(c)) ||
-		(c->n_imms + WASM_IMMS_MAX > c->cap_imms && !grow_imms(c)))
-		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", c->n_ops);
+	size_t ops = c->n_ops + bytes + 1, imms = c->n_imms + bytes + WASM_IMMS_MAX;
+
+	return (ops <= c->cap_ops || grow_ops(c, ops)) &&
+		(imms <= c->cap_imms || grow_imms(c, imms));
+}
+
+static inline void add_op(struct wasm_code *c, unsigned op)
+{
 	c->op[c->n_ops] = (uint16_t)op;
 	c->first[c->n_ops++] = (uint32_t)c->n_imms;
 	c->n_imms += wasm_ops[op].n_imms;
 	c->first[c->n_ops] = (uint32_t)c->n_imms;
+}
+
+enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err)
+{
+	if ((c->n_ops == c->cap_ops && !grow_ops(c, 256)) ||
+		(c->n_imms + WASM_IMMS_MAX > c->cap_imms && !grow_imms(c, 256)))
+		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", c->n_ops);
+	add_op(c, op);
 	return FL_OK;
 }
 
-/* ---- parsing: into c, or only counting when c is NULL */
+/* ---- walking: what is seldom */
 
-struct parser {
-	struct wasm_reader r;
-	struct wasm_code *code; /* NULL: count only */
-	size_t n;               /* tokens so far */
-	bool no_memory;
-	struct fl_err *err;
-};
-
-static void token(struct parser *p, unsigned op)
+static uint64_t fixed(struct wasm_reader *r, unsigned n)
 {
-	p->n++;
-	if (p->code != NULL && wasm_code_op(p->code, op, p->err) != FL_OK)
-		p->no_memory = p->r.bad = true;
-}
-
-static uint64_t fixed(struct parser *p, unsigned n)
-{
-	struct fl_bytes b = wasm_take(&p->r, n);
+	struct fl_bytes b = wasm_take(r, n);
 	uint64_t v = 0;
 
 	for (size_t i = b.n; i-- > 0;)
@@ -104,37 +106,39 @@ static bool out_of_range(enum wasm_imm kind, int64_t v)
 		(v >= 1LL << 32 || v < -(1LL << 32));
 }
 
-/* Read one immediate of the last token. */
-static uint64_t imm(struct parser *p, unsigned k, enum wasm_imm kind)
+void wasm_walk_number(struct wasm_reader *r, enum wasm_imm kind, struct wasm_number *n)
 {
-	unsigned pad = 0;
-	uint64_t v;
-
-	if (kind == WASM_IMM_F32 || kind == WASM_IMM_F64)
-		v = fixed(p, kind == WASM_IMM_F32 ? 4 : 8);
-	else if (!wasm_imm_is_leb(kind))
-		v = wasm_byte(&p->r);
-	else if (wasm_imm_is_signed(kind)) {
-		v = (uint64_t)wasm_signed(&p->r, &pad);
-		p->r.bad |= out_of_range(kind, (int64_t)v);
+	n->pad = 0;
+	if (kind == WASM_IMM_F32 || kind == WASM_IMM_F64) {
+		n->v = fixed(r, kind == WASM_IMM_F32 ? 4 : 8);
+	} else if (!wasm_imm_is_leb(kind)) {
+		n->v = wasm_byte(r);
+	} else if (wasm_imm_is_signed(kind)) {
+		n->v = (uint64_t)wasm_signed(r, &n->pad);
+		r->bad |= out_of_range(kind, (int64_t)n->v);
 	} else {
-		v = wasm_unsigned(&p->r, &pad);
-		p->r.bad |= kind == WASM_IMM_ALIGN && v >= 64; /* multi-memory: kept raw */
+		n->v = wasm_unsigned(r, &n->pad);
+		r->bad |= kind == WASM_IMM_ALIGN && n->v >= 64; /* multi-memory: kept raw */
 	}
-	if (p->code != NULL && !p->r.bad)
-		wasm_code_imm(p->code, k, v, (uint8_t)pad);
-	return v;
 }
 
-/* A token with its immediates; returns the last one. */
-static uint64_t whole(struct parser *p, unsigned op)
+unsigned wasm_walk_prefixed(struct wasm_reader *r, uint8_t prefix)
 {
-	uint64_t last = 0;
+	static const struct {
+		uint16_t base, size;
+	} prefixes[] = {
+		{ WASM_OP_FB, 0x20 },
+		{ WASM_OP_FC, 0x20 },
+		{ WASM_OP_FD, 0x200 },
+		{ WASM_OP_FE, 0x50 },
+	};
+	unsigned pad = 0;
+	uint64_t sub = wasm_unsigned(r, &pad);
 
-	token(p, op);
-	for (unsigned k = 0; k < wasm_ops[op].n_imms && !p->r.bad; k++)
-		last = imm(p, k, wasm_ops[op].imms[k]);
-	return last;
+	if (r->bad || pad != 0 || sub >= prefixes[prefix - 0xfb].size)
+		return WASM_TOKEN_MAX;
+	sub += prefixes[prefix - 0xfb].base;
+	return wasm_ops[sub].known ? (unsigned)sub : WASM_TOKEN_MAX;
 }
 
 static bool is_reference(uint8_t type)
@@ -142,123 +146,70 @@ static bool is_reference(uint8_t type)
 	return type == 0x63 || type == 0x64;
 }
 
-/* A type byte comes behind its count in locals, so look ahead for it. */
-static void locals(struct parser *p)
+unsigned wasm_walk_element(struct wasm_reader *r, unsigned list)
 {
-	struct wasm_reader ahead = p->r;
-	unsigned pad;
+	struct wasm_reader ahead = *r;
+	unsigned clause, pad;
 
-	(void)wasm_unsigned(&ahead, &pad);
-	(void)whole(p,
-		is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_LOCALS_REFERENCE : WASM_TOKEN_LOCALS);
-}
-
-static void select_types(struct parser *p, uint64_t n)
-{
-	p->r.bad |= n > TYPES_MAX;
-	for (uint64_t i = 0; i < n && !p->r.bad; i++) {
-		struct wasm_reader ahead = p->r;
-
-		(void)whole(p,
-			is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_SELECT_REFERENCE
-							: WASM_TOKEN_SELECT);
+	switch (list) {
+	case WASM_TOKEN_LOCALS: /* the type comes behind the count */
+		(void)wasm_unsigned(&ahead, &pad);
+		return is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_LOCALS_REFERENCE : list;
+	case WASM_TOKEN_SELECT:
+		return is_reference(wasm_byte(&ahead)) ? WASM_TOKEN_SELECT_REFERENCE : list;
+	case WASM_TOKEN_CATCH:
+		clause = wasm_byte(r);
+		return r->bad || clause > 3 ? WASM_TOKEN_MAX : list + clause;
+	default:
+		return list;
 	}
 }
 
-static void branches(struct parser *p, uint64_t n)
-{
-	p->r.bad |= n > BRANCHES_MAX;
-	for (uint64_t i = 0; i <= n && !p->r.bad; i++)
-		(void)whole(p, WASM_TOKEN_BRANCH);
-}
-
-static void catches(struct parser *p, uint64_t n)
-{
-	p->r.bad |= n > CATCHES_MAX;
-	for (uint64_t i = 0; i < n && !p->r.bad; i++) {
-		uint8_t clause = wasm_byte(&p->r);
-
-		p->r.bad |= clause > 3;
-		if (!p->r.bad)
-			(void)whole(p, WASM_TOKEN_CATCH + clause);
-	}
-}
-
-/* The next opcode as a token, WASM_TOKEN_MAX if it is not known. */
-static unsigned opcode(struct parser *p)
+void wasm_walk_begin(
+	struct wasm_walk_list *list, enum wasm_flow flow, uint64_t count, struct wasm_reader *r)
 {
 	static const struct {
-		uint8_t prefix;
-		uint16_t base, size;
-	} prefixes[] = {
-		{ 0xfb, WASM_OP_FB, 0x20 },
-		{ 0xfc, WASM_OP_FC, 0x20 },
-		{ 0xfd, WASM_OP_FD, 0x200 },
-		{ 0xfe, WASM_OP_FE, 0x50 },
+		unsigned op;
+		uint64_t max;
+	} lists[] = {
+		[WASM_FLOW_BRANCHES] = { WASM_TOKEN_BRANCH, BRANCHES_MAX },
+		[WASM_FLOW_TYPES] = { WASM_TOKEN_SELECT, TYPES_MAX },
+		[WASM_FLOW_CATCHES] = { WASM_TOKEN_CATCH, CATCHES_MAX },
+		[WASM_FLOW_LOCALS] = { WASM_TOKEN_LOCALS, LOCALS_MAX },
 	};
-	unsigned byte = wasm_byte(&p->r), pad = 0;
-	uint64_t sub;
 
-	if (byte < 0xfb || byte > 0xfe)
-		return wasm_ops[byte].known ? byte : WASM_TOKEN_MAX;
-	sub = wasm_unsigned(&p->r, &pad);
-	if (pad != 0 || sub >= prefixes[byte - 0xfb].size)
-		return WASM_TOKEN_MAX;
-	sub += prefixes[byte - 0xfb].base;
-	return wasm_ops[sub].known ? (unsigned)sub : WASM_TOKEN_MAX;
+	if (flow < WASM_FLOW_BRANCHES)
+		return;
+	r->bad |= count > lists[flow].max;
+	list->op = lists[flow].op;
+	list->left = count + (flow == WASM_FLOW_BRANCHES); /* the default */
 }
 
-static void instructions(struct parser *p)
+/* ---- parsing and counting */
+
+struct parsing {
+	struct wasm_code *code;
+	unsigned size_pad;
+};
+
+static inline void parse_token(void *ctx, unsigned op)
 {
-	unsigned depth = 1;
+	const struct parsing *p = ctx;
 
-	while (!p->r.bad && depth > 0) {
-		unsigned op = opcode(p);
-		uint64_t last;
-
-		if (op == WASM_TOKEN_MAX) {
-			p->r.bad = true;
-			return;
-		}
-		last = whole(p, op);
-		switch ((enum wasm_flow)wasm_ops[op].flow) {
-		case WASM_FLOW_NONE:
-			break;
-		case WASM_FLOW_CATCHES:
-			catches(p, last);
-			depth++;
-			break;
-		case WASM_FLOW_OPEN:
-			depth++;
-			break;
-		case WASM_FLOW_CLOSE:
-			depth--;
-			break;
-		case WASM_FLOW_BRANCHES:
-			branches(p, last);
-			break;
-		case WASM_FLOW_TYPES:
-			select_types(p, last);
-			break;
-		}
-	}
+	add_op(p->code, op);
+	if (op == WASM_TOKEN_FUNCTION)
+		wasm_code_imm(p->code, 1, p->size_pad, 0);
 }
 
-/* Whether the body was understood to its last byte. */
-static bool parse(struct parser *p, unsigned size_pad)
+static inline bool parse_imm(
+	void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n, const uint8_t *end)
 {
-	uint64_t groups;
+	const struct parsing *p = ctx;
 
-	token(p, WASM_TOKEN_FUNCTION);
-	groups = imm(p, 0, WASM_IMM_COUNT);
-	if (p->code != NULL && !p->r.bad)
-		wasm_code_imm(p->code, 1, size_pad, 0);
-	p->r.bad |= groups > LOCALS_MAX;
-	for (uint64_t i = 0; i < groups && !p->r.bad; i++)
-		locals(p);
-	if (!p->r.bad)
-		instructions(p);
-	return !p->r.bad && wasm_left(&p->r) == 0;
+	(void)kind;
+	(void)end;
+	wasm_code_imm(p->code, k, n->v, (uint8_t)n->pad);
+	return true;
 }
 
 static enum fl_code parse_raw(
@@ -282,23 +233,42 @@ static enum fl_code parse_raw(
 enum fl_code wasm_code_parse(
 	struct wasm_code *c, struct fl_bytes body, unsigned size_pad, struct fl_err *err)
 {
-	struct parser p = { .r = wasm_reader(body), .code = c, .err = err };
+	static const struct wasm_visitor visitor = { parse_token, parse_imm };
+	struct parsing p = { c, size_pad };
 	size_t n_ops = c->n_ops, n_imms = c->n_imms;
 
-	if (parse(&p, size_pad))
+	if (!reserve(c, body.n))
+		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", c->n_ops);
+	if (wasm_walk(body, &visitor, &p))
 		return FL_OK;
-	if (p.no_memory)
-		return FL_NOMEM;
 	c->n_ops = n_ops;
 	c->n_imms = n_imms;
 	return parse_raw(c, body, size_pad, err);
 }
 
+static inline void count_token(void *ctx, unsigned op)
+{
+	(void)op;
+	++*(size_t *)ctx;
+}
+
+static inline bool count_imm(
+	void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n, const uint8_t *end)
+{
+	(void)ctx;
+	(void)k;
+	(void)kind;
+	(void)n;
+	(void)end;
+	return true;
+}
+
 size_t wasm_code_count(struct fl_bytes body)
 {
-	struct parser p = { .r = wasm_reader(body) };
+	static const struct wasm_visitor visitor = { count_token, count_imm };
+	size_t n = 0;
 
-	return parse(&p, 0) ? p.n : 1 + body.n;
+	return wasm_walk(body, &visitor, &n) ? n : wasm_code_raw_count(body);
 }
 
 /* ---- emitting */

@@ -27,6 +27,11 @@ enum fl_code wasm_code_parse(struct wasm_code *c, struct fl_bytes body, unsigned
 	struct fl_err *err) FL_MUST_CHECK;
 /* How many tokens wasm_code_parse would append. */
 size_t wasm_code_count(struct fl_bytes body);
+/* The same for a body that is not understood; one that is has fewer. */
+static inline size_t wasm_code_raw_count(struct fl_bytes body)
+{
+	return body.n + 1;
+}
 
 /* Append token `op`; its immediates follow with wasm_code_imm. FL_NOMEM. */
 enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err) FL_MUST_CHECK;

@@ -91,6 +91,7 @@ static void shape_next(struct body_shape *s, unsigned op)
 	case WASM_FLOW_NONE:
 	case WASM_FLOW_BRANCHES:
 	case WASM_FLOW_TYPES:
+	case WASM_FLOW_LOCALS:
 		break;
 	}
 }

@@ -76,6 +76,7 @@ enum wasm_flow {
 	WASM_FLOW_BRANCHES, /* count + 1 branch tokens follow */
 	WASM_FLOW_TYPES,    /* count select tokens follow */
 	WASM_FLOW_CATCHES,  /* opens a block; count catch tokens follow */
+	WASM_FLOW_LOCALS,   /* begins a body; count groups of locals follow */
 };
 
 struct wasm_op {
