@@ -3,6 +3,7 @@
 
 #include "cli/explain.h"
 #include "cli/list.h"
+#include "cli/plan.h"
 #include "cli/rollout_verbs.h"
 #include "cli/stats.h"
 #include "cli/strategy.h"
@@ -191,11 +192,24 @@ static void say_created(const struct cli *cli, const json_t *rollout, bool creat
 	if (!has_state(rollout, "ready") && !has_state(rollout, "waiting_approval"))
 		return;
 	cli_say(cli, "look: fleetctl plan show %s", name);
+	if (value_int(rollout, "targets") == 0)
+		return;
 	if (has_state(rollout, "waiting_approval")) {
 		cli_say(cli, "then an approver: fleetctl rollout approve %s", name);
 		return;
 	}
 	cli_say(cli, "go:   fleetctl rollout start %s", name);
+}
+
+/* What its reader should notice. Best effort: the rollout is created all the same. */
+static void say_notes(struct cli *cli, const char *path)
+{
+	FL_AUTOFREE char *plan_path = text_format("%s/plan", path);
+	FL_AUTO_JSON json_t *plan = NULL;
+	struct fl_err none = { 0 };
+
+	if (!cli->globals.quiet && cli_get(cli, plan_path, &plan, &none) == FL_OK)
+		plan_show_notes(cli, plan);
 }
 
 /* A plan with refusals leaves a rollout that can never start. */
@@ -228,8 +242,11 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 		code = wait_planned(cli, path, &rollout, err);
 	if (code != FL_OK)
 		return code;
-	if (!cli_json(cli, rollout))
+	if (!cli_json(cli, rollout)) {
 		say_created(cli, rollout, status == 201);
+		if (!o->no_wait)
+			say_notes(cli, path);
+	}
 	return check_planned(cli, rollout, err);
 }
 

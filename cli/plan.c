@@ -274,6 +274,7 @@ static void class_row(struct table *t, const json_t *class)
 	table_addf(t, style, "%s", text != NULL ? text : "-");
 	table_add(t, (char *)from.p);
 	table_add(t, reason != NULL && reason[0] != '\0' ? reason : (char *)to.p);
+	table_add(t, value_text(class, "example"));
 }
 
 static void show_classes(const struct cli *cli, const json_t *plan)
@@ -283,6 +284,7 @@ static void show_classes(const struct cli *cli, const json_t *plan)
 		{ .title = "KIND" },
 		{ .title = "FROM", .cut = true },
 		{ .title = "TO, OR WHY NOT", .cut = true },
+		{ .title = "AS", .cut = true },
 	};
 	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
 	const json_t *classes = json_object_get(plan, "classes");
@@ -295,11 +297,36 @@ static void show_classes(const struct cli *cli, const json_t *plan)
 	table_print(&t, &cli->out, stdout, false);
 }
 
+/* "(10 devices, as gw-7)" after a refusal. */
+static void add_whom(struct fl_buf *b, const json_t *refusal)
+{
+	int64_t devices = value_int(refusal, "devices");
+	const char *example = value_text(refusal, "example");
+	char text[TEXT_SHORT];
+
+	if (devices <= 0)
+		return;
+	fl_buf_printf(b, " (%s device%s%s%s)", text_count(text, devices), devices == 1 ? "" : "s",
+		example != NULL ? ", as " : "", example != NULL ? example : "");
+}
+
+/* A sentence on a line of its own behind a mark. */
+static void print_line(
+	const struct cli *cli, enum terminal_style style, const char *mark, struct fl_buf *line)
+{
+	FL_AUTO_BUF struct fl_buf clean = { 0 };
+
+	text_check(line);
+	text_clean(&clean, (char *)line->p);
+	text_check(&clean);
+	(void)printf("  %s%s%s %s\n", terminal_on(&cli->out, style), mark, terminal_off(&cli->out),
+		(char *)clean.p);
+}
+
 /* Refusals are read, not compared: sentences, not a table. */
 static void show_refusals(const struct cli *cli, const json_t *plan)
 {
 	const json_t *refusals = json_object_get(plan, "refusals");
-	char text[TEXT_SHORT];
 
 	if (json_array_size(refusals) == 0)
 		return;
@@ -308,23 +335,30 @@ static void show_refusals(const struct cli *cli, const json_t *plan)
 		const json_t *one = json_array_get(refusals, i);
 		const json_t *chain = json_object_get(one, "chain");
 		const char *reason = value_text(one, "reason");
-		FL_AUTO_BUF struct fl_buf line = { 0 }, clean = { 0 };
+		FL_AUTO_BUF struct fl_buf line = { 0 };
 
 		fl_buf_printf(&line, "%s", reason != NULL ? reason : "no reason given");
-		if (value_int(one, "devices") > 0)
-			fl_buf_printf(&line, " (%s devices)",
-				text_count(text, value_int(one, "devices")));
+		add_whom(&line, one);
 		for (size_t c = 0; c < json_array_size(chain); c++) {
 			const char *link = json_string_value(json_array_get(chain, c));
 
 			fl_buf_printf(
 				&line, "%s%s", c == 0 ? ": " : " -> ", link != NULL ? link : "?");
 		}
-		text_check(&line);
-		text_clean(&clean, (char *)line.p);
-		text_check(&clean);
-		(void)printf("  %s%s%s %s\n", terminal_on(&cli->out, TERMINAL_BAD),
-			cli->out.utf8 ? "✘" : "x", terminal_off(&cli->out), (char *)clean.p);
+		print_line(cli, TERMINAL_BAD, cli->out.utf8 ? "✘" : "x", &line);
+	}
+}
+
+void plan_show_notes(const struct cli *cli, const json_t *plan)
+{
+	const json_t *notes = json_object_get(plan, "notes");
+
+	for (size_t i = 0; i < json_array_size(notes); i++) {
+		const char *text = json_string_value(json_array_get(notes, i));
+		FL_AUTO_BUF struct fl_buf line = { 0 };
+
+		fl_buf_str(&line, text != NULL ? text : "?");
+		print_line(cli, TERMINAL_WARN, "!", &line);
 	}
 }
 
@@ -333,6 +367,7 @@ void plan_show(const struct cli *cli, const json_t *plan)
 	if (cli_json(cli, plan) || cli->globals.quiet)
 		return;
 	show_head(cli, plan);
+	plan_show_notes(cli, plan);
 	show_layers(cli, plan);
 	show_waves(cli, plan);
 	show_stages(cli, plan);

@@ -72,6 +72,8 @@ void plan_show_gates(const struct cli *cli, const json_t *plan)
 		     *whole = json_object_get(gates, "whole");
 	bool exact = true;
 
+	if (json_array_size(stages) == 0)
+		return;
 	for (size_t i = 0; i < json_array_size(stages); i++) {
 		const json_t *stage = json_array_get(stages, i);
 		const json_t *chances = json_object_get(stage, "chances");
@@ -85,8 +87,6 @@ void plan_show_gates(const struct cli *cli, const json_t *plan)
 	}
 	for (size_t k = 0; k < json_array_size(whole); k++)
 		chance_row(&t, "whole", json_array_get(whole, k));
-	if (t.n_cells == 0)
-		return;
 	(void)printf("\n%sGates: what they would do with a release of which a share of devices "
 		     "fails%s\n",
 		terminal_on(&cli->out, TERMINAL_TITLE), terminal_off(&cli->out));

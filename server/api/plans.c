@@ -10,11 +10,51 @@
 #include "server/rollout/plan_gates.h"
 #include "server/store/assignment.h"
 #include "server/store/channel.h"
+#include "server/store/device.h"
 #include "server/store/plan.h"
 #include "server/store/rollout.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- examples */
+
+/* Replace the number of a device by its id; null where there is none, or the caller is not to see it. */
+static enum fl_code name_example(struct request *rq, json_t *row, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf id = { 0 };
+	struct fl_err none = { 0 };
+	int64_t no = json_integer_value(json_object_get(row, "example"));
+	enum fl_code code = no == 0 || rq->who.selector != NULL
+		? FL_NOT_FOUND
+		: device_id(rq->store, no, &id, &none);
+	json_t *name;
+
+	if (code != FL_OK && code != FL_NOT_FOUND)
+		return fl_fail(err, code, "%s", none.msg);
+	name = code == FL_OK ? json_stringn((const char *)id.p, id.n) : json_null();
+	return json_object_set_new(row, "example", name) == 0
+		? FL_OK
+		: fl_fail(err, FL_NOMEM, "no memory for a plan");
+}
+
+/* Classes and refusals each name one of their devices. */
+static enum fl_code name_examples(struct request *rq, json_t *view, struct fl_err *err)
+{
+	static const char *const lists[] = { "classes", "refusals" };
+	json_t *row;
+	size_t i;
+
+	for (size_t k = 0; k < FL_COUNT(lists); k++) {
+		json_array_foreach (json_object_get(view, lists[k]), i, row) {
+			enum fl_code code = name_example(rq, row, err);
+
+			if (code != FL_OK)
+				return code;
+		}
+	}
+	return FL_OK;
+}
 
 /* ---- the plan of a rollout */
 
@@ -94,13 +134,15 @@ static enum fl_code load_view(
 
 static enum fl_code reply_plan(struct request *rq, const struct rollout *r, struct fl_err *err)
 {
-	json_t *view = NULL;
+	FL_AUTO_JSON json_t *view = NULL;
 	enum fl_code code = load_view(rq->store, r, &view, err);
 
+	if (code == FL_OK)
+		code = name_examples(rq, view, err);
 	if (code != FL_OK)
 		return code;
 	reply_header(rq, "ETag", "\"%s\"", json_string_value(json_object_get(view, "digest")));
-	reply_json(rq, 200, view);
+	reply_json(rq, 200, fl_steal(&view));
 	return FL_OK;
 }
 
@@ -248,10 +290,11 @@ static const struct fl_json_field preview_fields[] = {
 	FL_FIELD(struct preview_body, channel, "channel", STRING, .min = 1, .max = STORE_NAME_MAX),
 };
 
-/* What waits between the lanes. */
+/* What waits between the lanes: read, plan, read again for the names of the examples. */
 struct preview {
 	struct strategy strategy;
 	struct planning_snapshot *snapshot;
+	json_t *view; /* owned */
 };
 
 static void preview_drop(void *state)
@@ -260,20 +303,30 @@ static void preview_drop(void *state)
 
 	planning_free(p->snapshot);
 	strategy_fini(&p->strategy);
+	json_decref(p->view);
 	free(p);
+}
+
+static enum fl_code preview_reply(struct request *rq, struct fl_err *err)
+{
+	struct preview *p = rq->state;
+	enum fl_code code = name_examples(rq, p->view, err);
+
+	if (code == FL_OK)
+		reply_json(rq, 200, dress(fl_steal(&p->view), NULL, rq->now_ms));
+	return code;
 }
 
 static enum fl_code preview_make(struct request *rq, struct fl_err *err)
 {
 	struct preview *p = rq->state;
 	struct plan plan = { 0 };
-	json_t *view = NULL;
 	enum fl_code code = plan_make(planning_input(p->snapshot), &plan, err);
 
 	if (code == FL_OK)
-		code = view_of(&plan, &p->strategy, &view, err);
+		code = view_of(&plan, &p->strategy, &p->view, err);
 	if (code == FL_OK)
-		reply_json(rq, 200, dress(view, NULL, rq->now_ms));
+		request_then(rq, LANE_READ, preview_reply);
 	plan_fini(&plan);
 	return code;
 }

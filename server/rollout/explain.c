@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#define CHAIN_MAX     16 /* sentences */
-#define REQUIRERS_MAX 4  /* named in one sentence */
+#define CHAIN_MAX      16 /* sentences */
+#define REQUIRERS_MAX  4  /* named in one sentence */
+#define CANDIDATES_MAX 4  /* versions that are named */
 
 static const char *module_name(const struct target_solver *s, uint32_t module)
 {
@@ -180,21 +181,33 @@ static void add_unmet(
 	}
 }
 
+/* Whether another kind of device could have it. */
+static bool is_device_misfit(enum target_fit why)
+{
+	return why == FIT_OLDER || why == FIT_NO_VARIANT || why == FIT_NEED;
+}
+
+/* Append "lib 3.0.0 is blocked: it leaks": why variable `v` cannot have the version. */
+static void add_misfit(const struct target_solver *s, struct fl_buf *b, const struct target_var *v,
+	uint32_t version, enum target_fit why)
+{
+	add_version(s, b, v->module, version);
+	fl_buf_printf(b, " %s", misfit_text(why));
+	if (why == FIT_BLOCKED && s->u->versions[version].blocked[0] != '\0')
+		fl_buf_printf(b, ": %s", s->u->versions[version].blocked);
+	if (why == FIT_NEED)
+		add_unmet(s, b, v->place, version);
+	if (why == FIT_OLDER)
+		fl_buf_printf(b, " (%s)", s->u->versions[v->start].text);
+}
+
 void explain_misfit(struct target_solver *s, uint32_t var, uint32_t version, enum target_fit why)
 {
 	const struct target_var *v = &s->vars[var];
-	bool device = why == FIT_OLDER || why == FIT_NO_VARIANT || why == FIT_NEED;
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 
-	add_version(s, &b, v->module, version);
-	fl_buf_printf(&b, " %s", misfit_text(why));
-	if (why == FIT_BLOCKED && s->u->versions[version].blocked[0] != '\0')
-		fl_buf_printf(&b, ": %s", s->u->versions[version].blocked);
-	if (why == FIT_NEED)
-		add_unmet(s, &b, v->place, version);
-	if (why == FIT_OLDER)
-		fl_buf_printf(&b, " (%s)", s->u->versions[v->start].text);
-	begin(s, device ? RESOLVE_INCOMPATIBLE : RESOLVE_CONFLICT, v->place, &b);
+	add_misfit(s, &b, v, version, why);
+	begin(s, is_device_misfit(why) ? RESOLVE_INCOMPATIBLE : RESOLVE_CONFLICT, v->place, &b);
 	if (version != v->target) {
 		FL_AUTO_BUF struct fl_buf line = { 0 };
 
@@ -287,30 +300,50 @@ static void find_requirers(
 	}
 }
 
-/* The newest version in all ranges, and how it fits. UNIVERSE_NONE: there is none. */
-static uint32_t newest_for_all(const struct target_solver *s, uint32_t place, uint32_t module,
-	const struct requirers *all, enum target_fit *why)
+/* Published versions that lie in all ranges, newest first, and how they fit. */
+struct candidates {
+	struct target_var v; /* what would have one of them */
+	uint32_t versions[CANDIDATES_MAX];
+	enum target_fit why[CANDIDATES_MAX];
+	uint32_t n;
+	bool fits;   /* one of them would do */
+	bool device; /* one of them would do on another kind of device */
+};
+
+static void find_candidates(const struct target_solver *s, uint32_t place, uint32_t module,
+	const struct requirers *all, struct candidates *out)
 {
 	const struct universe_module *m = &s->u->modules[module];
-	uint32_t y = target_find(s, place, module), found = UNIVERSE_NONE;
-	struct target_var v = { .place = place, .module = module, .start = UNIVERSE_NONE };
+	uint32_t y = target_find(s, place, module);
 
-	if (y != TARGET_NONE)
-		v.start = s->vars[y].start;
-	for (uint32_t i = m->n; i-- > 0;) {
+	*out = (struct candidates){ .v = { .place = place,
+					    .module = module,
+					    .start = y == TARGET_NONE ? UNIVERSE_NONE
+								      : s->vars[y].start } };
+	for (uint32_t i = m->n; i-- > 0 && out->n < CANDIDATES_MAX && !out->fits;) {
 		uint32_t version = s->u->sorted[m->first + i];
-		bool fits = s->u->versions[version].published;
+		bool in = s->u->versions[version].published;
 
-		for (uint32_t k = 0; k < all->n && fits; k++)
-			fits = universe_in_range(s->u, version, all->r[k]->range);
-		if (!fits)
+		for (uint32_t k = 0; k < all->n && in; k++)
+			in = universe_in_range(s->u, version, all->r[k]->range);
+		if (!in)
 			continue;
-		*why = target_fits(s, &v, version);
-		found = version;
-		if (*why == FIT_OK)
-			break;
+		out->versions[out->n] = version;
+		out->why[out->n] = target_fits(s, &out->v, version);
+		out->fits = out->why[out->n] == FIT_OK;
+		out->device = out->device || is_device_misfit(out->why[out->n]);
+		out->n++;
 	}
-	return found;
+}
+
+/* Append ", but lib 3.1.0 is blocked and lib 3.0.0 needs …". */
+static void add_candidates(
+	const struct target_solver *s, struct fl_buf *b, const struct candidates *c)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		fl_buf_str(b, i == 0 ? ", but " : i + 1 == c->n ? ", and " : ", ");
+		add_misfit(s, b, &c->v, c->versions[i], c->why[i]);
+	}
 }
 
 static void add_requirers(
@@ -341,28 +374,24 @@ static void add_published(const struct target_solver *s, struct fl_buf *b, uint3
 
 void explain_exhausted(struct target_solver *s, uint32_t place, uint32_t module, uint32_t x)
 {
-	enum target_fit why = FIT_OK;
 	struct requirers all;
-	uint32_t version;
+	struct candidates some;
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 
 	find_requirers(s, place, module, &all);
-	version = newest_for_all(s, place, module, &all, &why);
+	find_candidates(s, place, module, &all, &some);
 	/* Not these requirements alone are the trouble; what was found further inside tells more. */
-	if (version != UNIVERSE_NONE && why == FIT_OK && s->explained)
+	if (some.fits && s->explained)
 		return;
 	add_requirers(s, &b, &all);
-	if (version != UNIVERSE_NONE && why != FIT_OK) {
-		fl_buf_str(&b, ", but ");
-		add_version(s, &b, module, version);
-		fl_buf_printf(&b, " %s", misfit_text(why));
-	} else if (all.n > 1) {
+	if (some.n > 0 && !some.fits)
+		add_candidates(s, &b, &some);
+	else if (all.n > 1)
 		fl_buf_printf(&b, ": no version of %s satisfies %s", module_name(s, module),
 			all.n == 2 ? "both" : "all");
-	} else {
+	else
 		add_published(s, &b, module);
-	}
-	begin(s, why == FIT_NO_VARIANT || why == FIT_NEED ? RESOLVE_INCOMPATIBLE : RESOLVE_CONFLICT,
+	begin(s, some.device && !some.fits ? RESOLVE_INCOMPATIBLE : RESOLVE_CONFLICT,
 		s->vars[x].place, &b);
 	for (uint32_t i = 0; i < all.n; i++)
 		add_history(s, all.x[i]);

@@ -402,6 +402,19 @@ static uint32_t place_of(
 	return low;
 }
 
+/* Count device i to what becomes of its place. */
+static void count(struct plan_builder *b, uint32_t i, const struct build_place *p)
+{
+	struct plan_class *class = &b->out->classes[p->class];
+	struct build_reason *reason = p->reason == BUILD_NONE ? NULL : &b->reasons[p->reason];
+
+	if (class->devices++ == 0)
+		class->example_no = b->in->devices.no[i];
+	if (reason != NULL && reason->devices++ == 0)
+		reason->example_no = b->in->devices.no[i];
+	b->out->totals[p->outcome]++;
+}
+
 static bool classify(struct plan_builder *b)
 {
 	size_t n = b->in->devices.n;
@@ -415,12 +428,8 @@ static bool classify(struct plan_builder *b)
 		const struct build_place *p = &c->places[place_of(b, c, i, root)];
 
 		b->out->class_of[i] = p->class;
-		if (p->class == BUILD_NONE)
-			continue;
-		b->out->classes[p->class].devices++;
-		b->out->totals[p->outcome]++;
-		if (p->reason != BUILD_NONE)
-			b->reasons[p->reason].devices++;
+		if (p->class != BUILD_NONE)
+			count(b, i, p);
 	}
 	return true;
 }
@@ -442,8 +451,9 @@ enum fl_code plan_make(const struct plan_input *in, struct plan *out, struct fl_
 	struct plan_builder b = { .in = in, .u = in->universe, .out = out };
 
 	if (begin(&b) && find_kinds(&b) && find_roots(&b) && find_combos(&b) &&
-		resolve_combos(&b) && build_layers(&b) && build_classes(&b) && classify(&b))
-		(void)build_stages(&b);
+		resolve_combos(&b) && build_layers(&b) && build_classes(&b) && classify(&b) &&
+		build_conflicts(&b) && build_stages(&b) && build_remarks(&b))
+		(void)build_digest(&b);
 	for (uint32_t i = 0; i < b.n_clusters; i++)
 		free(b.clusters[i].edges);
 	free(b.kinds);

@@ -126,6 +126,7 @@ struct plan_class {
 	enum plan_kind kind;
 	const char *reason; /* incompatible: why; held: the rollout; else "" */
 	uint32_t devices;   /* how many */
+	int64_t example_no; /* the number of the first of them */
 	uint32_t *sets;     /* n_layers + 1 indices into plan.sets: start, after layer 0, 1, … */
 };
 
@@ -181,6 +182,7 @@ struct plan_refusal {
 	const char **chain;
 	uint32_t n_chain;
 	uint32_t devices;
+	int64_t example_no; /* the number of one of them; 0: it is about no device alone */
 };
 
 struct plan {
@@ -201,12 +203,12 @@ struct plan {
 	struct plan_refusal *refusals;
 	uint32_t n_refusals; /* any: the rollout cannot start */
 	const char **notes;
-	uint32_t n_notes;               /* remarks, as which stages have no way back */
+	uint32_t n_notes; /* remarks: no way back, nothing to do, a large first wave */
 	uint32_t totals[PLAN_KIND_MAX]; /* selected devices per kind */
 	uint8_t strategy[32]; /* SHA-256 of the strategy's JSON: a digest approves the gates too */
 	uint8_t members[32];  /* digest over (device number, wave, class) of all selected devices */
 	uint8_t digest[32];   /* SHA-256 over the canonical JSON of plan_json without "digest" and
-			       * "forecast" */
+			       * what is of the moment: "forecast", "bytes_delta", "deltas_to_build" */
 	int64_t time_s, time_max_s; /* forecast of all stages, in their order */
 	bool observed;              /* the times rest on rollouts that have been; else on guesses */
 	/* per device of the input, by its index; NULL in a plan that was read from JSON */

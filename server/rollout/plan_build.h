@@ -6,7 +6,9 @@
  *   plan.c         devices -> kinds -> combos; each combo resolved once; classes
  *   plan_layers.c  the hops of all combos -> layers
  *   plan_sets.c    states and hops -> interned sets and classes
- *   plan_stages.c  waves, stages, pairs, refusals of gates, notes, digest
+ *   plan_stages.c  waves, stages, pairs
+ *   plan_remarks.c refusals, notes
+ *   plan_digest.c  the digests
  *   plan_forecast.c time, load, downtime
  *   plan_json.c, plan_read.c: the plan as JSON and back */
 #ifndef ROLLOUT_PLAN_BUILD_H
@@ -43,6 +45,7 @@ struct build_reason {
 	uint32_t n_chain;
 	bool conflict; /* a refusal unless the strategy leaves such devices out */
 	uint32_t devices;
+	int64_t example_no; /* of the first of them */
 };
 
 /* What becomes of one kind of device within one combo. */
@@ -164,9 +167,21 @@ uint32_t build_layer_of(
 	const struct plan_builder *b, const struct build_combo *c, const struct build_hop *h);
 /* Classes of all places; then the plan's classes, sets and units. */
 bool build_classes(struct plan_builder *b);
-/* Waves, stages, pairs, notes, refusals and digests. */
+/* Waves, stages, pairs and their forecast. */
 bool build_stages(struct plan_builder *b);
 /* What each stage will probably take; after the stages have devices and bytes. */
 bool build_forecast(struct plan_builder *b);
+/* Refuse what has no solution; before the stages, so that the first refusal is the one that matters. */
+bool build_conflicts(struct plan_builder *b);
+/* Gates that cannot be fed, and what the reader should notice; after the stages. */
+bool build_remarks(struct plan_builder *b);
+/* The digests, last of all. */
+bool build_digest(struct plan_builder *b);
+
+/* Add a refusal, with the chain and the example of `from` (NULL: none). More than a hundred are dropped. */
+bool build_refuse(struct plan_builder *b, const char *reason, const struct build_reason *from,
+	uint32_t devices);
+/* Add a note; after the layers are known. */
+bool build_note(struct plan_builder *b, const char *text);
 
 #endif

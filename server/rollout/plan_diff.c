@@ -35,8 +35,13 @@ static void note(struct diff *d, const json_t *a, const json_t *b, const char *f
 /* What is told by itself, or is of the moment when the plan was made. */
 static bool is_skipped(const char *key)
 {
-	return strcmp(key, "order") == 0 || strcmp(key, "seed") == 0 ||
-		strcmp(key, "forecast") == 0;
+	static const char *const skipped[] = { "order", "seed", "forecast", "bytes_delta",
+		"deltas_to_build" };
+
+	for (size_t i = 0; i < FL_COUNT(skipped); i++)
+		if (strcmp(key, skipped[i]) == 0)
+			return true;
+	return false;
 }
 
 /* Members of both objects, in a's order, then b's. */
@@ -69,6 +74,14 @@ static void compare_layers(struct diff *d, const json_t *a, const json_t *b)
 			json_object_get(json_array_get(b, i), "units"), "layer %zu", i);
 }
 
+/* What the operator calls a wave; NULL: nothing. */
+static const json_t *wave_name(const json_t *wave)
+{
+	const json_t *name = json_object_get(wave, "name");
+
+	return json_string_length(name) > 0 ? name : NULL;
+}
+
 static void compare_waves(struct diff *d, const json_t *a, const json_t *b)
 {
 	size_t na = json_array_size(a), nb = json_array_size(b);
@@ -78,8 +91,7 @@ static void compare_waves(struct diff *d, const json_t *a, const json_t *b)
 
 		note(d, json_object_get(x, "devices"), json_object_get(y, "devices"),
 			"wave %zu: devices", i);
-		note(d, json_object_get(x, "name"), json_object_get(y, "name"), "wave %zu: name",
-			i);
+		note(d, wave_name(x), wave_name(y), "wave %zu: name", i);
 	}
 }
 

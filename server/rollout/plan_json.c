@@ -178,9 +178,9 @@ static json_t *class_json(const void *p, const void *q, size_t i)
 	const struct plan_class *c = &plan->classes[i];
 
 	(void)q;
-	return json_pack("{s:s,s:s,s:I,s:o}", "kind", plan_kind_text(c->kind), "reason", c->reason,
-		"devices", (json_int_t)c->devices, "sets",
-		array_of(plan->n_layers + 1, number_json, c->sets, NULL));
+	return json_pack("{s:s,s:s,s:I,s:I,s:o}", "kind", plan_kind_text(c->kind), "reason",
+		c->reason, "devices", (json_int_t)c->devices, "example", (json_int_t)c->example_no,
+		"sets", array_of(plan->n_layers + 1, number_json, c->sets, NULL));
 }
 
 static json_t *unit_module_json(const void *p, const void *q, size_t i)
@@ -246,8 +246,9 @@ static json_t *refusal_json(const void *p, const void *q, size_t i)
 	const struct plan_refusal *r = &((const struct plan *)p)->refusals[i];
 
 	(void)q;
-	return json_pack("{s:s,s:o,s:I}", "reason", r->reason, "chain",
-		array_of(r->n_chain, text_json, r->chain, NULL), "devices", (json_int_t)r->devices);
+	return json_pack("{s:s,s:o,s:I,s:I}", "reason", r->reason, "chain",
+		array_of(r->n_chain, text_json, r->chain, NULL), "devices", (json_int_t)r->devices,
+		"example", (json_int_t)r->example_no);
 }
 
 /* Layer i with its units. */
@@ -357,8 +358,9 @@ static json_t *view_class(const void *p, const void *q, size_t i)
 	const struct plan_set *from = &plan->sets[c->sets[0]];
 
 	(void)q;
-	return json_pack("{s:I,s:I,s:o,s:o,s:s,s:s}", "class", (json_int_t)i, "devices",
-		(json_int_t)c->devices, "from", array_of(from->n, view_item, from, NULL), "to",
+	return json_pack("{s:I,s:I,s:I,s:o,s:o,s:s,s:s}", "class", (json_int_t)i, "devices",
+		(json_int_t)c->devices, "example", (json_int_t)c->example_no, "from",
+		array_of(from->n, view_item, from, NULL), "to",
 		array_of(plan->n_layers, view_changes, plan, c), "kind", plan_kind_text(c->kind),
 		"reason", c->reason);
 }

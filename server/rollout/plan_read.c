@@ -168,6 +168,7 @@ static void read_classes(struct reader *r, const json_t *json)
 		out->kind = read_kind(r, json_object_get(c, "kind"));
 		out->reason = read_text(r, json_object_get(c, "reason"));
 		out->devices = (uint32_t)read_number(r, json_object_get(c, "devices"), UINT32_MAX);
+		out->example_no = read_number(r, json_object_get(c, "example"), INT64_MAX);
 		out->sets = get(r, (size_t)p->n_layers + 1, sizeof(*out->sets));
 		if (json_array_size(sets) != (size_t)p->n_layers + 1)
 			r->failed = true;
@@ -314,6 +315,8 @@ static void read_remarks(struct reader *r, const json_t *json)
 		p->refusals[i].reason = read_text(r, json_object_get(f, "reason"));
 		p->refusals[i].devices =
 			(uint32_t)read_number(r, json_object_get(f, "devices"), UINT32_MAX);
+		p->refusals[i].example_no =
+			read_number(r, json_object_get(f, "example"), INT64_MAX);
 		p->refusals[i].chain =
 			read_texts(r, json_object_get(f, "chain"), &p->refusals[i].n_chain);
 	}

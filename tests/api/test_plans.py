@@ -172,7 +172,7 @@ def test_conflict_names_the_chain(chain):
     assert plan["refusals"] == [{
         "reason": "base 1.0.0 needs lib <2, but the release has 2.0.0",
         "chain": ["base 1.0.0 is installed and not in the release", "the release has lib 2.0.0"],
-        "devices": 1}]
+        "devices": 1, "example": "odd"}]
     left_out = preview(chain, selector="label.site==odd", strategy={"conflicts": "leave_out"}).json()
     assert left_out["refusals"] == [] and left_out["classes"][0]["kind"] == "incompatible"
     assert chain.delete(f"{API}/devices/odd").status in (200, 204)

@@ -109,6 +109,17 @@ def test_releases(real, wasm):
     assert real("release", "create", "r3", "part@9.9.9").code in (4, 6, 7)
 
 
+def test_a_rollout_under_which_nothing_happens(real, wasm):
+    """Whoever creates it is told at once, and is not sent on to start it."""
+    assert real("version", "publish", "empty-app", "1.0.0", wasm, "--kind", "wasm").code == 0
+    assert real("release", "create", "empty", "empty-app@1.0.0").code == 0
+    result = real("rollout", "create", "empty", "--release", "empty", "--selector", "label.site==moon")
+    assert result.code == 0 and "nothing would happen: the selector matches no device" in result.out, result
+    assert "rollout start" not in result.out
+    shown = real("plan", "show", "empty").out
+    assert "nothing would happen" in shown and "Gates:" not in shown
+
+
 def test_devices_from_import_to_retirement(real):
     """Many devices are imported, found by RSQL, labelled, moved and retired."""
     lines = [{"id": f"d{n:03}", "attributes": {"hw": f"rev-{n % 3}"}, "labels": {"site": "lab"},

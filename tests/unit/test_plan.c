@@ -496,6 +496,98 @@ static void digest_covers_it_all(void **state)
 	end(&f, &p);
 }
 
+/* Behaviour: what is approved does not change when a delta is built meanwhile. */
+static void digest_leaves_the_cache_out(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+	struct plan_delta ready = { 4, 5, 100 };
+	uint8_t before[32];
+
+	(void)state;
+	for (int built = 0; built <= 1; built++) {
+		begin(&f, "{\"waves\":[{\"percent\":100}]}");
+		chain(&f.s);
+		(void)add(&f, 10, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+		f.in.deltas = &ready;
+		f.in.n_deltas = (uint32_t)built;
+		make(&f, &p);
+		assert_int_equal(plan_stage(&p, 0, 0)->deltas_to_build, 1 - built);
+		if (built == 1)
+			assert_memory_equal(before, p.digest, 32);
+		memcpy(before, p.digest, 32);
+		end(&f, &p);
+	}
+}
+
+/* Behaviour: a plan under which nothing happens says so, and why. */
+static void says_that_nothing_happens(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{}");
+	chain(&f.s);
+	make(&f, &p);
+	assert_int_equal(p.n_notes, 1);
+	assert_string_equal(p.notes[0], "nothing would happen: the selector matches no device");
+	end(&f, &p);
+	begin(&f, "{\"conflicts\":\"leave_out\"}");
+	chain(&f.s);
+	(void)add(&f, 3, "app 2.0.0, lib 2.0.0, runtime 2.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 2, "app 9.0.0", PLAN_NO_DEVICE);
+	make(&f, &p);
+	assert_int_equal(p.n_notes, 1);
+	assert_string_equal(p.notes[0],
+		"nothing would happen: of the devices 3 have all of it already, 2 are "
+		"incompatible");
+	end(&f, &p);
+}
+
+/* Behaviour: a first wave that whole gateways make much larger than asked is remarked on. */
+static void remarks_on_a_large_first_wave(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{\"waves\":[{\"percent\":1},{\"percent\":99}]}");
+	chain(&f.s);
+	for (int i = 0; i < 10; i++) {
+		uint32_t gateway = add(&f, 1, "fw 1.0.0", PLAN_NO_DEVICE);
+
+		f.flags[gateway] |= PLAN_GATEWAY;
+		(void)add(&f, 10, "app 1.0.0, lib 1.0.0, runtime 1.0.0", gateway);
+	}
+	make(&f, &p);
+	assert_int_equal(p.waves[0].devices, 10);
+	assert_int_equal(p.n_notes, 1);
+	assert_string_equal(p.notes[0],
+		"wave 0 has 10 devices, not 1: a gateway and the devices behind it come together");
+	end(&f, &p);
+}
+
+/* Behaviour: each class and each refusal about devices names the first of them. */
+static void names_an_example(void **state)
+{
+	static struct fleet f;
+	struct plan p;
+
+	(void)state;
+	begin(&f, "{}");
+	chain(&f.s);
+	small_publish(&f.s, "tool 1.0.0", "lib <2");
+	(void)add(&f, 3, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+	(void)add(&f, 2, "lib 1.0.0, tool 1.0.0", PLAN_NO_DEVICE);
+	make(&f, &p);
+	assert_int_equal(p.n_classes, 2);
+	assert_int_equal(p.classes[0].example_no + p.classes[1].example_no, 1 + 4);
+	assert_int_equal(p.n_refusals, 1);
+	assert_int_equal(p.refusals[0].example_no, 4);
+	end(&f, &p);
+}
+
 /* Behaviour: a plan that was written reads back as the same. */
 static void reads_what_it_writes(void **state)
 {
@@ -563,6 +655,10 @@ int main(void)
 		cmocka_unit_test(layers_floors),
 		cmocka_unit_test(plans_nothing),
 		cmocka_unit_test(digest_covers_it_all),
+		cmocka_unit_test(digest_leaves_the_cache_out),
+		cmocka_unit_test(says_that_nothing_happens),
+		cmocka_unit_test(remarks_on_a_large_first_wave),
+		cmocka_unit_test(names_an_example),
 		cmocka_unit_test(reads_what_it_writes),
 		cmocka_unit_test(notices_damage),
 	};

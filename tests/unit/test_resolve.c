@@ -256,8 +256,17 @@ static void tells_what_there_is(void **state)
 	small_place(&s, "app 1.0.0");
 	small_release(&s, "app 2.0.0");
 	expect(&s,
-		"conflict: app 2.0.0 needs lib ^3, but lib 3.0.0 is blocked / the release has app "
-		"2.0.0");
+		"conflict: app 2.0.0 needs lib ^3, but lib 3.0.0 is blocked: it burns / the "
+		"release has app 2.0.0");
+	s = (struct small){ 0 };
+	small_publish(&s, "app 2.0.0", "lib ^3");
+	small_publish(&s, "lib 3.0.0#", "");
+	small_publish(&s, "lib 3.1.0#", "");
+	small_place(&s, "app 1.0.0");
+	small_release(&s, "app 2.0.0");
+	expect(&s,
+		"conflict: app 2.0.0 needs lib ^3, but lib 3.1.0 is blocked: it burns, and lib "
+		"3.0.0 is blocked: it burns / the release has app 2.0.0");
 	s = (struct small){ 0 };
 	small_publish(&s, "app 2.0.0", "lib ^3");
 	small_place(&s, "app 1.0.0");

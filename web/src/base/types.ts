@@ -191,6 +191,7 @@ export interface PlanClass {
   to: ModuleVersion[][]
   kind: string
   reason: string
+  example: string | null
 }
 
 export interface Plan {
@@ -202,7 +203,7 @@ export interface Plan {
   stages: PlanStage[]
   classes: PlanClass[]
   totals: Record<string, number>
-  refusals: { reason: string; chain: string[]; devices: number }[]
+  refusals: { reason: string; chain: string[]; devices: number; example: string | null }[]
   notes: string[]
   gates?: {
     demands: { kind: string; text: string }[]

@@ -5,6 +5,7 @@ import { h, type Child, type Described } from '../base/dom'
 import { bytes, count, percent, roughly, some, words } from '../base/format'
 import type { GateRules, ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
 import { chancesView } from './chances'
+import { deviceLink } from './steps'
 import { empty, table } from './table'
 import { icon } from '../base/icon'
 
@@ -23,7 +24,7 @@ function change(from: ModuleVersion[], to: ModuleVersion): string {
 
 function classRow(c: PlanClass): Described {
   const changes = c.to.flatMap((layer, i) => layer.map((to) => h('li', { key: to.module }, h('small', {}, `L${i} `), change(c.from, to))))
-  return h('tr', { key: `${c.class}` }, h('td', { class: 'number' }, count(c.devices)), h('td', {}, words(c.kind)),
+  return h('tr', { key: `${c.class}` }, h('td', { class: 'number' }, count(c.devices)), h('td', {}, words(c.kind), c.example && h('small', {}, ' as ', deviceLink(c.example))),
     h('td', {}, changes.length > 0 ? h('ul', { class: 'bare' }, changes) : c.reason || 'nothing to do'))
 }
 
@@ -81,7 +82,7 @@ function rules(s: Strategy): [string, string][] {
 
 function refusals(plan: Plan): Described | false {
   return plan.refusals.length > 0 && h('section', { class: 'refusals' }, h('h2', {}, 'What stands against it'),
-    h('ul', { class: 'card' }, plan.refusals.map((r) => h('li', {}, h('b', {}, icon('failed'), r.reason), r.devices > 0 && ` (${some(r.devices, 'device')})`,
+    h('ul', { class: 'card' }, plan.refusals.map((r) => h('li', {}, h('b', {}, icon('failed'), r.reason), r.devices > 0 && [` (${some(r.devices, 'device')}`, r.example && [', as ', deviceLink(r.example)], ')'],
       h('ol', {}, r.chain.map((line) => h('li', {}, line)))))))
 }
 
@@ -107,8 +108,7 @@ export function planView(plan: Plan | null, rollout: Rollout): Child {
   return [
     refusals(plan), totals(plan),
     plan.notes.length > 0 && h('ul', { class: 'card notes' }, plan.notes.map((n) => h('li', {}, n))),
-    h('section', {}, h('h2', {}, 'Stages'), stages(plan)),
-    chancesView(plan),
+    plan.stages.length > 0 && [h('section', {}, h('h2', {}, 'Stages'), stages(plan)), chancesView(plan)],
     h('div', { class: 'columns' },
       h('section', {}, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
         h('dt', {}, 'Digest'), h('dd', {}, h('code', { class: 'long' }, plan.digest)), h('dt', {}, 'Seed'), h('dd', {}, String(plan.seed)))),
