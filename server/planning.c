@@ -112,13 +112,19 @@ uint32_t planning_silent_s(const struct server *server)
 	return (uint32_t)(SILENT_POLLS * server->settings->poll_interval / 1000 + SILENT_EXTRA_S);
 }
 
+uint32_t planning_poll_s(const struct server *server)
+{
+	return (uint32_t)((server->settings->poll_interval + 999) / 1000);
+}
+
 static enum fl_code load(struct task *t, struct store *store, struct fl_err *err)
 {
 	struct rollout row = { 0 };
 	struct planning_request rq = { .strategy = &t->strategy,
 		.rollout_id = t->rollout_id,
 		.fleet = t->server->fleet,
-		.silent_s = planning_silent_s(t->server) };
+		.silent_s = planning_silent_s(t->server),
+		.poll_s = planning_poll_s(t->server) };
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = rollout_by_id(store, t->rollout_id, &row, err);
 

@@ -28,6 +28,7 @@ struct planning_request {
 	int64_t rollout_id; /* which rollout does not hold its own devices; 0: a preview */
 	int64_t channel_id; /* made by a channel, for the devices that it may bring; 0: by a person */
 	uint32_t silent_s; /* of a channel: devices that have been silent longer are left out */
+	uint32_t poll_s;   /* how often devices are told to ask; 0: no forecast is wanted */
 	int64_t after_no;  /* only devices with higher numbers; 0: all */
 	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
@@ -52,6 +53,8 @@ struct planning_left_out {
 const struct planning_left_out *planning_left_out(const struct planning_snapshot *s);
 /* How long a device may have been silent and still be brought up by its channel. */
 uint32_t planning_silent_s(const struct server *server);
+/* How often devices are told to ask, in whole seconds, rounded up. */
+uint32_t planning_poll_s(const struct server *server);
 /* The store's key of a state of the input's universe. */
 int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state);
 /* Free; NULL is fine. */

@@ -114,15 +114,21 @@ static void devices_fini(struct planning_devices *d)
 	*d = (struct planning_devices){ 0 };
 }
 
-/* Seconds since it last spoke. */
+/* Seconds since it last spoke. One that has enrolled and not polled since will poll as it was told to: it
+ * counts as if it had been silent for so long. */
 static uint32_t silence(const struct planning_loader *l, const struct device *d)
 {
-	struct fleet_device known;
-	int64_t seen = d->last_seen, now = l->store->now_ms / 1000;
+	struct fleet_device known = { 0 };
+	int64_t seen = d->last_seen, now = l->store->now_ms / 1000, silent;
 
 	if (l->rq->fleet != NULL && fleet_get(l->rq->fleet, d->no, &known) && known.seen_s > seen)
 		seen = known.seen_s;
-	return seen == 0 ? PLAN_NEVER_SEEN : seen >= now ? 0 : (uint32_t)(now - seen);
+	if (seen == 0)
+		return PLAN_NEVER_SEEN;
+	silent = seen >= now ? 0 : now - seen;
+	if (known.nonce == 0 && silent < l->rq->poll_s)
+		silent = l->rq->poll_s;
+	return (uint32_t)silent;
 }
 
 static bool add_device(const struct planning_loader *l, struct planning_devices *to,

@@ -374,7 +374,8 @@ enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 		.selector = b.selector,
 		.scope = rq->who.selector,
 		.strategy = &p->strategy,
-		.fleet = rq->server->fleet };
+		.fleet = rq->server->fleet,
+		.poll_s = planning_poll_s(rq->server) };
 	code = planning_load(rq->store, &wanted, &p->snapshot, err);
 	if (code == FL_NOT_FOUND)
 		return fl_fail(

@@ -112,6 +112,19 @@ static void reply(struct request *rq, unsigned status, int64_t no)
 	reply_buf(rq, status, "application/json", &b);
 }
 
+/* Who has spoken when. */
+struct spoke {
+	int64_t no;
+	uint32_t at_s;
+};
+
+static void note_spoke(struct server *server, const void *payload)
+{
+	const struct spoke *s = payload;
+
+	fleet_seen(server->fleet, s->no, s->at_s);
+}
+
 /* The key of the device, its new epoch, the event. */
 static enum fl_code give_key(struct request *rq, int64_t no, struct fl_err *err)
 {
@@ -127,8 +140,12 @@ static enum fl_code give_key(struct request *rq, int64_t no, struct fl_err *err)
 
 	if (code == FL_OK)
 		code = device_enrol(rq->store, no, e->key.key, &epoch, err);
-	if (code == FL_OK)
+	if (code == FL_OK) {
+		struct spoke now = { no, (uint32_t)(rq->now_ms / 1000) };
+
 		fleet_put(rq->effects, no, epoch, false);
+		effects_after_commit(rq->effects, note_spoke, &now, sizeof(now));
+	}
 	return code;
 }
 

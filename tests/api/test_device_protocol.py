@@ -208,16 +208,17 @@ def test_sessions_outlive_a_restart(new_fleetd):
 
 
 def test_last_seen_outlives_a_stop(new_fleetd):
-    """When a device was last seen is kept in memory and written before the server ends."""
+    """When a device was last seen is kept in memory and written before the server ends; to enrol is to speak."""
     server = new_fleetd("seen").start()
     token = enrol_token(server)
     device = enrolled(server, "dev", token)
-    Device(server, "silent").enrol(token)
+    Device(server, "new").enrol(token)
+    server.post("/api/v1/devices", data=b'{"id":"registered"}\n', headers={"Content-Type": "application/x-ndjson"})
     device.poll()
     server.stop()
     server.start()
-    assert known(server, "dev")["last_seen"] is not None
-    assert known(server, "silent")["last_seen"] is None
+    assert known(server, "dev")["last_seen"] is not None and known(server, "new")["last_seen"] is not None
+    assert known(server, "registered")["last_seen"] is None
 
 
 def test_retired_devices_are_out(server):

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from strict_device import Device, enrol_token
+
 API = "/api/v1"
 LIMIT = 60  # seconds until a plan must be there
 
@@ -266,6 +268,17 @@ def test_forecast_of_a_fleet_nobody_has_heard_of(chain):
         assert forecast["time_max_s"] == 557 and forecast["downtime_s"] is None
     assert plan["forecast"] == {"time_s": sum(s["forecast"]["time_s"] for s in plan["stages"]),
                                 "time_max_s": 557 * len(plan["stages"]), "observed": False}
+
+
+def test_forecast_of_devices_that_have_just_enrolled(chain):
+    """Who has enrolled and not polled yet will ask as the server told it to."""
+    device = Device(chain, "fresh")
+    device.enrol(enrol_token(chain), installed=installed(app="1.0.0", lib="1.0.0", runtime="1.0.0"))
+    interval = chain.get(f"{API}/server").json()["poll_interval_s"]
+    for stage in preview(chain, selector="id==fresh").json()["stages"]:
+        forecast = stage["forecast"]
+        assert forecast["never_seen"] == 0 and interval <= forecast["reach_p95_s"] <= 1.2 * interval, forecast
+    assert chain.delete(f"{API}/devices/fresh").status in (200, 204)
 
 
 def test_plans_have_ids_and_are_compared(chain):
