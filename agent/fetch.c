@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define OFFER_MAX 8192
+#define HAVE_MAX  4
 #define TRIES_MAX 3 /* downloads with a wrong digest, for one order */
 
 /* ---- paths */
@@ -76,8 +77,9 @@ static bool is_missing(const struct agent *a, const struct module *m)
 	return m->sha256 != NULL && !is_installed(a, m) && !is_whole(a, m);
 }
 
-/* Digests of what is installed, as sources of patches. */
-static size_t list_have(const struct agent *a, const char **have, size_t max)
+/* Digests of the installed versions of this module, as sources of patches. */
+static size_t list_have(
+	const struct agent *a, const struct module *wanted, const char *have[HAVE_MAX])
 {
 	const json_t *lists[] = { a->s.good_modules, a->s.previous_modules };
 	size_t n = 0;
@@ -89,7 +91,8 @@ static size_t list_have(const struct agent *a, const char **have, size_t max)
 		json_array_foreach (lists[l], i, entry) {
 			struct module m;
 
-			if (n < max && install_read(entry, &m, NULL) == FL_OK && m.sha256 != NULL &&
+			if (n < HAVE_MAX && install_read(entry, &m, NULL) == FL_OK &&
+				m.sha256 != NULL && strcmp(m.name, wanted->name) == 0 &&
 				is_installed(a, &m))
 				have[n++] = m.sha256;
 		}
@@ -173,25 +176,33 @@ static enum fl_code ask_offer(struct agent *a, const struct module *m,
 	return keep_offer(a, m, err);
 }
 
+/* What is asked of the server for `m`; the codecs are still to be named. */
+static struct protocol_wish wish_for(
+	const struct agent *a, const struct module *m, const char *have[HAVE_MAX])
+{
+	return (struct protocol_wish){ .sha256 = m->sha256,
+		.have = have,
+		.n_have = list_have(a, m, have),
+		.memory = a->settings->memory,
+		.chain = a->s.full == 0 };
+}
+
 static enum fl_code get_offer(
 	struct agent *a, const struct module *m, struct protocol_offer *out, struct fl_err *err)
 {
-	const char *have[128];
+	const char *have[HAVE_MAX];
 	FL_AUTO_BUF struct fl_buf codecs = { 0 };
-	struct protocol_wish wish = {
-		.sha256 = m->sha256, .have = have, .memory = a->settings->memory
-	};
+	struct protocol_wish wish = wish_for(a, m, have);
 	enum fl_code code;
 
 	fl_codec_names(&codecs, a->s.full == 0);
 	if (fl_buf_check(&codecs, err) != FL_OK)
 		return FL_NOMEM;
 	wish.codecs = (const char *)codecs.p;
-	wish.n_have = list_have(a, have, FL_COUNT(have));
 	if (kept_offer(a, &wish, out, NULL) == FL_OK)
 		return FL_OK;
 	code = ask_offer(a, m, &wish, out, err);
-	if (code == FL_OK && out->to_size != m->size)
+	if (code == FL_OK && out->legs[out->n - 1].to_size != m->size)
 		code = fl_fail(err, FL_INVALID, "the offer says another size than the manifest");
 	return code;
 }
@@ -218,20 +229,18 @@ static enum fl_code check_digest(const char *path, const char *expected, struct 
 	return FL_OK;
 }
 
-static enum fl_code download(struct agent *a, const struct module *m,
-	const struct protocol_offer *offer, struct fl_err *err)
+static enum fl_code download_leg(
+	struct agent *a, const struct protocol_leg *leg, struct fl_err *err)
 {
 	char path[AGENT_PATH_MAX];
-	enum fl_code code = part_path(a, offer->sha256, "", path, err);
+	enum fl_code code = part_path(a, leg->sha256, "", path, err);
 
 	if (code == FL_OK)
-		code = http_fetch(a->http, offer->url, offer->size, path, err);
+		code = http_fetch(a->http, leg->url, leg->size, path, err);
 	if (code == FL_OK)
-		code = check_digest(path, offer->sha256, err);
-	if (code == FL_CORRUPT || code == FL_NOT_FOUND) {
+		code = check_digest(path, leg->sha256, err);
+	if (code == FL_CORRUPT || code == FL_NOT_FOUND)
 		(void)unlink(path);
-		forget_offer(a, m->sha256);
-	}
 	return code;
 }
 
@@ -283,9 +292,12 @@ static enum fl_code add_sums(
 
 	if (code != FL_OK)
 		return code;
-	sums->needed += offer.size + offer.to_size;
-	sums->bytes += offer.size;
-	sums->saved += offer.to_size - offer.size;
+	sums->saved += m->size;
+	for (size_t i = 0; i < offer.n; i++) {
+		sums->needed += offer.legs[i].size + offer.legs[i].to_size;
+		sums->bytes += offer.legs[i].size;
+		sums->saved -= offer.legs[i].size;
+	}
 	return FL_OK;
 }
 
@@ -296,7 +308,11 @@ static enum fl_code download_one(
 	enum fl_code code = get_offer(a, m, &offer, err);
 
 	(void)sums;
-	return code == FL_OK ? download(a, m, &offer, err) : code;
+	for (size_t i = 0; code == FL_OK && i < offer.n; i++)
+		code = download_leg(a, &offer.legs[i], err);
+	if (code == FL_CORRUPT || code == FL_NOT_FOUND)
+		forget_offer(a, m->sha256);
+	return code;
 }
 
 static enum fl_code download_all(struct agent *a, struct sums *sums, struct fl_err *err)
@@ -387,59 +403,95 @@ static bool not_stopped(void *ctx, uint64_t done)
 	return *a->stop == 0;
 }
 
-/* A stop leaves the half-written file: the next start goes on with it. */
-static enum fl_code decode(struct agent *a, const struct module *m,
-	const struct protocol_offer *offer, struct fl_err *err)
+/* What a leg starts from, makes, and writes on the way. */
+struct leg_paths {
+	char old[AGENT_PATH_MAX], data[AGENT_PATH_MAX], part[AGENT_PATH_MAX], out[AGENT_PATH_MAX];
+};
+
+/* What is between two legs lies among the parts. */
+static enum fl_code middle_path(
+	const struct agent *a, const char *sha256, char out[AGENT_PATH_MAX], struct fl_err *err)
 {
-	char old[AGENT_PATH_MAX] = "", data[AGENT_PATH_MAX], part[AGENT_PATH_MAX],
-	     out[AGENT_PATH_MAX];
+	return part_path(a, sha256, ".middle", out, err);
+}
+
+static enum fl_code find_paths(const struct agent *a, const struct protocol_offer *offer, size_t i,
+	struct leg_paths *p, struct fl_err *err)
+{
+	const struct protocol_leg *leg = &offer->legs[i];
+	enum fl_code code = part_path(a, leg->sha256, "", p->data, err);
+
+	p->old[0] = '\0';
+	if (code == FL_OK && i > 0)
+		code = middle_path(a, leg->from, p->old, err);
+	else if (code == FL_OK && leg->from[0] != '\0')
+		code = find_old(a, leg->from, p->old, err);
+	if (code == FL_OK)
+		code = part_path(a, leg->to, ".out", p->part, err);
+	if (code != FL_OK)
+		return code;
+	return i + 1 < offer->n ? middle_path(a, leg->to, p->out, err)
+				: fetch_artifact_path(a, leg->to, p->out, err);
+}
+
+/* A stop leaves the half-written file: the next start goes on with it. */
+static enum fl_code decode(struct agent *a, const struct protocol_leg *leg,
+	const struct leg_paths *p, struct fl_err *err)
+{
 	uint8_t sha256[FL_SHA256_LEN];
-	struct fl_apply f = { .codec = fl_codec_find(offer->codec),
+	struct fl_apply f = { .codec = fl_codec_find(leg->codec),
 		.old_fd = -1,
 		.data_fd = -1,
 		.out_fd = -1,
-		.size = (uint64_t)m->size,
+		.size = (uint64_t)leg->to_size,
 		.sha256 = sha256,
 		.memory_max = (uint64_t)a->settings->memory,
 		.resume = true,
 		.go_on = not_stopped,
 		.ctx = a };
-	enum fl_code code = part_path(a, offer->sha256, "", data, err);
+	enum fl_code code;
 
-	if (f.codec == NULL || !fl_unhex(m->sha256, sha256, sizeof(sha256)))
-		return fl_fail(
-			err, FL_CORRUPT, "the offer is in an unknown codec %s", offer->codec);
-	if (code == FL_OK && offer->from[0] != '\0')
-		code = find_old(a, offer->from, old, err);
-	if (code == FL_OK)
-		code = part_path(a, m->sha256, ".out", part, err);
-	if (code == FL_OK)
-		code = fetch_artifact_path(a, m->sha256, out, err);
-	if (code == FL_OK)
-		code = open_files(&f, old, data, part, err);
+	if (f.codec == NULL || !fl_unhex(leg->to, sha256, sizeof(sha256)))
+		return fl_fail(err, FL_CORRUPT, "the offer is in an unknown codec %s", leg->codec);
+	code = open_files(&f, p->old, p->data, p->part, err);
 	if (code == FL_OK)
 		code = fl_apply(&f, err);
 	if (code == FL_OK)
-		code = fl_file_commit(f.out_fd, part, out, err);
+		code = fl_file_commit(f.out_fd, p->part, p->out, err);
 	else if (f.out_fd >= 0 && code != FL_STOPPED)
-		(void)unlink(part);
+		(void)unlink(p->part);
 	close_files(&f);
+	return code;
+}
+
+/* One leg after the other; what an earlier try has made whole is not made again. */
+static enum fl_code decode_all(
+	struct agent *a, const struct protocol_offer *offer, struct fl_err *err)
+{
+	struct leg_paths p;
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < offer->n && code == FL_OK; i++) {
+		code = find_paths(a, offer, i, &p, err);
+		if (code == FL_OK && access(p.out, R_OK) != 0)
+			code = decode(a, &offer->legs[i], &p, err);
+	}
+	if (code == FL_OK && offer->n > 1)
+		(void)unlink(p.old); /* the middle: its space may be short */
 	return code;
 }
 
 static enum fl_code patch_one(
 	struct agent *a, const struct module *m, struct sums *sums, struct fl_err *err)
 {
-	const char *have[128];
-	struct protocol_wish wish = { .sha256 = m->sha256, .have = have };
+	const char *have[HAVE_MAX];
+	const struct protocol_wish wish = wish_for(a, m, have);
 	struct protocol_offer offer;
-	enum fl_code code;
+	enum fl_code code = kept_offer(a, &wish, &offer, err);
 
 	(void)sums;
-	wish.n_have = list_have(a, have, FL_COUNT(have));
-	code = kept_offer(a, &wish, &offer, err);
 	if (code == FL_OK)
-		code = decode(a, m, &offer, err);
+		code = decode_all(a, &offer, err);
 	if (code != FL_OK && code != FL_STOPPED)
 		forget_offer(a, m->sha256);
 	return code;

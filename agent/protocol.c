@@ -338,8 +338,8 @@ enum fl_code protocol_ask(struct protocol_message *m, struct protocol_session *s
 {
 	FL_AUTO_BUF struct fl_buf path = { 0 };
 
-	fl_buf_printf(&path, "/device/v1/artifacts/%s?codecs=%s&memory=%" PRId64, wish->sha256,
-		wish->codecs, wish->memory);
+	fl_buf_printf(&path, "/device/v1/artifacts/%s?codecs=%s&memory=%" PRId64 "%s", wish->sha256,
+		wish->codecs, wish->memory, wish->chain ? "&chain=1" : "");
 	for (size_t i = 0; i < wish->n_have; i++) {
 		if (path.n + FL_SHA256_HEX + 8 >= sizeof(m->path))
 			break;
@@ -352,11 +352,6 @@ enum fl_code protocol_ask(struct protocol_message *m, struct protocol_session *s
 	return authorize(m, s, manifest, now_ms, err);
 }
 
-struct offer_answer {
-	const char *codec, *from, *sha256, *url, *to;
-	int64_t size, to_size;
-};
-
 static bool is_digest(const char *text)
 {
 	uint8_t raw[FL_SHA256_LEN];
@@ -364,60 +359,98 @@ static bool is_digest(const char *text)
 	return fl_unhex(text, raw, sizeof(raw));
 }
 
-static enum fl_code check_offer(
-	const struct offer_answer *o, const struct protocol_wish *wish, struct fl_err *err)
+static bool is_had(const struct protocol_wish *wish, const char *sha256)
 {
-	bool had = o->from == NULL;
+	for (size_t i = 0; i < wish->n_have; i++)
+		if (strcmp(sha256, wish->have[i]) == 0)
+			return true;
+	return false;
+}
 
-	if (strcmp(o->to, wish->sha256) != 0)
-		return fl_fail(err, FL_INVALID, "it is for another artifact");
-	if (!is_digest(o->sha256))
+struct leg_answer {
+	const char *codec, *from, *sha256, *url, *to;
+	int64_t size, to_size;
+};
+
+static enum fl_code check_leg(const struct leg_answer *l, struct fl_err *err)
+{
+	if (!is_digest(l->sha256) || !is_digest(l->to))
 		return fl_fail(err, FL_INVALID, "the digest of the download is none");
-	for (size_t i = 0; i < wish->n_have && !had; i++)
-		had = strcmp(o->from, wish->have[i]) == 0;
-	if (!had)
-		return fl_fail(err, FL_INVALID, "it starts from bytes that are not here");
-	if (o->url[0] != '/' || o->url[1] == '/' || strpbrk(o->url, " \r\n\t#") != NULL)
+	if (l->url[0] != '/' || l->url[1] == '/' || strpbrk(l->url, " \r\n\t#") != NULL)
 		return fl_fail(err, FL_INVALID, "it does not lead to a place on this server");
+	return FL_OK;
+}
+
+static enum fl_code read_leg(const json_t *j, struct protocol_leg *out, struct fl_err *err)
+{
+	static const struct fl_json_field fields[] = {
+		FL_FIELD(struct leg_answer, codec, "codec", STRING, .required = true, .min = 1,
+			.max = sizeof(out->codec) - 1),
+		FL_FIELD(struct leg_answer, from, "from", STRING, .min = FL_SHA256_HEX,
+			.max = FL_SHA256_HEX),
+		FL_FIELD(struct leg_answer, sha256, "sha256", STRING, .required = true,
+			.min = FL_SHA256_HEX, .max = FL_SHA256_HEX),
+		FL_FIELD(struct leg_answer, url, "url", STRING, .required = true, .min = 1,
+			.max = sizeof(out->url) - 1),
+		FL_FIELD(struct leg_answer, to, "to", STRING, .required = true,
+			.min = FL_SHA256_HEX, .max = FL_SHA256_HEX),
+		FL_FIELD(struct leg_answer, size, "size", INT, .required = true, .min = 0,
+			.max = INT64_MAX / 8),
+		FL_FIELD(struct leg_answer, to_size, "to_size", INT, .required = true, .min = 0,
+			.max = INT64_MAX / 8),
+	};
+	struct leg_answer l = { 0 };
+	enum fl_code code = fl_json_read(j, fields, FL_COUNT(fields), FL_JSON_IGNORE, &l, err);
+
+	if (code == FL_OK)
+		code = check_leg(&l, err);
+	if (code != FL_OK)
+		return code;
+	*out = (struct protocol_leg){ .size = l.size, .to_size = l.to_size };
+	memcpy(out->codec, l.codec, strlen(l.codec) + 1);
+	memcpy(out->sha256, l.sha256, sizeof(out->sha256));
+	memcpy(out->to, l.to, sizeof(out->to));
+	memcpy(out->url, l.url, strlen(l.url) + 1);
+	if (l.from != NULL)
+		memcpy(out->from, l.from, sizeof(out->from));
+	return FL_OK;
+}
+
+/* It begins with what is here, ends with what was asked for, and fits together. */
+static enum fl_code check_offer(
+	const struct protocol_offer *o, const struct protocol_wish *wish, struct fl_err *err)
+{
+	const struct protocol_leg *first = &o->legs[0], *last = &o->legs[o->n - 1];
+
+	if (strcmp(last->to, wish->sha256) != 0)
+		return fl_fail(err, FL_INVALID, "it is for another artifact");
+	if (first->from[0] != '\0' && !is_had(wish, first->from))
+		return fl_fail(err, FL_INVALID, "it starts from bytes that are not here");
+	if (o->n == 2 && (!wish->chain || strcmp(first->to, last->from) != 0))
+		return fl_fail(err, FL_INVALID, "its two parts do not fit together");
 	return FL_OK;
 }
 
 enum fl_code protocol_offer_read(struct fl_bytes body, const struct protocol_wish *wish,
 	struct protocol_offer *out, struct fl_err *err)
 {
-	static const struct fl_json_field fields[] = {
-		FL_FIELD(struct offer_answer, codec, "codec", STRING, .required = true, .min = 1,
-			.max = sizeof(out->codec) - 1),
-		FL_FIELD(struct offer_answer, from, "from", STRING, .min = FL_SHA256_HEX,
-			.max = FL_SHA256_HEX),
-		FL_FIELD(struct offer_answer, sha256, "sha256", STRING, .required = true,
-			.min = FL_SHA256_HEX, .max = FL_SHA256_HEX),
-		FL_FIELD(struct offer_answer, url, "url", STRING, .required = true, .min = 1,
-			.max = sizeof(out->url) - 1),
-		FL_FIELD(struct offer_answer, to, "to", STRING, .required = true),
-		FL_FIELD(struct offer_answer, size, "size", INT, .required = true, .min = 0,
-			.max = INT64_MAX),
-		FL_FIELD(struct offer_answer, to_size, "to_size", INT, .required = true, .min = 0,
-			.max = INT64_MAX),
-	};
 	FL_AUTO_JSON json_t *j = NULL;
-	struct offer_answer o = { 0 };
+	struct protocol_offer o = { 0 };
+	const json_t *via;
 	enum fl_code code = fl_json_parse(body, &j, err);
 
+	via = json_object_get(j, "via");
+	if (code == FL_OK && via != NULL)
+		code = read_leg(via, &o.legs[o.n++], err);
 	if (code == FL_OK)
-		code = fl_json_read(j, fields, FL_COUNT(fields), FL_JSON_IGNORE, &o, err);
+		code = read_leg(j, &o.legs[o.n++], err);
 	if (code == FL_OK)
 		code = check_offer(&o, wish, err);
 	if (code != FL_OK) {
 		(void)fl_wrap(err, "the offer of %.12s", wish->sha256);
 		return code;
 	}
-	*out = (struct protocol_offer){ .size = o.size, .to_size = o.to_size };
-	memcpy(out->codec, o.codec, strlen(o.codec) + 1);
-	memcpy(out->sha256, o.sha256, sizeof(out->sha256));
-	memcpy(out->url, o.url, strlen(o.url) + 1);
-	if (o.from != NULL)
-		memcpy(out->from, o.from, sizeof(out->from));
+	*out = o;
 	return FL_OK;
 }
 

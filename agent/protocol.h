@@ -60,13 +60,21 @@ struct protocol_enrolment {
 	char *root; /* text of the root envelope; owned by the caller */
 };
 
-/* How to get an artifact. Digests as lower hex. */
-struct protocol_offer {
+/* One download, and what it becomes. Digests as lower hex. */
+struct protocol_leg {
 	char codec[32];
 	char from[FL_SHA256_HEX + 1]; /* empty: needs nothing old */
+	char to[FL_SHA256_HEX + 1];
 	char sha256[FL_SHA256_HEX + 1];
 	char url[512]; /* a path on the same server */
 	int64_t size, to_size;
+};
+
+/* How to get an artifact: one download, or two of which the second starts from what the first one
+ * becomes. */
+struct protocol_offer {
+	struct protocol_leg legs[2]; /* in the order of decoding */
+	size_t n;
 };
 
 /* Free the buffers. Safe twice and on zeroed memory. */
@@ -123,6 +131,7 @@ struct protocol_wish {
 	size_t n_have;
 	const char *codecs; /* "zstd-patch,zstd,identity" */
 	int64_t memory;     /* bytes for decoding */
+	bool chain;         /* it can decode twice */
 };
 /* GET artifacts/{sha256}. Digests that do not fit into the address any more are left out. */
 enum fl_code protocol_ask(struct protocol_message *m, struct protocol_session *s,

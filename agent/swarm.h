@@ -104,7 +104,7 @@ struct order {
 	struct fl_manifest manifest;
 	json_t *target; /* interned: what runs afterwards */
 	size_t at;      /* module that is being fetched */
-	struct protocol_offer offer;
+	struct protocol_leg offer;
 	bool offered;         /* `offer` is about modules[at] */
 	bool fetching_old;    /* what the patch starts from is on its way */
 	bool without_old;     /* it cannot be had */

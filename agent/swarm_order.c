@@ -177,7 +177,7 @@ static const struct fl_manifest_module *wanted(const struct order *o)
 	return &o->manifest.goal.modules[o->at];
 }
 
-/* Digests that a delta may start from. */
+/* Digests of installed versions of the wanted module, that a delta may start from. */
 static size_t list_have(
 	const struct swarm *s, const struct device *d, const char **have, size_t max)
 {
@@ -185,9 +185,11 @@ static size_t list_have(
 	json_t *entry;
 
 	json_array_foreach (d->installed, i, entry) {
-		const char *sha256 = text_of(entry, "sha256");
+		const char *sha256 = text_of(entry, "sha256"), *name = text_of(entry, "module");
 
-		if (sha256 != NULL && n < max && (!d->order->without_old || cached(s, sha256)))
+		if (sha256 != NULL && n < max && name != NULL &&
+			strcmp(name, wanted(d->order)->module) == 0 &&
+			(!d->order->without_old || cached(s, sha256)))
 			have[n++] = sha256;
 	}
 	return n;
@@ -234,6 +236,7 @@ void order_offered(struct swarm *s, struct device *d, const struct exchange *x)
 	const char *have[FL_MANIFEST_MODULES_MAX];
 	struct order *o = d->order;
 	struct protocol_wish wish = { .have = have };
+	struct protocol_offer offer;
 	int status = x->call.answer.status;
 
 	if (status == 202) {
@@ -248,10 +251,11 @@ void order_offered(struct swarm *s, struct device *d, const struct exchange *x)
 	}
 	wish.sha256 = wanted(o)->sha256;
 	wish.n_have = list_have(s, d, have, FL_COUNT(have));
-	if (status != 200 || protocol_offer_read(x->call.body, &wish, &o->offer, NULL) != FL_OK) {
+	if (status != 200 || protocol_offer_read(x->call.body, &wish, &offer, NULL) != FL_OK) {
 		device_back_off(s, d);
 		return;
 	}
+	o->offer = offer.legs[0]; /* no chain was asked for */
 	o->offered = true;
 	o->cut_done = false;
 	o->received = 0;
@@ -335,7 +339,7 @@ static enum fl_code decode(
 {
 	char from[PATH_MAX], to_path[PATH_MAX], part[PATH_MAX + 8];
 	uint8_t sha256[FL_SHA256_LEN];
-	const struct protocol_offer *offer = &o->offer;
+	const struct protocol_leg *offer = &o->offer;
 	struct fl_apply a = { .codec = fl_codec_find(offer->codec),
 		.old_fd = -1,
 		.data_fd = -1,

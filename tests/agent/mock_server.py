@@ -81,7 +81,9 @@ class Mock:
         self.poll_interval_s = poll_interval_s
         self.devices, self.by_no = {}, {}
         self.blobs, self.patches = {}, {}
+        self.middles = {}  # (have, wanted) -> what lies between the two patches of a chain
         self.reports, self.requests = [], []
+        self.offers = []  # the questions, as they were asked
         self.trouble = {}
         self.epoch = 0
         self.server = None
@@ -340,18 +342,27 @@ class Mock:
     def offer(self, h, sha256, reply):
         query = dict(p.split("=") for p in h.path.split("?")[1].split("&"))
         codecs = query["codecs"].split(",")
+        self.offers.append(query)
         full = self.blobs.get(sha256)
         if full is None:
             return reply(404, {"detail": "no such artifact"})
         for have in query.get("have", "").split(","):
-            patch = self.patches.get((have, sha256))
-            if patch and patch[0] in codecs:
-                digest = self.put_blob(patch[1])
-                return reply(200, {"codec": patch[0], "from": have, "size": len(patch[1]),
-                                   "sha256": digest, "url": f"/blobs/sha256/{digest}",
-                                   "to": sha256, "to_size": len(full)})
+            if self.leg(have, sha256, codecs):
+                return reply(200, self.leg(have, sha256, codecs))
+            middle = self.middles.get((have, sha256)) if query.get("chain") == "1" else None
+            if middle:
+                return reply(200, {**self.leg(middle, sha256, codecs), "via": self.leg(have, middle, codecs)})
         return reply(200, {"codec": "identity", "size": len(full), "sha256": sha256,
                            "url": f"/blobs/sha256/{sha256}", "to": sha256, "to_size": len(full)})
+
+    def leg(self, have, sha256, codecs):
+        """The offer of the patch between the two, None if there is none in these codecs."""
+        codec, patch = self.patches.get((have, sha256), (None, b""))
+        if codec not in codecs:
+            return None
+        digest = self.put_blob(patch)
+        return {"codec": codec, "from": have, "size": len(patch), "sha256": digest,
+                "url": f"/blobs/sha256/{digest}", "to": sha256, "to_size": len(self.blobs[sha256])}
 
     def blob(self, h, path):
         data = self.blobs.get(path.rsplit("/", 1)[1])

@@ -77,6 +77,66 @@ def test_a_patch_that_does_not_decode_is_replaced_by_the_full_artifact(agent, mo
     assert mock.ends("s2")[0]["bytes"] == len(NEW) + len(b"this is no patch")
 
 
+MIDDLE = OLD[:50_000] + b"between" + OLD[50_000:]
+
+
+@pytest.fixture
+def chain(agent, mock):
+    """An agent that has OLD, and a server with patches to MIDDLE and from there to NEW, but none from OLD to
+    NEW; returns the bytes of both."""
+    agent.enrolled().order([app("1.1.0", OLD)], step="s1")
+    agent.once()
+    old, middle, new = (mock.put_blob(data) for data in (OLD, MIDDLE, NEW))
+    first, second = zstd_patch(OLD, MIDDLE), zstd_patch(MIDDLE, NEW)
+    mock.patches = {(old, middle): ("zstd-patch", first), (middle, new): ("zstd-patch", second)}
+    mock.middles = {(old, new): middle}
+    return len(first) + len(second)
+
+
+def test_a_chain_of_two_patches_is_decoded_one_after_the_other(agent, mock, chain):
+    """Two small patches travel instead of the artifact, and nothing of what is between them stays."""
+    agent.order([app("2.0.0", NEW)], step="s2")
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"}
+    end = mock.ends("s2")[0]
+    assert (end["state"], end["bytes"], end["saved"]) == ("confirmed", chain, len(NEW) - chain)
+    assert agent.leftovers() == []
+
+
+def test_a_chain_goes_on_behind_what_is_whole(agent, mock, chain):
+    """After a stop between the two patches the first one is not decoded again: here it could not be."""
+    old, middle = mock.put_blob(OLD), mock.put_blob(MIDDLE)
+    mock.patches[(old, middle)] = ("zstd-patch", b"this is no patch")
+    (agent.state_dir / "parts").mkdir(exist_ok=True)
+    (agent.state_dir / "parts" / f"{middle}.middle").write_bytes(MIDDLE)
+    agent.order([app("2.0.0", NEW)], step="s2")
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"}
+    assert mock.ends("s2")[0]["bytes"] < len(NEW) // 10
+
+
+@pytest.mark.parametrize("leg", [0, 1])
+def test_a_chain_that_does_not_decode_is_replaced_by_the_full_artifact(agent, mock, chain, leg):
+    """Whichever of the two patches is useless: it costs bytes, not the update."""
+    key = list(mock.patches)[leg]
+    mock.patches[key] = ("zstd-patch", b"this is no patch")
+    agent.order([app("2.0.0", NEW)], step="s2")
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"}
+    assert mock.ends("s2")[0]["bytes"] > len(NEW)
+    assert agent.leftovers() == []
+
+
+def test_only_versions_of_the_same_module_are_named(agent, mock):
+    """What a delta may start from: other modules would only cost the server builds that nobody wants."""
+    agent.enrolled().order([app("1.1.0", OLD), ("lib", "1.0.0", "file", WASM)], step="s1")
+    agent.once()
+    agent.order([app("2.0.0", NEW), ("lib", "1.0.0", "file", WASM)], step="s2")
+    asked = len(mock.offers)
+    agent.once()
+    assert [query.get("have") for query in mock.offers[asked:]] == [mock.put_blob(OLD)]
+
+
 def test_failing_health_goes_back_to_the_previous_generation(agent, mock):
     """An ill device takes itself back, says so with the cause, and keeps what it had."""
     agent.enrolled().order([app("1.1.0", OLD)], step="s1")

@@ -278,13 +278,20 @@ static void ends_of_steps_are_signed_and_progress_is_not(void **unused)
 	assert_int_equal(protocol_report_body(&m, progress, &key, NULL), FL_INVALID);
 }
 
-static enum fl_code read_offer(const char *text)
+/* An offer of SHA_B to a device that has SHA_A. */
+static enum fl_code read_offer_into(struct protocol_offer *offer, const char *text, bool chain)
 {
 	static const char *const have[] = { SHA_A };
-	struct protocol_wish wish = { .sha256 = SHA_B, .have = have, .n_have = 1 };
+	struct protocol_wish wish = { .sha256 = SHA_B, .have = have, .n_have = 1, .chain = chain };
+
+	return protocol_offer_read(fl_bytes(text, strlen(text)), &wish, offer, NULL);
+}
+
+static enum fl_code read_offer(const char *text)
+{
 	struct protocol_offer offer;
 
-	return protocol_offer_read(fl_bytes(text, strlen(text)), &wish, &offer, NULL);
+	return read_offer_into(&offer, text, false);
 }
 
 static void an_offer_must_be_what_was_asked_for(void **unused)
@@ -303,6 +310,34 @@ static void an_offer_must_be_what_was_asked_for(void **unused)
 	assert_int_equal(read_offer("{}"), FL_INVALID);
 	assert_int_equal(read_offer("no json"), FL_INVALID);
 #undef OFFER
+}
+
+static void two_deltas_must_fit_together(void **unused)
+{
+	/* The first leads from what is here to where the second begins; only who asked gets two. */
+#define LEG(from, to)                                                                   \
+	"\"codec\":\"zstd-patch\",\"from\":\"" from "\",\"size\":5,\"sha256\":\"" SHA_C \
+	"\",\"url\":\"/blobs/x\",\"to\":\"" to "\",\"to_size\":9"
+#define TWO(middle, from, to) "{\"via\":{" LEG(SHA_A, middle) "}," LEG(from, to) "}"
+	struct protocol_offer offer = { 0 };
+
+	(void)unused;
+	assert_int_equal(read_offer_into(&offer, TWO(SHA_C, SHA_C, SHA_B), true), FL_OK);
+	assert_int_equal(offer.n, 2);
+	assert_string_equal(offer.legs[0].from, SHA_A);
+	assert_string_equal(offer.legs[0].to, SHA_C);
+	assert_string_equal(offer.legs[1].to, SHA_B);
+	assert_int_equal(read_offer_into(&offer, TWO(SHA_C, SHA_C, SHA_B), false), FL_INVALID);
+	assert_int_equal(read_offer_into(&offer, TWO(SHA_B, SHA_C, SHA_B), true), FL_INVALID);
+	assert_int_equal(read_offer_into(&offer, TWO(SHA_C, SHA_C, SHA_C), true), FL_INVALID);
+	assert_int_equal(
+		read_offer_into(&offer, "{\"via\":{}," LEG(SHA_A, SHA_B) "}", true), FL_INVALID);
+	assert_int_equal(
+		read_offer_into(&offer, "{\"via\":3," LEG(SHA_A, SHA_B) "}", true), FL_INVALID);
+	assert_int_equal(read_offer_into(&offer, "{" LEG(SHA_A, SHA_B) "}", true), FL_OK);
+	assert_int_equal(offer.n, 1);
+#undef TWO
+#undef LEG
 }
 
 static void an_address_holds_as_many_digests_as_fit(void **unused)
@@ -332,6 +367,7 @@ int main(void)
 		cmocka_unit_test(refusals_without_a_mac_change_nothing_but_the_session),
 		cmocka_unit_test(ends_of_steps_are_signed_and_progress_is_not),
 		cmocka_unit_test(an_offer_must_be_what_was_asked_for),
+		cmocka_unit_test(two_deltas_must_fit_together),
 		cmocka_unit_test(an_address_holds_as_many_digests_as_fit),
 	};
 
