@@ -3,8 +3,8 @@
  * One encoding or decoding as a process of its own, so that its time and memory can be taken beside
  * those of other programs:
  *
- *   delta-code encode CODEC OLD NEW DELTA
- *   delta-code decode CODEC OLD DELTA NEW SIZE */
+ *   delta-code encode CODEC[/LEVEL] OLD NEW DELTA
+ *   delta-code decode CODEC[/LEVEL] OLD DELTA NEW SIZE */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +28,23 @@ static enum fl_code map(const char *path, struct fl_bytes *bytes, struct fl_err 
 	return code;
 }
 
+/* "zstd/19" -> the codec and its level; without one 0, its default. */
+static const struct fl_codec *codec_of(char *name, int *level)
+{
+	char *slash = strchr(name, '/');
+
+	*level = slash == NULL ? 0 : (int)strtol(slash + 1, NULL, 10);
+	if (slash != NULL)
+		*slash = '\0';
+	return fl_codec_find(name);
+}
+
 int main(int n, char **arguments)
 {
+	int level = 0;
 	bool encoding = n == 6 && strcmp(arguments[1], "encode") == 0;
 	bool decoding = n == 7 && strcmp(arguments[1], "decode") == 0;
-	const struct fl_codec *codec = n > 2 ? fl_codec_find(arguments[2]) : NULL;
+	const struct fl_codec *codec = n > 2 ? codec_of(arguments[2], &level) : NULL;
 	struct fl_bytes old = { 0 }, from = { 0 };
 	struct fl_source source = fl_source_bytes(&from);
 	struct fl_codec_limits limits = { 0 };
@@ -41,8 +53,8 @@ int main(int n, char **arguments)
 	int to;
 
 	if (codec == NULL || (!encoding && !decoding)) {
-		(void)fputs("usage: delta-code encode CODEC OLD NEW DELTA\n"
-			    "       delta-code decode CODEC OLD DELTA NEW SIZE\n",
+		(void)fputs("usage: delta-code encode CODEC[/LEVEL] OLD NEW DELTA\n"
+			    "       delta-code decode CODEC[/LEVEL] OLD DELTA NEW SIZE\n",
 			stderr);
 		return 2;
 	}
@@ -52,7 +64,7 @@ int main(int n, char **arguments)
 	to = open(arguments[5], O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	sink = fl_sink_file(&to);
 	if (encoding) {
-		if (codec->encode(old, from, 0, &sink, &err) != FL_OK)
+		if (codec->encode(old, from, level, &sink, &err) != FL_OK)
 			return complain(arguments[4], &err);
 	} else {
 		limits.output_max = strtoull(arguments[6], NULL, 10);
