@@ -309,8 +309,7 @@ static uint8_t *put_imm(uint8_t *to, enum wasm_imm kind, uint64_t v, unsigned pa
 		*to = (uint8_t)v;
 		return to + 1;
 	}
-	size = wasm_imm_is_signed(kind) ? wasm_leb_signed_size((int64_t)v)
-					: wasm_leb_unsigned_size(v);
+	size = wasm_imm_bytes(kind, v);
 	if (size + pad > WASM_LEB_MAX)
 		return NULL;
 	return wasm_imm_is_signed(kind) ? wasm_put_signed(to, (int64_t)v, pad)

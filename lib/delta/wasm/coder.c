@@ -41,6 +41,33 @@ static uint8_t read_byte(struct coder *c, unsigned stream)
 	return c->stream[stream].p[c->at[stream]++];
 }
 
+/* Decoding: know how many hits come before the next miss. */
+static void load_run(struct coder *c, unsigned stream)
+{
+	/* Behind the last miss everything hits. */
+	bool more = c->at[stream] < c->stream[stream].n;
+
+	if (c->running[stream])
+		return;
+	c->run[stream] = more ? read_number(c, stream) : RUN_FOR_EVER;
+	c->running[stream] = true;
+}
+
+uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n)
+{
+	if (c->mode == CODER_ENCODE) {
+		c->run[stream] += n;
+		return n;
+	}
+	load_run(c, stream);
+	if (c->run[stream] == RUN_FOR_EVER)
+		return n;
+	if (n > c->run[stream])
+		n = c->run[stream];
+	c->run[stream] -= n;
+	return n;
+}
+
 static bool hit_plain(struct coder *c, unsigned stream, bool hit)
 {
 	if (c->mode == CODER_ENCODE) {
@@ -52,13 +79,7 @@ static bool hit_plain(struct coder *c, unsigned stream, bool hit)
 		}
 		return hit;
 	}
-	if (!c->running[stream]) {
-		/* Behind the last miss everything hits. */
-		bool more = c->at[stream] < c->stream[stream].n;
-
-		c->run[stream] = more ? read_number(c, stream) : RUN_FOR_EVER;
-		c->running[stream] = true;
-	}
+	load_run(c, stream);
 	if (c->run[stream] == 0) {
 		c->running[stream] = false;
 		return false;
@@ -133,19 +154,11 @@ static uint64_t value_adaptive(
 
 bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
 {
-	if (c->mode == CODER_SURE)
-		return true;
-	if (c->mode == CODER_TRY) {
-		c->missed |= !hit;
-		return hit;
-	}
 	return c->adaptive != NULL ? hit_adaptive(c, stream, hit, x) : hit_plain(c, stream, hit);
 }
 
 uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x)
 {
-	if (c->mode >= CODER_TRY)
-		return v;
 	if (c->adaptive != NULL)
 		return value_adaptive(c, stream, v, x);
 	if (c->mode == CODER_DECODE)
@@ -156,8 +169,6 @@ uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct 
 
 uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x)
 {
-	if (c->mode >= CODER_TRY)
-		return v;
 	if (c->adaptive != NULL)
 		return byte_adaptive(c, stream, v, 0, x);
 	if (c->mode == CODER_DECODE)

@@ -7,10 +7,7 @@
  * back ends: *plain* collects each stream's bytes, which zstd compresses at the end; *adaptive* codes
  * at once, in the contexts that the model gives (plain ignores them).
  *
- * A prediction that holds is a *hit*. Plain keeps the lengths of runs of hits.
- *
- * Two more modes serve functions that come out as predicted: in TRY nothing is written and `missed`
- * tells whether a prediction failed; in SURE every prediction holds and nothing is read or written. */
+ * A prediction that holds is a *hit*. Plain keeps the lengths of runs of hits. */
 #ifndef FL_WASM_CODER_H
 #define FL_WASM_CODER_H
 
@@ -58,11 +55,10 @@ enum wasm_imm_stream { IMM_HIT, IMM_OTHER, IMM_EXACT, IMM_NEW, IMM_STREAMS };
 #define STREAM_OF_IMM(kind, which) ((unsigned)(STREAM_IMM + (kind)*IMM_STREAMS + (which)))
 #define STREAM_MAX                 (STREAM_IMM + WASM_IMM_MAX * IMM_STREAMS)
 
-enum coder_mode { CODER_ENCODE, CODER_DECODE, CODER_TRY, CODER_SURE };
+enum coder_mode { CODER_ENCODE, CODER_DECODE };
 
 struct coder {
 	enum coder_mode mode;
-	bool missed;                      /* TRY: a prediction failed */
 	bool bad;                         /* DECODE: the data ended early or make no sense */
 	struct adaptive *adaptive;        /* NULL: plain */
 	struct fl_buf stream[STREAM_MAX]; /* plain: bytes written, or to read */
@@ -89,6 +85,13 @@ static inline uint64_t context(uint64_t a, uint64_t b)
 
 /* Encoding: `hit` says whether the prediction holds. Returns whether it does. */
 bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x);
+/* Plain coding looks at no contexts, so hits can be coded many at a time. */
+static inline bool coder_is_plain(const struct coder *c)
+{
+	return c->adaptive == NULL;
+}
+/* Plain only. Up to `n` hits at once; encoding: exactly n. Returns how many came. */
+uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n);
 /* A number, small ones cheap. */
 uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x);
 uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x);

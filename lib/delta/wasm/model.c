@@ -9,20 +9,56 @@ void model_fail(struct model *m, enum fl_code code, const char *why)
 		m->failure = fl_fail(m->err, code, "%s", why);
 }
 
-void model_write(struct model *m, struct fl_bytes bytes)
+/* ---- output, collected to pieces that are worth a call */
+
+#define PIECE 65536
+
+static void hand_over(struct model *m, struct fl_bytes bytes)
 {
 	enum fl_code code;
 
 	if (!model_ok(m) || bytes.n == 0)
 		return;
-	if (bytes.n > m->limit - m->written) {
-		model_fail(m, FL_CORRUPT, "the delta gives more bytes than it says");
-		return;
-	}
-	m->written += bytes.n;
 	code = m->sink->write(m->sink->ctx, bytes, m->err);
 	if (code != FL_OK)
 		m->failure = code;
+}
+
+static void count_output(struct model *m, size_t n)
+{
+	if (n > m->limit - m->written)
+		model_fail(m, FL_CORRUPT, "the delta gives more bytes than it says");
+	else
+		m->written += n;
+}
+
+void model_flush(struct model *m)
+{
+	if (m->out.failed)
+		model_fail(m, FL_NOMEM, "no memory for the output of a delta");
+	hand_over(m, (struct fl_bytes){ m->out.p, m->out.n });
+	fl_buf_reset(&m->out);
+}
+
+void model_wrote(struct model *m, size_t before)
+{
+	count_output(m, m->out.n - before);
+	if (m->out.n >= PIECE || m->out.failed)
+		model_flush(m);
+}
+
+void model_write(struct model *m, struct fl_bytes bytes)
+{
+	size_t before = m->out.n;
+
+	if (bytes.n < PIECE) {
+		fl_buf_add(&m->out, bytes.p, bytes.n);
+		model_wrote(m, before);
+		return;
+	}
+	model_flush(m);
+	count_output(m, bytes.n);
+	hand_over(m, bytes);
 }
 
 void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size)
@@ -37,6 +73,7 @@ void model_write_head(struct model *m, const struct wasm_section *s, uint64_t si
 static void write_joined(struct model *m, size_t i)
 {
 	const struct wasm_section *s = &m->new->sections[i];
+	FL_AUTO_BUF struct fl_buf joined = { 0 };
 
 	if (!s->structured) {
 		model_write_head(m, s, s->residue_n);
@@ -44,13 +81,12 @@ static void write_joined(struct model *m, size_t i)
 			m, (struct fl_bytes){ m->new->residue.p + s->residue_at, s->residue_n });
 		return;
 	}
-	fl_buf_reset(&m->out);
-	if (wasm_section_join(m->new, i, &m->out, m->err) != FL_OK) {
+	if (wasm_section_join(m->new, i, &joined, m->err) != FL_OK) {
 		model_fail(m, FL_NOMEM, "no memory for a section");
 		return;
 	}
-	model_write_head(m, s, m->out.n);
-	model_write(m, (struct fl_bytes){ m->out.p, m->out.n });
+	model_write_head(m, s, joined.n);
+	model_write(m, (struct fl_bytes){ joined.p, joined.n });
 }
 
 static void code_section(struct model *m, size_t i)
@@ -86,6 +122,8 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 		model_write(m, (struct fl_bytes){ magic, sizeof(magic) });
 	for (size_t i = 0; i < m->new->n_sections &&model_ok(m); i++)
 		code_section(m, i);
+	if (!m->encoding)
+		model_flush(m);
 	if (m->addresses.failed || m->slots.failed || m->words.failed)
 		model_fail(m, FL_NOMEM, "no memory for the maps of a delta");
 	if (m->failure == FL_OK && m->c->bad)

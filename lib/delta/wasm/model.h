@@ -85,7 +85,7 @@ struct model {
 	uint8_t bias[1 << 16]; /* of an address's neighbourhood: moved like the nearest, or not */
 	uint32_t *bias_undo;   /* index << 8 | value before */
 	size_t n_bias_undo, cap_bias_undo;
-	bool trying;
+	bool trying; /* encoding: what is learned may be undone */
 
 	struct wasm_code function; /* decoding: the present one; encoding: unused */
 	uint16_t *op;              /* of the present function */
@@ -95,10 +95,10 @@ struct model {
 	struct model_local local;
 	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
 	uint8_t last_pad[WASM_IMM_MAX];
-	unsigned run;        /* aligned tokens in a row */
-	struct fl_buf out;   /* decoding: bytes on their way to the sink */
-	struct fl_buf names; /* the bytes of new names; never moves */
-	uint64_t written;
+	unsigned run;         /* aligned tokens in a row */
+	struct fl_buf out;    /* bytes on their way to the sink; encoding, of one function */
+	struct fl_buf names;  /* the bytes of new names; never moves */
+	uint64_t written;     /* those in `out` too */
 	enum fl_code failure; /* of the sink, or no memory */
 	struct fl_err *err;
 };
@@ -108,6 +108,11 @@ enum fl_code model_run(struct model *m, struct fl_err *err) FL_MUST_CHECK;
 void model_fini(struct model *m);
 
 /* ---- between the parts of the model */
+
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Note a failure; coding goes on with harmless values until the next check. */
 void model_fail(struct model *m, enum fl_code code, const char *why);
@@ -124,8 +129,11 @@ static inline uint32_t model_function(const struct model *m, uint64_t old)
 {
 	return old < m->n_old_functions ? m->function_map[old] : (uint32_t)old;
 }
-/* Hand bytes to the sink (decoding). */
+/* Decoding: hand bytes to the sink, some time before model_flush. */
 void model_write(struct model *m, struct fl_bytes bytes);
+/* What was appended to m->out since it held `before` bytes is such. */
+void model_wrote(struct model *m, size_t before);
+void model_flush(struct model *m);
 /* Likewise the id and size of a section. */
 void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size);
 
@@ -134,6 +142,24 @@ void model_tables(struct model *m);
 void model_code(struct model *m, size_t section);
 void model_data(struct model *m, size_t section);
 void model_names(struct model *m);
+/* Whether an old body did not parse. */
+static inline bool model_old_is_raw(const struct model *m, uint32_t f)
+{
+	return m->old_start[f + 1] - m->old_start[f] ==
+		wasm_code_raw_count(m->old->bodies[f].bytes);
+}
+/* Append to m->out what the old body of `partner` becomes where everything moves as expected, and learn
+ * from that; one that did not parse stays as it is. False: it is not as `expected` (NULL: any), or
+ * m->out.failed; then half of it may have been appended and learned. */
+bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *expected);
+/* What a number that is expected to move if it is an address becomes; that it did is learned. */
+uint64_t model_moved_number(struct model *m, enum wasm_imm kind, uint64_t old);
+/* Note the value of an immediate, for those that follow. */
+static inline void model_remember(struct model *m, enum wasm_imm kind, uint64_t v)
+{
+	m->before_last[kind] = m->last[kind];
+	m->last[kind] = v;
+}
 /* Immediate `k` of token `t` of the present function; `old` is the one at its old place, or NULL.
  * Encoding, `v` is it. Returns it. */
 uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, const uint64_t *old);

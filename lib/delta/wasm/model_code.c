@@ -380,6 +380,9 @@ static void code_token(
 		else
 			v = model_immediate(m, t, k, v, was);
 		if (wasm_imm_is_leb(kind)) {
+			if (old != NULL && expected != 0)
+				expected = (uint8_t)wasm_pad_like(
+					kind, expected, wasm_imm_bytes(kind, *was) + expected, v);
 			pad = code_pad(m, kind, pad, expected);
 			m->last_pad[kind] = pad;
 		}
@@ -414,8 +417,6 @@ static void code_immediates(struct model *m, size_t f)
 			index++;
 			left--;
 		}
-		if (m->trying && m->c->missed)
-			return;
 	}
 }
 
@@ -465,41 +466,17 @@ static void prime(struct model *m)
 
 /* ---- functions that come out as predicted */
 
-/* Take all tokens of the old function. */
-static void take_ops(struct model *m, uint32_t partner)
+/* Encoding: whether function `f` is its moved partner. What was learned stays learned if so. */
+static bool is_sure(struct model *m, size_t f, uint32_t partner)
 {
-	uint32_t n = m->old_start[partner + 1] - m->old_start[partner], left;
-	size_t index;
-	const struct wasm_code *old = model_old(m, m->old_start[partner], &index, &left);
-
-	m->n_op = 0;
-	for (uint32_t i = 0; i < n && model_ok(m); i++)
-		(void)push_op(m, old->op[index + i], m->old_start[partner] + i + 1);
-}
-
-/* Encoding: whether all tokens stand in a row in the partner, which has no others. */
-static bool is_whole(const struct model *m, size_t f, uint32_t partner)
-{
-	size_t n = m->new_start[f + 1] - m->new_start[f];
-	uint32_t start = m->old_start[partner];
-
-	if (m->old_start[partner + 1] - start != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (m->from[m->new_start[f] + i] != start + i + 1 ||
-			m->old_tokens->op[start + i] != m->new_tokens->op[m->new_start[f] + i])
-			return false;
-	return true;
-}
-
-/* Encoding: whether every prediction holds. What was learned stays learned if so. */
-static bool try_whole(struct model *m, size_t f, uint32_t partner)
-{
+	const struct wasm_body *old = &m->old->bodies[partner], *new = &m->new->bodies[f];
 	uint64_t last[2][WASM_IMM_MAX];
 	uint8_t last_pad[WASM_IMM_MAX];
-	enum coder_mode mode = m->c->mode;
+	bool sure;
 
-	if (!is_whole(m, f, partner))
+	if (old->size_pad != new->size_pad ||
+		m->old_start[partner + 1] - m->old_start[partner] !=
+			m->new_start[f + 1] - m->new_start[f])
 		return false;
 	memcpy(last[0], m->last, sizeof(m->last));
 	memcpy(last[1], m->before_last, sizeof(m->last));
@@ -507,17 +484,13 @@ static bool try_whole(struct model *m, size_t f, uint32_t partner)
 	learned_mark(&m->addresses);
 	m->n_bias_undo = 0;
 	m->trying = true;
-	m->c->mode = CODER_TRY;
-	m->c->missed = false;
-	take_ops(m, partner);
-	code_immediates(m, f);
-	m->c->mode = mode;
+	fl_buf_reset(&m->out);
+	sure = model_move_body(m, partner, &new->bytes);
 	m->trying = false;
-	if (!m->c->missed) {
+	if (sure) {
 		learned_accept(&m->addresses);
 		return true;
 	}
-	m->c->missed = false;
 	learned_undo(&m->addresses);
 	while (m->n_bias_undo > 0) {
 		uint32_t undo = m->bias_undo[--m->n_bias_undo];
@@ -530,30 +503,57 @@ static bool try_whole(struct model *m, size_t f, uint32_t partner)
 	return false;
 }
 
+/* Decoding: the moved partner, its size before it. */
+static void write_moved(struct model *m, uint32_t partner)
+{
+	const struct wasm_body *old = &m->old->bodies[partner];
+	uint8_t size[2 * WASM_LEB_MAX];
+	size_t before = m->out.n, bytes, guess, n;
+
+	/* The size is known at the end, and mostly as long as that of the old one. */
+	guess = (size_t)(wasm_put_unsigned(size, old->bytes.n, old->size_pad) - size);
+	fl_buf_add(&m->out, size, guess);
+	if (!model_move_body(m, partner, NULL)) {
+		m->c->bad |= !m->out.failed;
+		return;
+	}
+	bytes = m->out.n - before - guess;
+	n = (size_t)(wasm_put_unsigned(size, bytes, old->size_pad) - size);
+	if (fl_buf_reserve(&m->out, WASM_LEB_MAX) == NULL)
+		return;
+	if (n != guess)
+		memmove(m->out.p + before + n, m->out.p + before + guess, bytes);
+	memcpy(m->out.p + before, size, n);
+	m->out.n = before + n + bytes;
+}
+
+/* Decoding: the function whose tokens are there. */
+static void write_function(struct model *m)
+{
+	if (model_ok(m) &&
+		wasm_code_emit(&m->function, 0, m->function.n_ops, &m->out, m->err) != FL_OK)
+		model_fail(m, m->out.failed ? FL_NOMEM : FL_CORRUPT, "a function does not fit");
+}
+
 static void code_function(struct model *m, size_t f)
 {
 	uint32_t partner = m->partner[f];
 	bool sure = false;
 
 	if (partner != MODEL_NONE) {
-		sure = m->encoding && try_whole(m, f, partner);
+		sure = m->encoding && is_sure(m, f, partner);
 		sure = coder_hit(m->c, STREAM_SURE, sure, CONTEXT(0));
-		m->next_old = m->old_start[partner];
+		m->next_old = m->old_start[partner + sure];
 	}
 	if (!sure) {
 		code_ops(m, f);
 		if (model_ok(m))
 			code_immediates(m, f);
-		return;
 	}
-	m->next_old = m->old_start[partner + 1];
-	if (!m->encoding) {
-		take_ops(m, partner);
-		m->c->mode = CODER_SURE;
-		if (model_ok(m))
-			code_immediates(m, f);
-		m->c->mode = CODER_DECODE;
-	}
+	if (!m->encoding && sure)
+		write_moved(m, partner);
+	else if (!m->encoding)
+		write_function(m);
 }
 
 void model_code(struct model *m, size_t section)
@@ -575,15 +575,11 @@ void model_code(struct model *m, size_t section)
 	start = m->written - s->residue_n;
 	prime(m);
 	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
+		size_t before = m->out.n;
+
 		code_function(m, f);
-		if (m->encoding || !model_ok(m))
-			continue;
-		fl_buf_reset(&m->out);
-		if (wasm_code_emit(&m->function, 0, m->function.n_ops, &m->out, m->err) != FL_OK)
-			model_fail(m, m->out.failed ? FL_NOMEM : FL_CORRUPT,
-				"a function does not fit");
-		else
-			model_write(m, (struct fl_bytes){ m->out.p, m->out.n });
+		if (!m->encoding && model_ok(m))
+			model_wrote(m, before);
 	}
 	if (!m->encoding && model_ok(m) && m->written - start != size)
 		model_fail(m, FL_CORRUPT, "the code section has another size than the delta says");

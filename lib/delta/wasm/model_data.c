@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECENT 16 /* differences of words that are kept */
+#define RECENT 16    /* differences of words that are kept */
+#define PIECE  65536 /* of payloads, worth to be handed on */
 
 /* What a changed word may have become. */
 enum word_kind { WORD_ADDRESS, WORD_SLOT, WORD_LIKE_BEFORE, WORD_BYTES, WORD_RECENT };
@@ -16,14 +17,26 @@ struct data_state {
 	uint64_t last_kind, before_last_kind;
 	uint8_t kind_at[256]; /* by the neighbourhood of the old word */
 	bool changed;
-	size_t segment; /* of the new data */
-	struct fl_buf *out;
+	size_t segment, old_segment; /* the last used ones */
+
+	/* decoding: payloads on their way, and where they go */
+	struct fl_buf payload, heads;
+	uint32_t *ends;    /* of the heads before each payload */
+	size_t begun;      /* segments whose heads are written */
+	size_t head_bytes; /* written */
+	size_t written;    /* bytes of payloads */
 };
 
-static const uint8_t *old_data(const struct wasm_module *m, size_t at)
+/* ---- places among all payloads in a row */
+
+/* The segment that has place `at`; *hint is where it may be. */
+static const struct wasm_data_segment *segment_at(
+	const struct wasm_module *m, size_t at, size_t *hint)
 {
 	size_t low = 0, high = m->n_data;
 
+	if (at - m->data[*hint].at < m->data[*hint].n)
+		return &m->data[*hint];
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
@@ -32,18 +45,32 @@ static const uint8_t *old_data(const struct wasm_module *m, size_t at)
 		else
 			high = middle;
 	}
-	return m->data[low].bytes + (at - m->data[low].at);
+	*hint = low;
+	return &m->data[low];
 }
 
-/* n old bytes at `at`, which may cross segments. */
-static uint32_t old_word(const struct wasm_module *m, size_t at)
+static uint8_t byte_at(const struct wasm_module *m, size_t at, size_t *hint)
 {
-	uint32_t v = 0;
+	const struct wasm_data_segment *d = segment_at(m, at, hint);
 
-	for (unsigned i = 0; i < 4; i++)
-		v |= (uint32_t)*old_data(m, at + i) << (8 * i);
-	return v;
+	return d->bytes[at - d->at];
 }
+
+/* Four bytes, which may cross segments. */
+static uint32_t word_at(const struct wasm_module *m, size_t at, size_t *hint)
+{
+	const struct wasm_data_segment *d = segment_at(m, at, hint);
+	uint8_t b[4];
+
+	if (at - d->at + 4 <= d->n)
+		memcpy(b, d->bytes + (at - d->at), 4);
+	else
+		for (unsigned i = 0; i < 4; i++)
+			b[i] = byte_at(m, at + i, hint);
+	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+/* ---- words */
 
 static uint32_t moved_word(const struct model *m, uint32_t old)
 {
@@ -122,8 +149,10 @@ static uint32_t changed_word(struct model *m, struct data_state *s, uint32_t old
 
 static void put_word(struct fl_buf *out, uint32_t v)
 {
-	for (unsigned i = 0; i < 4; i++)
-		fl_buf_byte(out, (uint8_t)(v >> (8 * i)));
+	const uint8_t b[4] = { (uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16),
+		(uint8_t)(v >> 24) };
+
+	fl_buf_add(out, b, 4);
 }
 
 static uint64_t word_state(const struct model *m, uint32_t old)
@@ -144,7 +173,7 @@ static void code_word(struct model *m, struct data_state *s, uint32_t old, size_
 	bool hit;
 
 	if (m->encoding)
-		v = old_word(m->new, new);
+		v = word_at(m->new, new, &s->segment);
 	hit = coder_hit(m->c, STREAM_DATA_HIT, v == old,
 		CONTEXT(word_state(m, old), old,
 			(i / 4 < 3 ? i / 4 : 3) + 8u * s->changed + 16u * (i / 4 & 1)));
@@ -154,12 +183,12 @@ static void code_word(struct model *m, struct data_state *s, uint32_t old, size_
 		v = changed_word(m, s, old, v);
 	s->changed = !hit;
 	if (!m->encoding)
-		put_word(s->out, v);
+		put_word(&s->payload, v);
 }
 
 static void code_data_byte(struct model *m, struct data_state *s, uint8_t old, size_t new)
 {
-	uint8_t v = m->encoding ? *old_data(m->new, new) : 0;
+	uint8_t v = m->encoding ? byte_at(m->new, new, &s->segment) : 0;
 
 	if (coder_hit(m->c, STREAM_DATA_HIT, v == old, CONTEXT(9, old, 9)))
 		v = old;
@@ -167,32 +196,93 @@ static void code_data_byte(struct model *m, struct data_state *s, uint8_t old, s
 		v = (uint8_t)(old +
 			coder_byte(m->c, STREAM_DATA, (uint8_t)(v - old), CONTEXT(9, old)));
 	if (!m->encoding)
-		fl_buf_byte(s->out, v);
+		fl_buf_byte(&s->payload, v);
 }
 
 /* The address of place `at` among the new data. */
 static uint64_t new_address(const struct model *m, struct data_state *s, size_t at)
 {
-	const struct wasm_module *new = m->new;
+	const struct wasm_data_segment *d = segment_at(m->new, at, &s->segment);
 
-	while (s->segment + 1 < new->n_data && at >= new->data[s->segment + 1].at)
-		s->segment++;
-	if (new->n_data == 0 || new->data[s->segment].address == WASM_NO_ADDRESS)
-		return at - (new->n_data == 0 ? 0 : new->data[s->segment].at);
-	return new->data[s->segment].address + (at - new->data[s->segment].at);
+	return (d->address == WASM_NO_ADDRESS ? 0 : d->address) + (at - d->at);
+}
+
+static size_t equal_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	size_t i = 0;
+
+	while (i + 64 <= n && memcmp(a + i, b + i, 64) == 0)
+		i += 64;
+	while (i < n && a[i] == b[i])
+		i++;
+	return i;
+}
+
+/* Unchanged words from place `i` of a copy on, all at once where the coder needs no contexts. Returns
+ * their bytes. */
+static uint32_t code_equal_words(
+	struct model *m, struct data_state *s, const struct wasm_copy *x, size_t at, uint32_t i)
+{
+	const struct wasm_data_segment *o = segment_at(m->old, x->old + i, &s->old_segment);
+	const struct wasm_data_segment *n = segment_at(m->new, at + i, &s->segment);
+	const uint8_t *old = o->bytes + (x->old + i - o->at);
+	uint64_t bytes =
+		least(x->length - i, least(o->at + o->n - (x->old + i), n->at + n->n - (at + i)));
+
+	if (!coder_is_plain(m->c))
+		return 0;
+	if (m->encoding)
+		bytes = equal_bytes(old, n->bytes + (at + i - n->at), (size_t)bytes);
+	bytes = 4 * coder_hits(m->c, STREAM_DATA_HIT, bytes / 4);
+	if (!m->encoding)
+		fl_buf_add(&s->payload, old, (size_t)bytes);
+	if (bytes > 0)
+		s->changed = false;
+	return (uint32_t)bytes;
+}
+
+/* Decoding: hand payloads to the sink, each behind the head of its segment. */
+static void write_payload(struct model *m, struct data_state *s)
+{
+	const struct wasm_module *new = m->new;
+	size_t done = 0;
+
+	do {
+		size_t end = new->data_bytes, n;
+
+		for (; s->begun < new->n_data &&new->data[s->begun].at == s->written; s->begun++) {
+			model_write(m,
+				(struct fl_bytes){ s->heads.p + s->head_bytes,
+					s->ends[s->begun] - s->head_bytes });
+			s->head_bytes = s->ends[s->begun];
+		}
+		if (s->begun < new->n_data)
+			end = new->data[s->begun].at;
+		n = (size_t)least(end - s->written, s->payload.n - done);
+		model_write(m, (struct fl_bytes){ s->payload.p + done, n });
+		done += n;
+		s->written += n;
+	} while (done < s->payload.n);
+	if (s->payload.failed)
+		model_fail(m, FL_NOMEM, "no memory for the data of a module");
+	fl_buf_reset(&s->payload);
 }
 
 static void code_data_copy(
 	struct model *m, struct data_state *s, const struct wasm_copy *x, size_t at)
 {
 	for (uint32_t i = 0; i < x->length && model_ok(m);) {
-		if (i + 4 <= x->length && (new_address(m, s, at + i) & 3) == 0) {
-			code_word(m, s, old_word(m->old, x->old + i), at + i, i);
-			i += 4;
-		} else {
-			code_data_byte(m, s, *old_data(m->old, x->old + i), at + i);
-			i++;
+		uint32_t n = 1;
+
+		if (i + 4 > x->length || (new_address(m, s, at + i) & 3) != 0) {
+			code_data_byte(m, s, byte_at(m->old, x->old + i, &s->old_segment), at + i);
+		} else if ((n = code_equal_words(m, s, x, at, i)) == 0) {
+			n = 4;
+			code_word(m, s, word_at(m->old, x->old + i, &s->old_segment), at + i, i);
 		}
+		i += n;
+		if (s->payload.n >= PIECE)
+			write_payload(m, s);
 	}
 }
 
@@ -201,53 +291,58 @@ static void code_data_new(struct model *m, struct data_state *s, uint32_t n, siz
 	uint8_t before = 0;
 
 	for (uint32_t i = 0; i < n && model_ok(m); i++) {
-		uint8_t v = m->encoding ? *old_data(m->new, at + i) : 0;
+		uint8_t v = m->encoding ? byte_at(m->new, at + i, &s->segment) : 0;
 
 		before = coder_byte(m->c, STREAM_DATA_NEW, v, CONTEXT(before));
 		if (!m->encoding)
-			fl_buf_byte(s->out, before);
+			fl_buf_byte(&s->payload, before);
+		if (s->payload.n >= PIECE)
+			write_payload(m, s);
 	}
 }
 
-/* Decoding: hand the section to the sink, each payload behind its head. */
-static void write_segments(struct model *m, size_t section, const struct fl_buf *payload)
+/* Decoding: the head of the section, and all that stands between the payloads. */
+static void begin_section(struct model *m, struct data_state *s, size_t section)
 {
-	FL_AUTO_BUF struct fl_buf heads = { 0 };
-	FL_AUTOFREE uint32_t *ends = calloc(m->new->n_data + 1, sizeof(*ends));
-	size_t at = 0;
-
-	if (ends == NULL || wasm_data_heads(m->new, section, &heads, ends, m->err) != FL_OK) {
+	s->ends = calloc(m->new->n_data + 1, sizeof(*s->ends));
+	if (s->ends == NULL ||
+		wasm_data_heads(m->new, section, &s->heads, s->ends, m->err) != FL_OK)
 		model_fail(m, FL_NOMEM, "no memory for the heads of data segments");
-		return;
-	}
-	model_write_head(m, &m->new->sections[section], heads.n + m->new->data_bytes);
-	for (size_t k = 0; k < m->new->n_data &&model_ok(m); k++) {
-		const struct wasm_data_segment *d = &m->new->data[k];
-
-		model_write(m, (struct fl_bytes){ heads.p + at, ends[k] - at });
-		model_write(m, (struct fl_bytes){ payload->p + d->at, d->n });
-		at = ends[k];
-	}
-	model_write(m, (struct fl_bytes){ heads.p + at, heads.n - at });
+	else
+		model_write_head(m, &m->new->sections[section], s->heads.n + m->new->data_bytes);
 }
 
-void model_data(struct model *m, size_t section)
+static void code_data(struct model *m, struct data_state *s)
 {
-	FL_AUTO_BUF struct fl_buf out = { 0 };
-	struct data_state s = { .out = &out };
 	size_t at = 0;
 
 	for (size_t k = 0; k < m->data_copies.n && model_ok(m); k++) {
 		const struct wasm_copy *x = &m->data_copies.list[k];
 
-		code_data_copy(m, &s, x, at);
-		code_data_new(m, &s, x->extra, at + x->length);
+		code_data_copy(m, s, x, at);
+		code_data_new(m, s, x->extra, at + x->length);
 		at += x->length + x->extra;
 	}
-	if (out.failed || m->words.failed)
+	if (m->words.failed)
 		model_fail(m, FL_NOMEM, "no memory for the data of a module");
-	if (!m->encoding && model_ok(m))
-		write_segments(m, section, &out);
+}
+
+void model_data(struct model *m, size_t section)
+{
+	struct data_state s = { 0 };
+
+	if (!m->encoding)
+		begin_section(m, &s, section);
+	if (model_ok(m))
+		code_data(m, &s);
+	if (!m->encoding && model_ok(m)) {
+		write_payload(m, &s);
+		model_write(
+			m, (struct fl_bytes){ s.heads.p + s.head_bytes, s.heads.n - s.head_bytes });
+	}
+	fl_buf_fini(&s.payload);
+	fl_buf_fini(&s.heads);
+	free(s.ends);
 }
 
 /* ---- names */

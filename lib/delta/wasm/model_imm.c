@@ -24,12 +24,6 @@ static struct coder *coder(const struct model *m)
 	return m->c;
 }
 
-static void remember(struct model *m, enum wasm_imm kind, uint64_t v)
-{
-	m->before_last[kind] = m->last[kind];
-	m->last[kind] = v;
-}
-
 /* ---- indices with a map over the module */
 
 /* A number that is expected; otherwise itself. */
@@ -48,7 +42,7 @@ static uint64_t function_imm(struct model *m, uint64_t v, uint64_t old)
 
 	v = expect(m, WASM_IMM_FUNCTION, v, expected, CONTEXT(known, old, expected),
 		CONTEXT(expected, old));
-	if (m->c->mode < CODER_TRY && old < m->n_old_functions) {
+	if (old < m->n_old_functions) {
 		m->function_map[old] = (uint32_t)v;
 		m->function_known[old] = 2;
 	}
@@ -61,7 +55,7 @@ static uint64_t type_imm(struct model *m, uint64_t v, uint64_t old)
 
 	v = expect(
 		m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
-	if (mapped && v <= UINT32_MAX && !m->c->missed)
+	if (mapped && v <= UINT32_MAX)
 		m->type_map[old] = (uint32_t)v;
 	return v;
 }
@@ -83,7 +77,7 @@ static uint64_t global_imm(struct model *m, uint64_t v, uint64_t old)
 
 	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old),
 		CONTEXT(old));
-	if (mapped && v <= UINT32_MAX && !m->c->missed)
+	if (mapped && v <= UINT32_MAX)
 		m->global_map[old] = (uint32_t)v;
 	return v;
 }
@@ -270,6 +264,17 @@ static void learn_number(struct model *m, const struct guess *g, uint64_t old, u
 	}
 }
 
+uint64_t model_moved_number(struct model *m, enum wasm_imm kind, uint64_t old)
+{
+	struct guess g = { 0 };
+
+	if ((int64_t)old < MODEL_SMALL_MAX || (int64_t)old >= BIG_MAX)
+		return old;
+	guess_big(m, kind, old, &g);
+	learn_number(m, &g, old, g.first);
+	return g.first;
+}
+
 static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v, uint64_t old)
 {
 	struct guess g = { 0 };
@@ -429,6 +434,6 @@ uint64_t model_immediate(struct model *m, size_t t, unsigned k, uint64_t v, cons
 	enum wasm_imm kind = wasm_ops[m->op[t]].imms[k];
 
 	v = old != NULL ? aligned_imm(m, t, kind, v, *old) : new_imm(m, t, kind, v);
-	remember(m, kind, v);
+	model_remember(m, kind, v);
 	return v;
 }

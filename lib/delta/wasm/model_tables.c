@@ -450,11 +450,6 @@ static bool address_of(const struct wasm_module *m, size_t at, uint64_t *address
 	return true;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void add_interval(struct model *m, const struct model_interval *x)
 {
 	size_t n = m->n_intervals;

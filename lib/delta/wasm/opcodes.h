@@ -12,8 +12,7 @@
 #ifndef FL_WASM_OPCODES_H
 #define FL_WASM_OPCODES_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "lib/delta/wasm/leb.h"
 
 /* What an immediate means; the predictor of each kind is its own. */
 enum wasm_imm {
@@ -100,6 +99,22 @@ static inline bool wasm_imm_is_signed(enum wasm_imm kind)
 {
 	return kind == WASM_IMM_BLOCK || kind == WASM_IMM_HEAP || kind == WASM_IMM_I32 ||
 		kind == WASM_IMM_I64;
+}
+
+/* Bytes of a LEB of that kind in its shortest form. */
+static inline unsigned wasm_imm_bytes(enum wasm_imm kind, uint64_t v)
+{
+	return wasm_imm_is_signed(kind) ? wasm_leb_signed_size((int64_t)v)
+					: wasm_leb_unsigned_size(v);
+}
+
+/* The padding of `v` in the place of a number of `bytes` bytes with `pad` of padding: a padded one keeps
+ * its length where it can. */
+static inline unsigned wasm_pad_like(enum wasm_imm kind, unsigned pad, size_t bytes, uint64_t v)
+{
+	unsigned shortest = wasm_imm_bytes(kind, v);
+
+	return pad == 0 || shortest >= bytes ? 0 : (unsigned)bytes - shortest;
 }
 
 #endif

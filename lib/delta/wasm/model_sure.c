@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A function that comes out as its old partner makes expect: the old bytes with the indices and
+ * addresses that have moved. Most functions of a small change are such, so this is the loop in which
+ * coding spends its time. */
+#include "lib/delta/wasm/model.h"
+
+#include "lib/delta/wasm/walk.h"
+
+#include <string.h>
+
+struct moving {
+	struct model *m;
+	const uint8_t *copied;   /* old bytes before this are in m->out, perhaps changed */
+	const uint8_t *expected; /* encoding: what must come out; NULL: anything may */
+	size_t left, start;      /* bytes of it; where the body begins in m->out */
+};
+
+/* Encoding: whether what came out since `from` is as it must be. */
+static bool as_expected(const struct moving *s, size_t from)
+{
+	const struct fl_buf *out = &s->m->out;
+
+	return s->expected == NULL ||
+		(out->n - s->start <= s->left &&
+			memcmp(out->p + from, s->expected + (from - s->start), out->n - from) == 0);
+}
+
+static uint64_t moved(struct model *m, enum wasm_imm kind, uint64_t old)
+{
+	switch (kind) {
+	case WASM_IMM_FUNCTION:
+		return model_function(m, old);
+	case WASM_IMM_TYPE:
+	case WASM_IMM_BLOCK: /* the negative ones are no indices */
+		return old < m->old->n_types ? m->type_map[old] : old;
+	case WASM_IMM_GLOBAL:
+		return old < MODEL_GLOBALS ? m->global_map[old] : old;
+	case WASM_IMM_I32:
+	case WASM_IMM_I64:
+	case WASM_IMM_OFFSET:
+		return (int64_t)old < MODEL_SMALL_MAX ? old : model_moved_number(m, kind, old);
+	default:
+		return old;
+	}
+}
+
+static bool replace(struct moving *s, enum wasm_imm kind, const struct wasm_number *n, uint64_t v,
+	const uint8_t *end)
+{
+	struct fl_buf *out = &s->m->out;
+	unsigned pad = wasm_pad_like(kind, n->pad, (size_t)(end - n->from), v);
+	size_t from = out->n;
+	uint8_t *to;
+
+	fl_buf_add(out, s->copied, (size_t)(n->from - s->copied));
+	to = fl_buf_reserve(out, 2 * WASM_LEB_MAX);
+	if (to == NULL)
+		return false;
+	out->n += (size_t)((wasm_imm_is_signed(kind) ? wasm_put_signed(to, (int64_t)v, pad)
+						     : wasm_put_unsigned(to, v, pad)) -
+		to);
+	s->copied = end;
+	s->m->last_pad[kind] = (uint8_t)pad;
+	return as_expected(s, from);
+}
+
+static inline void move_token(void *ctx, unsigned op)
+{
+	(void)ctx;
+	(void)op;
+}
+
+static inline bool move_imm(
+	void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n, const uint8_t *end)
+{
+	struct moving *s = ctx;
+	uint64_t v = moved(s->m, kind, n->v);
+
+	(void)k;
+	model_remember(s->m, kind, v);
+	s->m->last_pad[kind] = (uint8_t)n->pad;
+	return v == n->v || replace(s, kind, n, v, end);
+}
+
+bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *expected)
+{
+	static const struct wasm_visitor visitor = { move_token, move_imm };
+	struct fl_bytes body = m->old->bodies[partner].bytes;
+	struct moving s = { .m = m, .copied = body.p, .start = m->out.n };
+	size_t from;
+
+	if (expected != NULL) {
+		s.expected = expected->p;
+		s.left = expected->n;
+	}
+	if (!model_old_is_raw(m, partner) && !wasm_walk(body, &visitor, &s))
+		return false;
+	from = m->out.n;
+	fl_buf_add(&m->out, s.copied, (size_t)(body.p + body.n - s.copied));
+	return !m->out.failed && as_expected(&s, from) &&
+		(expected == NULL || m->out.n - s.start == expected->n);
+}
