@@ -314,9 +314,10 @@ static void turn(struct builder *b)
 static void work(struct builder *b)
 {
 	struct delta_service *d = b->service;
-	struct delta_job *j = next_job(d, b->background), *full;
+	struct delta_job *j, *full;
 
 	turn(b);
+	j = next_job(d, b->background);
 	if (j != NULL) {
 		full = full_of(d, j);
 		show_queue(d);

@@ -26,12 +26,10 @@ static enum fl_code key_of(
 	return code;
 }
 
-/* Pair i of the plan as two needs, there and back. */
-static enum fl_code needs_of(struct store *store, const struct plan *plan, uint32_t i,
-	struct delta_need need[2], struct fl_err *err)
+/* Pair i of the plan as two needs, there and back; their ranks are still to come. */
+static enum fl_code needs_of(struct store *store, const struct plan_pair *p,
+	struct delta_need *there, struct delta_need *back, struct fl_err *err)
 {
-	const struct plan_pair *p = &plan->pairs[i];
-	uint32_t last = plan->n_layers;
 	int64_t from, to;
 	enum fl_code code = key_of(store, p->from, &from, err);
 
@@ -39,48 +37,49 @@ static enum fl_code needs_of(struct store *store, const struct plan *plan, uint3
 		code = key_of(store, p->to, &to, err);
 	if (code != FL_OK)
 		return code;
-	need[0] = (struct delta_need){ { from, to }, p->layer + 1, p->devices,
-		p->to->size / GAIN_PART };
-	need[1] = (struct delta_need){ { to, from }, 2 * last + 1 - p->layer, p->devices,
-		p->from->size / GAIN_PART };
+	*there = (struct delta_need){ { from, to }, 0, p->devices, p->to->size / GAIN_PART };
+	*back = (struct delta_need){ { to, from }, 0, p->devices, p->from->size / GAIN_PART };
 	return FL_OK;
 }
 
-/* The ranks of a way back that is taken now: 0, in its order. */
-static void hurry(struct delta_need *needs, size_t n)
+/* Give ranks: the stages there in their order, then those back in the opposite one; pairs of one stage
+ * have the same. A way back that is taken now comes before all else. */
+static void rank(const struct plan *plan, enum delta_way way, struct delta_need *there,
+	struct delta_need *back)
 {
-	for (size_t i = 0; i < n; i++)
-		needs[i].rank = 0;
+	uint32_t stages = 0, last;
+
+	for (uint32_t i = 0; i < plan->n_pairs; i++) {
+		const struct plan_pair *p = &plan->pairs[i];
+
+		stages += i == 0 || p->layer != p[-1].layer || p->wave != p[-1].wave;
+		there[i].rank = stages;
+	}
+	last = 2 * stages + 1;
+	for (uint32_t i = 0; i < plan->n_pairs; i++)
+		back[plan->n_pairs - 1 - i].rank = way == DELTA_BACK ? 0 : last - there[i].rank;
 }
 
 enum fl_code delta_warm_plan(struct delta_service *d, struct store *store, const struct plan *plan,
 	enum delta_way way, size_t *n, struct fl_err *err)
 {
-	size_t pairs = plan->n_pairs, there = 0, back = 0;
-	FL_AUTOFREE struct delta_need *needs = calloc(2 * pairs + 1, sizeof(*needs));
+	size_t pairs = plan->n_pairs;
+	FL_AUTOFREE struct delta_need *there = calloc(2 * pairs + 1, sizeof(*there));
+	struct delta_need *back = there + pairs; /* from the last pair to the first */
 	enum fl_code code = FL_OK;
 
 	*n = 0;
-	if (needs == NULL)
+	if (there == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for %zu pairs", pairs);
-	/* pairs come layer by layer; the way back begins with the last */
-	for (uint32_t i = 0; i < pairs && code == FL_OK; i++) {
-		struct delta_need need[2];
-
-		code = needs_of(store, plan, i, need, err);
-		if (code != FL_OK)
-			break;
-		if ((way & DELTA_THERE) != 0)
-			needs[there++] = need[0];
-		if ((way & DELTA_BACK) != 0)
-			needs[2 * pairs - ++back] = need[1];
-	}
+	for (size_t i = 0; i < pairs && code == FL_OK; i++)
+		code = needs_of(store, &plan->pairs[i], &there[i], &back[pairs - 1 - i], err);
 	if (code != FL_OK)
 		return code;
-	if (way == DELTA_BACK)
-		hurry(needs + 2 * pairs - back, back);
-	*n = delta_service_warm(d, needs, there);
-	*n += delta_service_warm(d, needs + 2 * pairs - back, back);
+	rank(plan, way, there, back);
+	if ((way & DELTA_THERE) != 0)
+		*n += delta_service_warm(d, there, pairs);
+	if ((way & DELTA_BACK) != 0)
+		*n += delta_service_warm(d, back, pairs);
 	return FL_OK;
 }
 

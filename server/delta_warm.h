@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Deltas that plans will need: layer by layer for the way there, the other way round for the way back. */
+ * Deltas that plans will need: stage by stage for the way there, the other way round for the way back. */
 #ifndef DELTA_WARM_H
 #define DELTA_WARM_H
 

@@ -170,10 +170,10 @@ struct plan_stage {
 };
 
 /* A pair of artifacts that devices will need a delta for: forwards as it stands, for a rollback the
- * other way round. Ordered by the first layer that needs it. */
+ * other way round. In the order in which the strategy comes to the first stage that needs each. */
 struct plan_pair {
 	const struct plan_artifact *from, *to;
-	uint32_t layer;
+	uint32_t layer, wave; /* that stage */
 	uint32_t devices;
 };
 

@@ -231,8 +231,8 @@ static json_t *pair_json(const void *p, const void *q, size_t i)
 {
 	const struct plan_pair *pair = &((const struct plan *)p)->pairs[i];
 
-	return json_pack("[I,I,I,I]", artifact_place(q, pair->from), artifact_place(q, pair->to),
-		(json_int_t)pair->layer, (json_int_t)pair->devices);
+	return json_pack("[I,I,I,I,I]", artifact_place(q, pair->from), artifact_place(q, pair->to),
+		(json_int_t)pair->layer, (json_int_t)pair->wave, (json_int_t)pair->devices);
 }
 
 static json_t *text_json(const void *p, const void *q, size_t i)

@@ -279,7 +279,7 @@ static void read_pairs(struct reader *r, const json_t *json)
 	for (uint32_t i = 0; pairs != NULL && i < p->n_pairs; i++) {
 		const json_t *pair = json_array_get(pairs, i);
 
-		if (r->n_artifacts == 0 || json_array_size(pair) != 4) {
+		if (r->n_artifacts == 0 || json_array_size(pair) != 5) {
 			r->failed = true;
 			return;
 		}
@@ -288,7 +288,8 @@ static void read_pairs(struct reader *r, const json_t *json)
 		p->pairs[i].to =
 			&r->artifacts[read_number(r, json_array_get(pair, 1), r->n_artifacts)];
 		p->pairs[i].layer = (uint32_t)read_number(r, json_array_get(pair, 2), UINT32_MAX);
-		p->pairs[i].devices = (uint32_t)read_number(r, json_array_get(pair, 3), UINT32_MAX);
+		p->pairs[i].wave = (uint32_t)read_number(r, json_array_get(pair, 3), UINT32_MAX);
+		p->pairs[i].devices = (uint32_t)read_number(r, json_array_get(pair, 4), UINT32_MAX);
 	}
 }
 

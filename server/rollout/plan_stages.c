@@ -18,9 +18,12 @@ struct change {
 };
 
 struct pair {
-	uint32_t from, to, layer, devices; /* artifacts of the universe */
-	int64_t delta;                     /* bytes of the ready delta; -1: none */
-	uint64_t stage;                    /* last stage that counted it, + 1 */
+	uint32_t from, to;    /* artifacts of the universe */
+	uint32_t layer, wave; /* the first stage that needs it */
+	uint32_t devices;     /* 0: no stage needs it */
+	int64_t delta;        /* bytes of the ready delta; -1: none */
+	uint64_t stage;       /* last stage that counted it, + 1 */
+	uint64_t turn;        /* of its first stage */
 };
 
 struct staging {
@@ -167,31 +170,28 @@ static bool same_pair(const struct plan_builder *b, uint32_t index, const void *
 	return p->from == k->from && p->to == k->to;
 }
 
-static uint32_t intern_pair(struct staging *s, uint32_t from, uint32_t to, uint32_t layer)
+static uint32_t intern_pair(struct staging *s, uint32_t from, uint32_t to)
 {
 	struct pair_key key = { s, from, to };
 	uint64_t hash = build_hash((uint64_t)from << 32 | to, 1);
 	uint32_t slot, index = build_table_find(s->b, hash, same_pair, &key, &slot);
 	void *wider;
 
-	if (index != BUILD_NONE) {
-		if (layer < s->pairs[index].layer)
-			s->pairs[index].layer = layer;
+	if (index != BUILD_NONE)
 		return index;
-	}
 	wider = slot == BUILD_NONE
 		? NULL
 		: build_grow(s->b, s->pairs, s->n_pairs, &s->cap_pairs, sizeof(*s->pairs));
 	if (wider == NULL)
 		return BUILD_NONE;
 	s->pairs = wider;
-	s->pairs[s->n_pairs] = (struct pair){ .from = from, .to = to, .layer = layer, .delta = -1 };
+	s->pairs[s->n_pairs] = (struct pair){ .from = from, .to = to, .delta = -1 };
 	build_table_put(s->b, slot, hash, s->n_pairs);
 	return s->n_pairs++;
 }
 
-static bool add_change(struct staging *s, uint32_t layer, struct change c, uint32_t from_artifact,
-	uint32_t to_artifact)
+static bool add_change(
+	struct staging *s, struct change c, uint32_t from_artifact, uint32_t to_artifact)
 {
 	void *wider =
 		build_grow(s->b, s->changes, s->n_changes, &s->cap_changes, sizeof(*s->changes));
@@ -203,15 +203,14 @@ static bool add_change(struct staging *s, uint32_t layer, struct change c, uint3
 	if (to_artifact != UNIVERSE_NONE && to_artifact != from_artifact) {
 		c.full = s->b->u->artifacts[to_artifact].size;
 		if (from_artifact != UNIVERSE_NONE)
-			c.pair = intern_pair(s, from_artifact, to_artifact, layer);
+			c.pair = intern_pair(s, from_artifact, to_artifact);
 	}
 	s->changes[s->n_changes++] = c;
 	return s->b->failure.code == FL_OK;
 }
 
 /* What differs between two sets, both ordered by module name. */
-static bool compare_sets(
-	struct staging *s, const struct build_set *x, const struct build_set *y, uint32_t layer)
+static bool compare_sets(struct staging *s, const struct build_set *x, const struct build_set *y)
 {
 	const struct plan_builder *b = s->b;
 	uint32_t i = 0, k = 0;
@@ -224,16 +223,13 @@ static bool compare_sets(
 		bool in_x = nx <= ny, in_y = ny <= nx, ok = true;
 
 		if (in_x && in_y && x->versions[i] != y->versions[k])
-			ok = add_change(s, layer,
-				(struct change){ x->versions[i], y->versions[k], 0, 0 },
+			ok = add_change(s, (struct change){ x->versions[i], y->versions[k], 0, 0 },
 				x->artifacts[i], y->artifacts[k]);
 		else if (in_x && !in_y)
-			ok = add_change(s, layer,
-				(struct change){ x->versions[i], UNIVERSE_NONE, 0, 0 },
+			ok = add_change(s, (struct change){ x->versions[i], UNIVERSE_NONE, 0, 0 },
 				x->artifacts[i], UNIVERSE_NONE);
 		else if (in_y && !in_x)
-			ok = add_change(s, layer,
-				(struct change){ UNIVERSE_NONE, y->versions[k], 0, 0 },
+			ok = add_change(s, (struct change){ UNIVERSE_NONE, y->versions[k], 0, 0 },
 				UNIVERSE_NONE, y->artifacts[k]);
 		if (!ok)
 			return false;
@@ -254,7 +250,7 @@ static bool find_changes(struct staging *s)
 
 		for (uint32_t l = 0; l < layers; l++) {
 			if (sets[l] != sets[l + 1] &&
-				!compare_sets(s, &b->sets[sets[l]], &b->sets[sets[l + 1]], l))
+				!compare_sets(s, &b->sets[sets[l]], &b->sets[sets[l + 1]]))
 				return false;
 			s->first[(size_t)c * layers + l + 1] = s->n_changes;
 		}
@@ -328,6 +324,35 @@ static const char *class_no_way_back(
 	return NULL;
 }
 
+/* When a stage's turn comes: stages of which the strategy opens neither first have the same. */
+static uint64_t turn_of(const struct staging *s, const struct plan_stage *stage)
+{
+	uint64_t layer = stage->layer, wave = stage->wave;
+
+	switch (s->b->in->strategy->order) {
+	case ORDER_LAYER_FIRST:
+		return layer * s->out->n_waves + wave;
+	case ORDER_PIPELINED:
+		return layer + wave;
+	default:
+		return wave * s->b->n_layers + layer;
+	}
+}
+
+/* `devices` of a stage need the pair. */
+static void need_pair(
+	const struct staging *s, struct pair *p, const struct plan_stage *stage, uint32_t devices)
+{
+	uint64_t turn = turn_of(s, stage);
+
+	if (p->devices == 0 || turn < p->turn) {
+		p->turn = turn;
+		p->layer = stage->layer;
+		p->wave = stage->wave;
+	}
+	p->devices += devices;
+}
+
 /* Add the part of one class to a stage. */
 static void add_class(struct staging *s, struct plan_stage *stage, uint32_t class, uint32_t devices,
 	bool *any_delta)
@@ -349,7 +374,7 @@ static void add_class(struct staging *s, struct plan_stage *stage, uint32_t clas
 		*any_delta = *any_delta || ready;
 		if (pair == NULL)
 			continue;
-		pair->devices += devices;
+		need_pair(s, pair, stage, devices);
 		if (!ready && pair->stage != mark) {
 			stage->deltas_to_build++;
 			stage->build_bytes += c->full;
@@ -414,10 +439,12 @@ static bool make_stages(struct staging *s)
 	return true;
 }
 
-static int by_layer(const void *pa, const void *pb)
+static int by_turn(const void *pa, const void *pb)
 {
 	const struct pair *a = pa, *b = pb;
 
+	if (a->turn != b->turn)
+		return a->turn < b->turn ? -1 : 1;
 	if (a->layer != b->layer)
 		return a->layer < b->layer ? -1 : 1;
 	if (a->devices != b->devices)
@@ -434,13 +461,13 @@ static bool write_pairs(struct staging *s)
 	if (p->pairs == NULL)
 		return false;
 	if (s->n_pairs > 0)
-		qsort(s->pairs, s->n_pairs, sizeof(*s->pairs), by_layer);
+		qsort(s->pairs, s->n_pairs, sizeof(*s->pairs), by_turn);
 	for (uint32_t i = 0; i < s->n_pairs; i++) {
 		const struct pair *from = &s->pairs[i];
 
 		if (from->devices > 0)
 			p->pairs[p->n_pairs++] = (struct plan_pair){ s->b->artifacts[from->from],
-				s->b->artifacts[from->to], from->layer, from->devices };
+				s->b->artifacts[from->to], from->layer, from->wave, from->devices };
 	}
 	return true;
 }

@@ -178,6 +178,47 @@ static void plans_a_chain(void **state)
 	end(&f, &p);
 }
 
+/* Behaviour: pairs come in the order in which the strategy comes to the stages that need them. */
+static void pairs_come_in_the_order_of_stages(void **state)
+{
+	/* Sizes of the old artifacts: app 1.0.0, lib 1.0.0, runtime 1.0.0, runtime 1.5.0; the device with
+	 * runtime 1.5.0 is in the second wave. */
+	static const struct {
+		const char *order;
+		int64_t from[4];
+		uint32_t wave[4];
+	} cases[] = {
+		{ "wave_first", { 1005, 1003, 1001, 1007 }, { 0, 0, 0, 1 } },
+		{ "layer_first", { 1005, 1007, 1003, 1001 }, { 0, 1, 0, 0 } },
+		{ "pipelined", { 1005, 1007, 1003, 1001 }, { 0, 1, 0, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(cases); i++) {
+		static struct fleet f;
+		struct plan p;
+		char text[128];
+		uint32_t other;
+
+		(void)snprintf(text, sizeof(text),
+			"{\"waves\":[{\"count\":1},{\"percent\":100}],\"order\":\"%s\"}",
+			cases[i].order);
+		begin(&f, text);
+		chain(&f.s);
+		small_publish(&f.s, "runtime 1.5.0", "");
+		(void)add(&f, 30, "app 1.0.0, lib 1.0.0, runtime 1.0.0", PLAN_NO_DEVICE);
+		other = add(&f, 1, "runtime 1.5.0", PLAN_NO_DEVICE);
+		make(&f, &p);
+		assert_int_equal(p.wave_of[other], 1);
+		assert_int_equal(p.n_pairs, 4);
+		for (uint32_t k = 0; k < p.n_pairs; k++) {
+			assert_int_equal(p.pairs[k].from->size, cases[i].from[k]);
+			assert_int_equal(p.pairs[k].wave, cases[i].wave[k]);
+		}
+		end(&f, &p);
+	}
+}
+
 /* Behaviour: deltas that are ready count with their size, others are to be built. */
 static void forecasts_bytes(void **state)
 {
@@ -643,6 +684,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plans_a_chain),
+		cmocka_unit_test(pairs_come_in_the_order_of_stages),
 		cmocka_unit_test(forecasts_bytes),
 		cmocka_unit_test(names_no_way_back),
 		cmocka_unit_test(keeps_gateways_together),
