@@ -174,19 +174,28 @@ static const struct options_row block_rows[] = {
 	{ 0 },
 };
 
-/* "paused r1, r2; 3 of their devices may still switch". */
-static void say_paused(const struct cli *cli, const json_t *answer)
+/* "r1, r2" of an array of names. */
+static void add_names(struct fl_buf *b, const json_t *names)
 {
-	const json_t *paused = json_object_get(answer, "paused");
-	FL_AUTO_BUF struct fl_buf names = { 0 };
+	for (size_t i = 0; i < json_array_size(names); i++)
+		fl_buf_printf(
+			b, "%s%s", i > 0 ? ", " : "", json_string_value(json_array_get(names, i)));
+	text_check(b);
+}
 
-	for (size_t i = 0; i < json_array_size(paused); i++)
-		fl_buf_printf(&names, "%s%s", i > 0 ? ", " : "",
-			json_string_value(json_array_get(paused, i)));
-	text_check(&names);
-	if (names.n > 0)
+/* What happened to rollouts that bring it. */
+static void say_rollouts(const struct cli *cli, const json_t *answer)
+{
+	FL_AUTO_BUF struct fl_buf paused = { 0 }, waiting = { 0 };
+
+	add_names(&paused, json_object_get(answer, "paused"));
+	add_names(&waiting, json_object_get(answer, "waiting"));
+	if (paused.n > 0)
 		cli_say(cli, "paused: %s; devices that may still switch: %lld",
-			(const char *)names.p, (long long)value_int(answer, "may_still_switch"));
+			(const char *)paused.p, (long long)value_int(answer, "may_still_switch"));
+	if (waiting.n > 0)
+		cli_say(cli, "cannot start or resume before it is unblocked: %s",
+			(const char *)waiting.p);
 }
 
 static void say_runners(const struct cli *cli, const json_t *runs_on)
@@ -229,7 +238,7 @@ static enum fl_code set_blocked(struct cli *cli, bool blocked, const char *why, 
 			: "not blocked; rollouts that were paused wait for `rollout resume`",
 		value_bool(answer, "changed") ? "" : " (it was so before)");
 	if (blocked) {
-		say_paused(cli, answer);
+		say_rollouts(cli, answer);
 		say_runners(cli, json_object_get(answer, "runs_on"));
 	}
 	return code;

@@ -27,7 +27,7 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 	FL_AUTO_JSON json_t *given = body, *answer = NULL;
 	const char *did, *until;
 	int64_t may_switch;
-	char text[TEXT_SHORT];
+	char devices[TEXT_SHORT], end[TEXT_SHORT];
 	enum fl_code code;
 
 	if (given == NULL)
@@ -41,9 +41,10 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 	cli_say(cli, "%s", did != NULL ? did : "done");
 	until = value_text(answer, "until");
 	if (may_switch > 0)
-		cli_say(cli, "%s device%s may still switch%s%s", text_count(text, may_switch),
-			may_switch == 1 ? "" : "s", until != NULL ? ", until " : "",
-			until != NULL ? until : "");
+		cli_say(cli, "%s may still switch, %s", text_plural(devices, may_switch, "device"),
+			until != NULL
+				? text_until(end, until, time(NULL))
+				: "without a limit of time as long as its clocks stand still");
 	return FL_OK;
 }
 

@@ -34,14 +34,20 @@ static void show_waves(struct table *t, const json_t *waves)
 	table_field(t, "waves", (char *)b.p);
 }
 
-static void show_words(struct table *t, const char *name, const json_t *array)
+/* Words as they are, objects as their members. */
+static void show_array(struct table *t, const char *name, const json_t *array)
 {
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 
 	for (size_t i = 0; i < json_array_size(array); i++) {
-		const char *word = json_string_value(json_array_get(array, i));
+		const json_t *value = json_array_get(array, i);
+		const char *word = json_string_value(value);
 
-		fl_buf_printf(&b, "%s%s", i > 0 ? ", " : "", word != NULL ? word : "?");
+		fl_buf_str(&b, i == 0 ? "" : json_is_object(value) ? "; " : ", ");
+		if (json_is_object(value))
+			value_pairs(&b, value, ", ");
+		else
+			fl_buf_str(&b, word != NULL ? word : "?");
 	}
 	text_check(&b);
 	table_field(t, name, (char *)b.p);
@@ -89,33 +95,72 @@ static void show_gate(struct table *t, const json_t *gate)
 	if (json_is_object(error))
 		table_field(t, "fails with", fails);
 	show_kinds(t, gate);
-	show_words(t, "counted causes", json_object_get(gate, "causes"));
+	show_array(t, "counted causes", json_object_get(gate, "causes"));
 }
 
-/* "soak_s" is shown as a duration under "soak". */
-static void show_duration(struct table *t, const char *key, const json_t *value)
+/* Members of which 0 means that there is none. */
+static bool is_limit(const char *key)
 {
-	FL_AUTOFREE char *name = text_format("%.*s", (int)strlen(key) - 2, key);
+	return strcmp(key, "max_in_flight") == 0 || strcmp(key, "max_per_minute") == 0;
+}
+
+static void add_value(struct fl_buf *b, const char *key, const json_t *value)
+{
 	char text[TEXT_SHORT];
+	size_t n = strlen(key);
 
-	table_field(t, name, text_seconds(text, json_number_value(value)));
+	if (json_is_string(value))
+		fl_buf_str(b, json_string_value(value));
+	else if (is_limit(key) && json_integer_value(value) == 0)
+		fl_buf_str(b, "no limit");
+	else if (n > 2 && strcmp(key + n - 2, "_s") == 0 && json_is_number(value))
+		fl_buf_str(b, text_seconds(text, json_number_value(value)));
+	else if (json_is_real(value))
+		fl_buf_printf(b, "%g", json_real_value(value));
+	else
+		fl_json_write(b, value);
 }
 
-static void show_other(struct table *t, const char *key, const json_t *value)
+/* "soak_s" is shown under "soak", "max_in_flight" under "max in flight". */
+static char *words_of(const char *prefix, const char *key)
 {
-	FL_AUTOFREE char *name = text_format("%s", key);
-	FL_AUTO_BUF struct fl_buf b = { 0 };
+	size_t n = strlen(key);
+	bool seconds = n > 2 && strcmp(key + n - 2, "_s") == 0;
+	char *name = text_format("%s%.*s", prefix, (int)(seconds ? n - 2 : n), key);
 
 	for (char *p = name; *p != '\0'; p++)
 		*p = *p == '_' ? ' ' : *p;
-	if (json_is_string(value))
-		fl_buf_str(&b, json_string_value(value));
-	else if (json_is_real(value))
-		fl_buf_printf(&b, "%g", json_real_value(value));
-	else
-		fl_json_write(&b, value);
+	return name;
+}
+
+static void show_member(struct table *t, const char *prefix, const char *key, const json_t *value)
+{
+	FL_AUTOFREE char *name = words_of(prefix, key);
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+
+	if (json_is_array(value)) {
+		show_array(t, name, value);
+		return;
+	}
+	add_value(&b, key, value);
 	text_check(&b);
 	table_field(t, name, (char *)b.p);
+}
+
+/* The members of an object stand under its name: "pace max per minute", "rollback first". */
+static void show_object(struct table *t, const char *prefix, const char *key, const json_t *object)
+{
+	FL_AUTOFREE char *name = words_of(prefix, key);
+	FL_AUTOFREE char *deeper = text_format("%s ", name);
+	const char *member;
+	json_t *value;
+
+	json_object_foreach ((json_t *)object, member, value) {
+		if (json_is_object(value))
+			show_object(t, deeper, member, value);
+		else
+			show_member(t, deeper, member, value);
+	}
 }
 
 void strategy_show(struct table *t, const json_t *strategy)
@@ -124,17 +169,13 @@ void strategy_show(struct table *t, const json_t *strategy)
 	json_t *value;
 
 	json_object_foreach ((json_t *)strategy, key, value) {
-		size_t n = strlen(key);
-
 		if (strcmp(key, "waves") == 0)
 			show_waves(t, value);
 		else if (strcmp(key, "gate") == 0)
 			show_gate(t, value);
-		else if (json_is_array(value))
-			show_words(t, key, value);
-		else if (n > 2 && strcmp(key + n - 2, "_s") == 0 && json_is_number(value))
-			show_duration(t, key, value);
+		else if (json_is_object(value))
+			show_object(t, "", key, value);
 		else
-			show_other(t, key, value);
+			show_member(t, "", key, value);
 	}
 }

@@ -168,6 +168,21 @@ const char *text_age(char *out, const char *when, time_t now)
 	return out;
 }
 
+const char *text_until(char *out, const char *when, time_t now)
+{
+	char span[TEXT_SHORT];
+	int64_t at;
+
+	if (text_time_parse(when, &at, NULL) != FL_OK)
+		(void)snprintf(out, TEXT_SHORT, "until %.40s", when);
+	else if (at <= now)
+		(void)snprintf(out, TEXT_SHORT, "until %.10s %.8s UTC", when, when + 11);
+	else
+		(void)snprintf(out, TEXT_SHORT, "until %.10s %.8s UTC, for %.20s", when, when + 11,
+			text_seconds(span, (double)(at - now)));
+	return out;
+}
+
 static int64_t unit_seconds(const char *unit, size_t n)
 {
 	static const struct {

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define TEXT_SHORT 48 /* room enough for any of the texts below */
+#define TEXT_SHORT 64 /* room enough for any of the texts below */
 
 /* calloc that ends the program instead of failing. The caller frees. */
 void *text_alloc(size_t n, size_t size);
@@ -36,6 +36,8 @@ const char *text_plural(char *out, int64_t n, const char *noun);
 /* How long ago the RFC 3339 `when` was: "20 s ago", "in 3 min"; "-" for NULL, `when` as it is if it
  * does not parse. */
 const char *text_age(char *out, const char *when, time_t now);
+/* "until 2026-11-23 15:56:20 UTC, for 59 min"; how long only if it is to come. */
+const char *text_until(char *out, const char *when, time_t now);
 
 /* Seconds since 1970 of an RFC 3339 time in UTC ("2026-11-23T08:00:00.000Z"); FL_INVALID. */
 enum fl_code text_time_parse(const char *s, int64_t *out, struct fl_err *err) FL_MUST_CHECK;

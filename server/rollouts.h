@@ -109,7 +109,8 @@ enum fl_code rollouts_verb(struct server *server, struct store *store, struct ef
 /* A version that was blocked: rollouts that bring it are paused. */
 struct rollouts_blocked {
 	const char *module, *version, *why, *actor; /* borrowed */
-	json_t *paused;     /* the caller's array: gets the rollouts' names */
+	json_t *paused; /* the caller's arrays: get the rollouts' names */
+	json_t *waiting; /* those that bring it and were not under way: they cannot start or resume */
 	int64_t may_switch; /* devices of those rollouts that hold an order and may still switch */
 };
 /* Pause every rollout that is starting or running and brings the version to devices. Those that go back

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ACTIVE_MAX 4096
+#define OPEN_MAX 4096
 
 static const struct plan_item *item_of(const struct plan_set *set, const char *module)
 {
@@ -61,44 +61,63 @@ static bool is_version(void *context, const struct plan_item *item)
 	return strcmp(item->module->name, b->module) == 0 && strcmp(item->version, b->version) == 0;
 }
 
-/* Pause the rollout if it is under way and brings the version. */
-static enum fl_code pause_one(const struct rollouts_lane *lane, int64_t id,
+static enum fl_code add_name(json_t *names, const char *name, struct fl_err *err)
+{
+	return json_array_append_new(names, json_string(name)) == 0
+		? FL_OK
+		: fl_fail(err, FL_NOMEM, "no memory for the names of rollouts");
+}
+
+static enum fl_code pause_it(const struct rollouts_lane *lane, int64_t id,
 	struct rollouts_blocked *b, struct fl_err *err)
 {
-	struct rollouts_parsed *parsed;
-	struct engine_rollout r;
 	char why[ENGINE_REASON_MAX];
 	struct rollouts_verb verb = {
 		.rollout_id = id, .actor = b->actor, .fact = { .kind = FACT_PAUSE, .text = why }
 	};
-	enum fl_code code = rollout_engine(lane->store, id, &r, err);
+	enum fl_code code;
 
-	if (code != FL_OK || (r.state != ROLLOUT_STARTING && r.state != ROLLOUT_RUNNING))
+	(void)snprintf(why, sizeof(why), "%.100s %.60s is blocked: %.80s", b->module, b->version,
+		b->why[0] == '\0' ? "by hand" : b->why);
+	code = rollouts_verb(lane->server, lane->store, lane->effects, &verb, err);
+	b->may_switch += verb.may_switch;
+	return code;
+}
+
+/* If the rollout brings the version: pause it if it is under way, name it if it could be started or
+ * resumed. */
+static enum fl_code look_at(const struct rollouts_lane *lane, int64_t id,
+	struct rollouts_blocked *b, struct fl_err *err)
+{
+	struct rollouts_parsed *parsed;
+	struct engine_rollout r;
+	enum fl_code code = rollout_engine(lane->store, id, &r, err);
+	bool runs = r.state == ROLLOUT_STARTING || r.state == ROLLOUT_RUNNING;
+	bool waits = r.state == ROLLOUT_WAITING_APPROVAL || r.state == ROLLOUT_READY ||
+		r.state == ROLLOUT_SCHEDULED ||
+		(r.state == ROLLOUT_PAUSED && r.resume_to != ROLLOUT_ROLLING_BACK);
+
+	if (code != FL_OK || (!runs && !waits))
 		return code;
 	code = rollouts_parsed_get(lane, id, &parsed, err);
 	if (code != FL_OK || !in_plan(&parsed->plan, is_version, b))
 		return code;
-	(void)snprintf(why, sizeof(why), "%.100s %.60s is blocked: %.80s", b->module, b->version,
-		b->why[0] == '\0' ? "by hand" : b->why);
-	if (json_array_append_new(b->paused, json_string(parsed->name)) != 0)
-		return fl_fail(err, FL_NOMEM, "no memory for the names of rollouts");
-	code = rollouts_verb(lane->server, lane->store, lane->effects, &verb, err);
-	b->may_switch += verb.may_switch;
-	return code;
+	code = add_name(runs ? b->paused : b->waiting, parsed->name, err);
+	return code == FL_OK && runs ? pause_it(lane, id, b, err) : code;
 }
 
 enum fl_code rollouts_version_blocked(struct server *server, struct store *store,
 	struct effects *effects, struct rollouts_blocked *b, struct fl_err *err)
 {
 	const struct rollouts_lane lane = { server, store, effects };
-	int64_t *ids = calloc(ACTIVE_MAX, sizeof(*ids));
+	int64_t *ids = calloc(OPEN_MAX, sizeof(*ids));
 	size_t n = 0;
 	enum fl_code code = ids == NULL
-		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
-		: rollout_active(store, ids, ACTIVE_MAX, &n, err);
+		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts that bring it")
+		: rollout_open(store, ids, OPEN_MAX, &n, err);
 
 	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = pause_one(&lane, ids[i], b, err);
+		code = look_at(&lane, ids[i], b, err);
 	free(ids);
 	return code;
 }

@@ -360,6 +360,7 @@ static void drop_blocking(void *state)
 	struct blocking *k = state;
 
 	json_decref(k->b.paused);
+	json_decref(k->b.waiting);
 	json_decref(k->runners);
 	free(k);
 }
@@ -441,10 +442,10 @@ static enum fl_code reply_block(struct request *rq, struct fl_err *err)
 		return code;
 	}
 	reply_json(rq, 200,
-		json_pack("{s:o, s:b, s:O, s:I, s:{s:I, s:b, s:O, s:s}}", "version", version,
-			"changed", (int)k->changed, "paused", k->b.paused, "may_still_switch",
-			(json_int_t)k->b.may_switch, "runs_on", "devices", (json_int_t)k->devices,
-			"whole", (int)whole, "first", k->runners, "q", q));
+		json_pack("{s:o, s:b, s:O, s:O, s:I, s:{s:I, s:b, s:O, s:s}}", "version", version,
+			"changed", (int)k->changed, "paused", k->b.paused, "waiting", k->b.waiting,
+			"may_still_switch", (json_int_t)k->b.may_switch, "runs_on", "devices",
+			(json_int_t)k->devices, "whole", (int)whole, "first", k->runners, "q", q));
 	return FL_OK;
 }
 
@@ -484,8 +485,9 @@ enum fl_code api_version_block(struct request *rq, struct fl_err *err)
 	rq->state = k;
 	rq->drop = drop_blocking;
 	k->b.paused = json_array();
+	k->b.waiting = json_array();
 	k->runners = json_array();
-	if (k->b.paused == NULL || k->runners == NULL)
+	if (k->b.paused == NULL || k->b.waiting == NULL || k->runners == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a block");
 	code = block(rq, k, &b, err);
 	if (code == FL_OK)

@@ -27,6 +27,9 @@ DB_SQL(rollout_select_active,
 	"SELECT id FROM rollout WHERE state IN "
 	"('starting', 'running', 'paused', 'stopping', 'rolling_back') "
 	"UNION SELECT rollout_id FROM stage WHERE due_at IS NOT NULL ORDER BY 1 LIMIT $1");
+DB_SQL(rollout_select_open,
+	"SELECT id FROM rollout WHERE state NOT IN "
+	"('denied', 'stopped', 'rolled_back', 'completed', 'failed') ORDER BY id LIMIT $1");
 DB_SQL(rollout_select_numbers, "SELECT id FROM rollout ORDER BY id");
 DB_SQL(rollout_select_joined,
 	"SELECT coalesce(min(id), 0) FROM rollout WHERE joins = 1 AND id > $1 AND state IN "
@@ -163,18 +166,29 @@ enum fl_code rollout_newest(struct store *store, int64_t *id, struct fl_err *err
 	return code;
 }
 
-enum fl_code rollout_active(
-	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
+static enum fl_code take_ids(struct store *store, const struct db_sql *sql, int64_t *ids,
+	size_t max, size_t *n, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	bool more = false;
-	enum fl_code code =
-		db_query(store->db, rollout_select_active, DB_ARGS(DB_I(max)), &rows, err);
+	enum fl_code code = db_query(store->db, sql, DB_ARGS(DB_I(max)), &rows, err);
 
 	*n = 0;
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
 		ids[(*n)++] = db_int(&rows, 0);
 	return code;
+}
+
+enum fl_code rollout_active(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
+{
+	return take_ids(store, rollout_select_active, ids, max, n, err);
+}
+
+enum fl_code rollout_open(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
+{
+	return take_ids(store, rollout_select_open, ids, max, n, err);
 }
 
 enum fl_code rollout_numbers(struct store *store, int64_t **ids, size_t *n, struct fl_err *err)

@@ -57,6 +57,9 @@ enum fl_code rollout_newest(struct store *store, int64_t *id, struct fl_err *err
 /* The numbers of rollouts that are under way or have a deadline, ascending; at most `max` into `ids`. */
 enum fl_code rollout_active(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+/* The same of those that have not ended: also what is planned and waits for approval or its start. */
+enum fl_code rollout_open(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 /* The numbers of all rollouts; *ids is the caller's, free() it. */
 enum fl_code rollout_numbers(
 	struct store *store, int64_t **ids, size_t *n, struct fl_err *err) FL_MUST_CHECK;

@@ -127,6 +127,17 @@ def test_a_paused_rollout_rolls_back(story):
     assert d[0].installed["app"] == "1.0.0"
 
 
+def test_those_that_wait_are_named(story):
+    """Rollouts that bring it and are not under way are told: they can be neither started nor resumed."""
+    story.devices(2, app="1.0.0")
+    story.rollout("planned", "next", start=False)
+    story.rollout("r", "next")
+    story.verb("r", "pause")
+    story.rollout("too-late", "next", start=False)
+    told = block(story)
+    assert (told["paused"], told["waiting"]) == ([], ["planned", "r"]), "too-late has no device to bring it to"
+
+
 def test_a_limited_token(story):
     """Who sees a part of the fleet is told about that part only."""
     story.devices(1, app="2.0.0")

@@ -237,7 +237,7 @@ def test_verbs(ctl, rollout, args, body):
     result = ctl("rollout", args[0], "r", *args[1:])
     assert result.code == 0, result
     assert rollout.verbs == [(args[0], body)]
-    assert result.out == f"rollout r: {args[0]} is done\n3 devices may still switch, until 2026-11-23T08:00:00.000Z\n"
+    assert result.out == f"rollout r: {args[0]} is done\n3 devices may still switch, until 2026-11-23 08:00:00 UTC\n"
 
 
 def test_a_waiting_rollout_says_who_must_act(ctl, rollout):
