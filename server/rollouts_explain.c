@@ -425,8 +425,27 @@ static enum fl_code add_parts(struct subject *s, json_t *parts, struct fl_err *e
 	return code;
 }
 
-/* The rollout that matters most: whose order it carries out, which would offer, the newest. */
-static const char *summary_of(const struct subject *s, const json_t *parts)
+/* How much a rollout matters to the device: one that would offer it something; one that goes on with it;
+ * one that will; one that leaves it out; one that has ended. */
+static int weight(const json_t *part)
+{
+	enum rollout_state state = ROLLOUT_FAILED;
+	struct fl_err none = { 0 };
+	bool assigned = strcmp(json_string_value(json_object_get(part, "member")), "assigned") == 0;
+	bool ahead;
+
+	if (json_is_true(json_object_get(part, "would_be_offered")))
+		return 4;
+	if (rollout_state_parse(json_string_value(json_object_get(part, "state")), &state, &none) !=
+			FL_OK ||
+		ended(state))
+		return 0;
+	ahead = state < ROLLOUT_STARTING;
+	return !assigned ? 1 : ahead ? 2 : 3;
+}
+
+/* The rollout that matters most: whose order it carries out, else by weight, the newest first. */
+static const json_t *part_that_matters(const struct subject *s, const json_t *parts)
 {
 	const json_t *part, *best = json_array_get(parts, 0);
 	size_t i;
@@ -434,13 +453,31 @@ static const char *summary_of(const struct subject *s, const json_t *parts)
 	json_array_foreach (parts, i, part) {
 		const char *name = json_string_value(json_object_get(part, "rollout"));
 
-		if (json_is_true(json_object_get(part, "would_be_offered")) &&
-			!json_is_true(json_object_get(best, "would_be_offered")))
-			best = part;
 		if (s->order_rollout != NULL && strcmp(name, s->order_rollout) == 0)
-			return json_string_value(json_object_get(part, "summary"));
+			return part;
+		if (weight(part) > weight(best))
+			best = part;
 	}
-	return json_string_value(json_object_get(best, "summary"));
+	return best;
+}
+
+/* One sentence for all; it says which rollout it is about where there are several. */
+static void add_summary(
+	const struct subject *s, const json_t *parts, struct explain *about, struct fl_buf *out)
+{
+	const json_t *part = part_that_matters(s, parts);
+	const char *said = json_string_value(json_object_get(part, "summary"));
+
+	if (s->about.retired_ms != 0) {
+		fl_buf_str(out, explain_first(about));
+	} else if (part == NULL) {
+		fl_buf_str(out, explain_code_words(EXPLAIN_NO_ROLLOUT));
+	} else {
+		if (json_array_size(parts) > 1)
+			fl_buf_printf(out, "rollout %s: ",
+				json_string_value(json_object_get(part, "rollout")));
+		fl_buf_str(out, said);
+	}
 }
 
 static enum fl_code subject_json(
@@ -449,18 +486,12 @@ static enum fl_code subject_json(
 	struct explain e = { 0 };
 	json_t *lines = NULL;
 	FL_AUTO_BUF struct fl_buf first = { 0 };
-	const char *summary = summary_of(s, parts);
 	enum fl_code code;
 
 	explain_about(&e, &s->about);
 	if (json_array_size(parts) == 0)
 		EXPLAIN_SAY_ONLY(&e, NO_ROLLOUT);
-	fl_buf_str(
-		&first, s->about.retired_ms != 0 || summary == NULL ? explain_first(&e) : summary);
-	if (s->about.retired_ms == 0 && summary == NULL) {
-		fl_buf_reset(&first);
-		fl_buf_str(&first, explain_code_words(EXPLAIN_NO_ROLLOUT));
-	}
+	add_summary(s, parts, &e, &first);
 	code = explain_take(&e, &lines, err);
 	if (code != FL_OK)
 		return code;

@@ -345,6 +345,7 @@ static void say_no_step(struct explain *e, const struct place *at, int layer)
 		EXPLAIN_SAY(e, STAGE_PENDING, EXPLAIN_T("stage", at->name),
 			EXPLAIN_T("needed", name),
 			EXPLAIN_T("state", stage_state_text(needed->state)));
+		explain_what_is_needed(e, &p->in, needed);
 	} else if (at->stage->state != STAGE_PENDING) {
 		EXPLAIN_SAY(e, STAGE_OPENING, EXPLAIN_T("stage", at->name));
 	}

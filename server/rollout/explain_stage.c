@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/explain_stage.h"
 
-#define TRY_MAX 100000 /* confirmations tried one by one */
+#define TRY_MAX   100000 /* confirmations tried one by one */
+#define MINUTE_MS 60000
 
 const struct engine_stage *explain_cell(const struct explain_rollout *r, int layer, int wave)
 {
@@ -115,19 +116,32 @@ static void say_deadlines(
 			EXPLAIN_AT("at", moment(r, s->reach_at)));
 }
 
+/* What keeps those that wait from being offered it at once. */
+static void say_limits(struct explain *e, const struct explain_rollout *r, int64_t queued)
+{
+	size_t n = (size_t)r->rules->layers * (size_t)r->rules->waves;
+	struct engine_fact load = { 0 };
+	int64_t rate;
+
+	engine_load(r->stages, n, engine_clock(r->rollout, r->now_ms), &load);
+	rate = pace_per_minute(&r->rules->pace, load.notified, load.succeeded);
+	if (r->rules->max_in_flight > 0 && load.in_flight >= r->rules->max_in_flight && queued > 0)
+		EXPLAIN_SAY(e, SG_SLOTS, EXPLAIN_N("max", r->rules->max_in_flight),
+			EXPLAIN_N("in_flight", load.in_flight));
+	if (rate > 0 && queued > 0)
+		EXPLAIN_SAY(e, SG_RATE, EXPLAIN_N("max", rate), EXPLAIN_N("recent", load.recent),
+			EXPLAIN_N("queued", queued),
+			EXPLAIN_FOR("left", (queued + rate - 1) / rate * MINUTE_MS));
+}
+
 static void say_flow(
 	struct explain *e, const struct explain_rollout *r, const struct engine_stage *s)
 {
-	int64_t queued = s->sums.steps[STEP_QUEUED], flying = in_flight(s), all = 0;
-	size_t n = (size_t)r->rules->layers * (size_t)r->rules->waves;
+	int64_t queued = s->sums.steps[STEP_QUEUED], flying = in_flight(s);
 
 	EXPLAIN_SAY(e, SG_UNDER_WAY, EXPLAIN_N("queued", queued), EXPLAIN_N("in_flight", flying),
 		EXPLAIN_N("ended", s->sums.rows - queued - flying));
-	for (size_t i = 0; i < n; i++)
-		all += in_flight(&r->stages[i]);
-	if (r->rules->max_in_flight > 0 && all >= r->rules->max_in_flight && queued > 0)
-		EXPLAIN_SAY(e, SG_SLOTS, EXPLAIN_N("max", r->rules->max_in_flight),
-			EXPLAIN_N("in_flight", all));
+	say_limits(e, r, queued);
 	say_deadlines(e, r, s);
 }
 
@@ -204,6 +218,7 @@ static void say_pending(
 	explain_stage_name(needed->layer, needed->wave, name);
 	EXPLAIN_SAY(e, SG_NEEDS, EXPLAIN_T("needed", name),
 		EXPLAIN_T("state", stage_state_text(needed->state)));
+	explain_what_is_needed(e, r, needed);
 }
 
 static void say_decision(
@@ -238,6 +253,22 @@ static void say_paused(struct explain *e, const struct explain_rollout *r)
 	if (r->rollout->state == ROLLOUT_PAUSED)
 		EXPLAIN_SAY(e, PAUSED, EXPLAIN_AT("at", r->rollout->paused_at),
 			EXPLAIN_T("reason", r->rollout->reason));
+}
+
+void explain_what_is_needed(
+	struct explain *e, const struct explain_rollout *r, const struct engine_stage *needed)
+{
+	struct explain theirs = { 0 };
+	char name[EXPLAIN_STAGE];
+
+	if (needed->state == STAGE_PENDING)
+		return;
+	explain_stage_name(needed->layer, needed->wave, name);
+	explain_stage(&theirs, r, needed->layer, needed->wave);
+	EXPLAIN_SAY(e, NEEDED_SAYS, EXPLAIN_T("needed", name),
+		EXPLAIN_T("said", explain_first(&theirs)));
+	e->failed = e->failed || theirs.failed;
+	explain_fini(&theirs);
 }
 
 void explain_stage(struct explain *e, const struct explain_rollout *r, int layer, int wave)

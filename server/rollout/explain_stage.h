@@ -26,6 +26,9 @@ void explain_stage(struct explain *e, const struct explain_rollout *r, int layer
  * so on to one that is not pending itself. NULL: there is none. */
 const struct engine_stage *explain_needed(
 	const struct explain_rollout *r, const struct engine_stage *stage);
+/* Say what that stage, another's need, waits for itself; nothing if it has not been opened. */
+void explain_what_is_needed(
+	struct explain *e, const struct explain_rollout *r, const struct engine_stage *needed);
 /* The stage of a cell. */
 const struct engine_stage *explain_cell(const struct explain_rollout *r, int layer, int wave);
 /* How long until the rollout's clock shows `clock`, if it runs on, in ms; not below 0. */

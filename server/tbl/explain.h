@@ -36,6 +36,7 @@ EXPLAIN(ROLLED_BACK_ALL, "rolled_back_all", "the rollout was rolled back ({reaso
 
 /* ---- what its next step waits for */
 EXPLAIN(STAGE_PENDING, "stage_pending", "{stage} has not been opened: it comes after {needed}, which is {state}")
+EXPLAIN(NEEDED_SAYS, "needed_says", "{needed}: {said}")
 EXPLAIN(STAGE_OPENING, "stage_opening", "the rows of {stage} are being made")
 EXPLAIN(STAGE_SKIPPED, "stage_skipped", "{stage} was skipped: the rollout ended before it")
 EXPLAIN(STAGE_OVER, "stage_over", "{stage} is {state}: it offers nothing more")
@@ -98,6 +99,7 @@ EXPLAIN(SG_VERDICT, "waits_verdict", "it waits for a verdict from outside for an
 EXPLAIN(SG_BY_HAND, "waits_person", "it waits for a person: promote passes it")
 EXPLAIN(SG_UNDER_WAY, "under_way", "{queued} devices have not asked yet, {in_flight} are under way, {ended} have ended")
 EXPLAIN(SG_SLOTS, "stage_slots", "at most {max} devices of the rollout may be under way, and {in_flight} are: others wait for a place")
+EXPLAIN(SG_RATE, "stage_rate", "at most {max} devices of the rollout are offered it in a minute now, and {recent} were: the {queued} that are left need {left} at least")
 EXPLAIN(SG_REACH, "stage_reach", "devices that do not ask within {left} (until {at}) are left behind as unreached")
 EXPLAIN(SG_SUCCEEDED, "stage_succeeded", "it succeeded {ago} ago: {said}")
 EXPLAIN(SG_FAILED, "stage_failed", "its gate failed: {said}")

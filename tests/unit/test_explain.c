@@ -187,6 +187,44 @@ static void test_stages(void **state)
 	says(&w, 1, 1, "the rollout is ready: no stage has been opened");
 }
 
+/* The line of this code says this; NULL: there is none. */
+static void line_says(struct world *w, int layer, int wave, const char *code, const char *text)
+{
+	struct explain e = { 0 };
+	FL_AUTO_JSON json_t *lines = NULL;
+	const json_t *line;
+	const char *found = NULL;
+	size_t i;
+
+	explain_stage(&e, &w->in, layer, wave);
+	assert_int_equal(explain_take(&e, &lines, NULL), FL_OK);
+	json_array_foreach (lines, i, line)
+		if (strcmp(json_string_value(json_object_get(line, "code")), code) == 0)
+			found = json_string_value(json_object_get(line, "text"));
+	if (text == NULL)
+		assert_null(found);
+	else
+		assert_string_equal(found, text);
+	explain_fini(&e);
+}
+
+/* A stage that waits says what the one before it waits for, and how fast a limited rate lets it go. */
+static void test_lines_behind_the_first(void **state)
+{
+	struct world w;
+
+	(void)state;
+	make(&w);
+	steps(&w.stages[0], STEP_QUEUED, 120);
+	line_says(&w, 1, 0, "needed_says",
+		"L0.W0: it waits for 120 confirmations, if nothing fails: 0 are there, 0 failed");
+	line_says(&w, 0, 0, "stage_rate", NULL);
+	w.rules.pace.max_per_minute = 50;
+	line_says(&w, 0, 0, "stage_rate",
+		"at most 50 devices of the rollout are offered it in a minute now, and 0 were: the "
+		"120 that are left need 3 min at least");
+}
+
 /* Confirmations that lie behind a device that is still open are there, but do not count yet. */
 static void test_order_of_delivery(void **state)
 {
@@ -404,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_every_sentence),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_stages),
+		cmocka_unit_test(test_lines_behind_the_first),
 		cmocka_unit_test(test_order_of_delivery),
 		cmocka_unit_test(test_cannot_pass),
 		cmocka_unit_test(test_step_states),
