@@ -3,10 +3,12 @@
 
 Readable on light and dark pages: no background of its own, and colours that follow the reader's choice."""
 import math
+import re
 from xml.sax.saxutils import escape
 
 LEFT, PLOT, RIGHT, STEP = 232, 520, 84, 17
-LEAST, MOST = 4e-4, 1.25  # of the whole module
+LONG = 22  # a package with a longer name goes without its scope
+LEAST, MOST = 4e-4, 2  # of the whole module
 GROUPS = {"small": "Small changes", "medium": "Medium changes", "rebuild": "Rebuilds: another compiler, or a new major version"}
 # name in the figures, class, label
 MARKS = (("xdelta3", "other", "xdelta3 -9"), ("zstd", "other", "zstd -19 --patch-from"), ("bsdiff", "other", "bsdiff"),
@@ -73,32 +75,43 @@ def times(value):
 
 def head():
     parts = [text(12, 24, "Bytes that bring a WebAssembly module from one release to the next", "title"),
-             text(12, 43, "as a share of the whole new module in zstd -19; each row is two releases of a public npm package. "
-                  "To the right: how many times smaller than", "quiet"),
-             text(12, 58, "the best of bsdiff, HDiffPatch and zstd --patch-from the delta with the 16 MiB model is "
-                  "(groups: geometric mean).", "quiet")]
+             text(12, 43, "Size of the delta as a share of the whole new module in zstd -19. Each row: two releases of a "
+                  "public npm package.", "quiet"),
+             text(12, 58, "At the right: how many times smaller the delta with the 16 MiB model is than the best of bsdiff, "
+                  "HDiffPatch and zstd --patch-from.", "quiet")]
     x = 17
-    for name, style, label in MARKS:
-        parts += [mark(name, style, x, 78), text(x + 9, 82, label)]
-        x += 28 + 6.1 * len(label)
+    for name, style, legend in MARKS:
+        parts += [mark(name, style, x, 78), text(x + 9, 82, legend)]
+        x += 28 + 6.1 * len(legend)
     return parts
 
 
 def grid(top, bottom):
     parts = []
-    for value, label in ((0.001, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (1, "whole module")):
+    for value, percent in ((0.001, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (1, "whole module")):
         x = x_of(value)
         parts += [f'<line class="{"whole" if value == 1 else "grid"}" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>',
-                  text(x, bottom + 16, label, "middle quiet"), text(x, top - 6, label, "middle quiet")]
+                  text(x, bottom + 16, percent, "middle quiet"), text(x, top - 6, percent, "middle quiet")]
     return parts
 
 
-def pair(r, y):
+def words(row):
+    return set(re.split(r"[/._-]", row["file"]))
+
+
+def label(row, rows):
+    """Package and releases; where a package has two modules, what its file's name has that the other's lacks."""
+    key = ("package", "from", "to")
+    twins = [t for t in rows if t is not row and all(t[k] == row[k] for k in key)]
+    extra = sorted(words(row).difference(*map(words, twins))) if twins else []
+    package = row["package"] if len(row["package"]) < LONG else row["package"].rpartition("/")[2]
+    return f"{package} {row['from']} → {row['to']}" + "".join(f" ({word})" for word in extra)
+
+
+def pair(r, rows, y):
     row = r["row"]
-    file = " (debug)" if "debug" in row["file"] else ""
-    label = f"{row['package']} {row['from']} → {row['to']}{file}"
     best = int(row["best3"]) / int(row["zstd19_full"])
-    parts = [text(LEFT - 12, y + 4, label, "right"),
+    parts = [text(LEFT - 12, y + 4, label(row, rows), "right"),
              f'<line class="saved" x1="{x_of(share(r, "wasm-delta-16m")):.1f}" x2="{x_of(best):.1f}" y1="{y}" y2="{y}"/>']
     parts += [mark(name, style, x_of(share(r, name)), y) for name, style, _ in MARKS]
     return [*parts, text(LEFT + PLOT + RIGHT - 16, y + 4, times(gain(r)), "right")]
@@ -115,7 +128,7 @@ def draw(results):
                  text(LEFT + PLOT + RIGHT - 16, y + 17, times(mean([gain(r) for r in group])), "group right")]
         y += 32
         for r in group:
-            rows += pair(r, y)
+            rows += pair(r, [r["row"] for r in results], y)
             y += STEP
         y += 4
     width, height = LEFT + PLOT + RIGHT, y + 26
