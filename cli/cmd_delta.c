@@ -28,16 +28,20 @@ static void ls_row(struct table *t, const json_t *delta)
 {
 	const char *from = value_text(delta, "from"), *to = value_text(delta, "to");
 	int64_t size = value_int(delta, "size"), full = value_int(delta, "full_size");
+	bool sized = size > 0; /* a codec that is for another kind of files makes nothing */
 	char text[TEXT_SHORT];
 
 	table_addf(t, TERMINAL_PLAIN, "%.12s", from != NULL ? from : "-");
 	table_addf(t, TERMINAL_PLAIN, "%.12s", to != NULL ? to : "-");
-	table_add(t, value_text(delta, "codec"));
+	if (value_int(delta, "level") > 0)
+		table_addf(t, TERMINAL_PLAIN, "%s/%lld", value_text(delta, "codec"),
+			(long long)value_int(delta, "level"));
+	else
+		table_add(t, value_text(delta, "codec"));
 	table_add(t, value_text(delta, "state"));
-	table_add(t, text_bytes(text, size));
+	table_add(t, sized ? text_bytes(text, size) : "-");
 	table_add(t, text_bytes(text, full));
-	table_add(
-		t, text_share(text, size >= 0 && full > 0 ? 1 - (double)size / (double)full : -1));
+	table_add(t, text_share(text, sized && full > 0 ? 1 - (double)size / (double)full : -1));
 	table_add(
 		t, value_int(delta, "uses") < 0 ? "-" : text_count(text, value_int(delta, "uses")));
 	table_add(t, text_seconds(text, value_real(delta, "built_ms") / 1000));

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "server/blobs.h"
+#include "server/metrics.h"
 #include "server/server.h"
 #include "server/store/batch.h"
 #include "server/store/db.h"
@@ -142,6 +143,10 @@ static enum fl_code choose_leaving(
 
 	if (code == FL_OK)
 		code = delta_summarise(&view, &sum, err);
+	if (code == FL_OK) {
+		metrics_set(c->server->metrics, METRIC_DELTA_READY, sum.ready);
+		metrics_set(c->server->metrics, METRIC_DELTA_BYTES, sum.bytes);
+	}
 	if (code == FL_OK && sum.bytes > max)
 		code = delta_coldest(&view, l->deltas, SLICE, &n, err);
 	delta_context_seen(&view);

@@ -339,6 +339,7 @@ static void *builder_main(void *arg)
 
 	if (b == &d->builders[0]) {
 		delta_cache_sweep(&b->context);
+		trim(b);
 		warm_from_store(b, 0);
 	}
 	(void)pthread_mutex_lock(&d->lock);

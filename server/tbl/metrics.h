@@ -33,6 +33,8 @@ METRIC(COUNTER, DELTAS_REFUSED, "fleetd_deltas_refused_total", "Deltas asked for
 METRIC(COUNTER, DELTAS_EVICTED, "fleetd_deltas_evicted_total", "Derived blobs removed for space")
 METRIC(GAUGE, DELTA_QUEUE, "fleetd_delta_queue_length", "Deltas that wait to be built")
 METRIC(GAUGE, DELTA_BACKGROUND, "fleetd_delta_background_length", "Pairs for which a smaller delta may be built later")
+METRIC(GAUGE, DELTA_READY, "fleetd_delta_ready", "Deltas and compressed artifacts that are ready")
+METRIC(GAUGE, DELTA_BYTES, "fleetd_delta_cache_bytes", "Space that they take; delta_cache is its limit")
 METRIC(COUNTER, DELTA_SAVED, "fleetd_delta_saved_bytes_total", "Bytes that devices need not fetch: artifact sizes less the sizes offered")
 METRIC(SECONDS, DELTA_SECONDS, "fleetd_delta_build_duration_seconds", "Building one delta")
 METRIC(COUNTER, WEBHOOKS_DELIVERED, "fleetd_webhooks_delivered_total", "Events that targets of webhooks took")

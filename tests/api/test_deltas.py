@@ -337,6 +337,8 @@ def test_the_cache_has_a_limit(new_fleetd):
     assert ready[-1]["to"] == digest(contents[-1])
     wait_for(lambda: blobs(server) == {digest(c) for c in contents} | {r["sha256"] for r in ready}, "files follow rows")
     assert server.metric("fleetd_deltas_evicted_total") == 6 - len(ready)
+    assert server.metric("fleetd_delta_ready") == len(ready)
+    assert server.metric("fleetd_delta_cache_bytes") == sum(r["size"] for r in ready)
     assert ask(device, contents[0])["codec"] == "zstd"
 
 

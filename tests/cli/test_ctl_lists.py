@@ -184,10 +184,13 @@ def test_events_and_deltas(ctl, mock):
     follows = [r for r in mock.requests if r[2].get("Accept") == "text/event-stream"]
     assert [r[1].split("after=")[1] for r in follows] == ["0", "2", "4"]
     assert "rollout.started  r  tester  n=1" in ctl("audit", "watch", "--after", "0", "-n", "1").out
-    mock.deltas = [{"from": "a" * 64, "to": "b" * 64, "codec": "zstd-patch", "state": "ready", "size": 1000,
-                    "full_size": 10000, "saved": 9000, "uses": 3, "built_ms": 120, "created_at": NOW}]
+    delta = {"from": "a" * 64, "to": "b" * 64, "codec": "zstd-patch", "level": 19, "state": "ready", "size": 1000,
+             "full_size": 10000, "saved": 9000, "uses": 3, "built_ms": 120, "created_at": NOW}
+    refused = {**delta, "codec": "exe-patch", "state": "useless", "size": 0, "uses": 0}
+    mock.deltas = [delta, refused]
     out = ctl("delta", "ls").out
-    assert "zstd-patch" in out and "90 %" in out and "120 ms" in out
+    assert "zstd-patch/19" in out and "90 %" in out and "120 ms" in out
+    assert re.search(r"exe-patch/19 +useless +- +9.8 KiB +- +0 ", out)
     assert "1 ready (1000 B), used 3 times, 26.4 KiB saved; 0 useless, 2 failed, 1 being built" in out
 
 
