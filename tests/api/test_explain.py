@@ -41,8 +41,12 @@ def stage(story, layer, wave, rollout="r"):
 
 def settled(story, device, rollout="r"):
     """The explanation once nothing passing is said."""
-    return until("nothing is under way inside", lambda: not PASSING & set(why(story, device, rollout)["codes"])
-                 and why(story, device, rollout))
+
+    def look():
+        told = why(story, device, rollout)
+        return None if PASSING & set(told["codes"]) else told
+
+    return until("nothing is under way inside", look)
 
 
 def polls_as_told(story, device, rollout="r"):
@@ -65,7 +69,7 @@ def test_a_rollout_from_its_plan_to_its_end(story):
     others = [x for x in d if x is not first]
     for x in others:
         told = polls_as_told(story, x)
-        assert told["codes"] == ["stage_pending"] and not told["would_be_offered"]
+        assert told["codes"] == ["stage_pending", "needed_says"] and not told["would_be_offered"]
         assert told["lines"][0]["needed"] == "L0.W0" and "which is running" in told["summary"]
     assert stage(story, 0, 1)["lines"][0] == {
         "code": "stage_needs", "needed": "L0.W0", "state": "running",
@@ -171,15 +175,21 @@ def test_soak(story):
     assert stage(story, 0, 0)["codes"][:2] == ["paused", "soak_stands"]
 
 
+def test_what_is_left_until_unreached(story):
+    """Who waits is told how long it may."""
+    d = story.devices(1, app="1.0.0", lib="1.0.0")
+    story.rollout("r", "next", reach_s=3600)
+    last = settled(story, d[0])["lines"][-1]
+    assert last["code"] == "reach_until" and 3500 < last["left_s"] <= 3600
+
+
 def test_deadlines(story):
     """Timed out after delivery, unreached before it: each with its own words; the latter is still offered."""
     d = story.devices(3, app="1.0.0", lib="1.0.0")
     story.rollout("r", "next", gate=HALF, reach_s=4, install_s=2)
-    told = settled(story, d[2])
-    assert told["codes"][-1] == "reach_until" and told["lines"][-1]["left_s"] <= 4
-    for x in d[:2]:
-        polls_as_told(story, x)
-    d[0].confirms()
+    d[0].asks()
+    d[0].confirms()  # at once: it has two seconds
+    d[1].asks()
     story.ends("r", d[1], 0, "timed_out")
     assert why(story, d[1])["codes"][0] == "step_timed_out"
     story.wait("r", "completed")
