@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Days of the Gregorian calendar. Pure: no clock, no zone. */
+#ifndef FL_CIVIL_H
+#define FL_CIVIL_H
+
+#include <stdint.h>
+
+#define FL_HOUR_S 3600
+#define FL_DAY_S  86400
+
+struct fl_civil {
+	int year, month, day; /* month and day from 1 */
+};
+
+/* The number of a day since 1970-01-01; a month outside of 1 to 12 is one of another year. */
+int64_t fl_civil_number(int year, int month, int day);
+/* The reverse. */
+struct fl_civil fl_civil_of(int64_t number);
+/* Day of the week, 0: Sunday. */
+int fl_civil_weekday(int64_t number);
+/* a / b rounded down; b above 0. */
+int64_t fl_floor_div(int64_t a, int64_t b);
+
+#endif
