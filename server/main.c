@@ -349,6 +349,8 @@ static enum fl_code serve(struct server *s, int64_t began_ms, struct fl_err *err
 {
 	enum fl_code code = show_first_token(s, err);
 
+	if (code == FL_OK)
+		code = http_announce(s, err);
 	if (code != FL_OK)
 		return code;
 	fl_log_info("serving", FL_S("listen", s->settings->listen), FL_N("port", http_port(s)),

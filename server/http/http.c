@@ -306,7 +306,7 @@ static void watch_signals(struct loop *l)
 
 /* ---- up, run, down */
 
-static enum fl_code put_port(const struct server *s, struct fl_err *err)
+enum fl_code http_announce(const struct server *s, struct fl_err *err)
 {
 	char text[16];
 	int n;
@@ -338,8 +338,6 @@ static enum fl_code open_all(struct server *s, struct fl_err *err)
 		code = open_sockets(s, err);
 	for (size_t i = 0; i < lanes_loops(s) && code == FL_OK; i++)
 		code = start_daemon(s, lanes_loop(s, i), err);
-	if (code == FL_OK)
-		code = put_port(s, err);
 	/* Before anybody is told that the server is ready: whoever is may send a signal at once. */
 	if (code == FL_OK)
 		watch_signals(lanes_loop(s, 0));

@@ -16,6 +16,10 @@ struct server;
 /* Called on SIGHUP, on the main thread. */
 typedef void (*http_reload_fn)(struct server *s);
 
+/* Write the port file, if one is wanted; whoever waits for it finds all else of a start done. Main thread,
+ * after http_up. */
+enum fl_code http_announce(const struct server *s, struct fl_err *err) FL_MUST_CHECK;
+
 /* Serve until http_stop has been obeyed: requests in flight ended or the limit passed. Main thread,
  * after http_up. Returns FL_OK after a wanted stop, FL_IO after an I/O error of the database. */
 enum fl_code http_run(struct server *s, http_reload_fn reload, struct fl_err *err) FL_MUST_CHECK;
