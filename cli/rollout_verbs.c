@@ -134,7 +134,7 @@ static enum fl_code resume(struct cli *cli, const void *options, struct fl_err *
 /* ---- promote */
 static const struct options_row promote_rows[] = {
 	ROW(stage, "stage", TEXT, .argument = "STAGE",
-		.help = "this stage, as L0.W1 (the open one)"),
+		.help = "this stage, as L0.W1 (the one whose gate waits for a person)"),
 	{ 0 },
 };
 
@@ -300,6 +300,8 @@ const struct command rollout_resume = {
 const struct command rollout_promote = {
 	VERB("promote", promote, promote_rows),
 	.help = "pass the gate of a stage by hand",
+	.prose = "Without --stage it is the one stage whose gate has failed, is inconclusive, or "
+		 "has all but a person's word; where no gate waits, nothing changes.\n\n",
 };
 const struct command rollout_verdict = {
 	VERB("verdict", verdict, verdict_rows),

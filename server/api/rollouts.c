@@ -457,6 +457,8 @@ static enum fl_code read_causes(const json_t *causes, unsigned *out, struct fl_e
 			? fl_fail(err, FL_INVALID, "\"causes\" holds words")
 			: step_cause_parse(text, &c, err);
 
+		if (code == FL_OK && c == CAUSE_NONE)
+			code = fl_fail(err, FL_INVALID, "\"causes\": \"none\" is no failure");
 		if (code != FL_OK)
 			return code;
 		*out |= 1u << c;
@@ -475,13 +477,26 @@ static enum fl_code read_verdict(
 	return FL_OK;
 }
 
+/* "L0.W1", and nothing else. */
+static enum fl_code read_stage(const char *stage, struct engine_fact *fact, struct fl_err *err)
+{
+	char again[32];
+
+	if (sscanf(stage, "L%4d.W%4d", &fact->layer, &fact->wave) == 2) {
+		(void)snprintf(again, sizeof(again), "L%d.W%d", fact->layer, fact->wave);
+		if (fact->layer >= 0 && fact->wave >= 0 && strcmp(stage, again) == 0)
+			return FL_OK;
+	}
+	return fl_fail(err, FL_INVALID, "\"stage\" looks like L0.W1, not \"%s\"", stage);
+}
+
 static enum fl_code read_verb(
 	const struct verb_body *b, struct engine_fact *fact, struct fl_err *err)
 {
 	fact->text = b->why;
 	fact->wave = fact->kind == FACT_ROLLBACK ? (int)b->wave : -1;
-	if (b->stage != NULL && sscanf(b->stage, "L%d.W%d", &fact->layer, &fact->wave) != 2)
-		return fl_fail(err, FL_INVALID, "\"stage\" looks like L0.W1, not \"%s\"", b->stage);
+	if (b->stage != NULL && read_stage(b->stage, fact, err) != FL_OK)
+		return err->code;
 	if (b->in_flight != NULL && strcmp(b->in_flight, "finish") != 0 &&
 		strcmp(b->in_flight, "cancel") != 0)
 		return fl_fail(err, FL_INVALID, "\"in_flight\" is finish or cancel");
@@ -497,12 +512,10 @@ static enum fl_code check_start(
 {
 	char hex[65];
 
-	if (r->engine.state != ROLLOUT_READY)
-		return FL_OK;
 	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
-	if (b->plan_digest != NULL && strcmp(b->plan_digest, hex) != 0)
+	if (b->plan_digest != NULL && r->planned && strcmp(b->plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
-	if (b->accept_drift || !rollout_drift_known(rq))
+	if (r->engine.state != ROLLOUT_READY || b->accept_drift || !rollout_drift_known(rq))
 		return FL_OK;
 	return rollout_drift_check(rq, r, err);
 }
@@ -577,6 +590,8 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 			rq->server, rq->store, rq->effects, v.rollout_id, err);
 	if (code == FL_OK)
 		code = rollouts_verb(rq->server, rq->store, rq->effects, &v, err);
+	if (code == FL_CONFLICT)
+		code = fl_wrap(err, "rollout \"%s\"", r.name);
 	if (code == FL_OK)
 		code = rollout_reply_act(rq, verbs[verb].name, &v, err);
 	rollout_fini(&r);

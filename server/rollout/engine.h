@@ -198,7 +198,7 @@ struct engine_step {
 	FACT(START, ROLLOUT)                                                                   \
 	FACT(PAUSE, ROLLOUT) /* text: why */                                                   \
 	FACT(RESUME, ROLLOUT)                                                                  \
-	FACT(PROMOTE, ROLLOUT)  /* wave, layer; -1: the one that runs or failed */             \
+	FACT(PROMOTE, ROLLOUT)  /* wave, layer; wave -1: the one that waits for a person */    \
 	FACT(STOP, ROLLOUT)     /* cancel */                                                   \
 	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                      \
 	FACT(VERDICT, ROLLOUT)  /* wave, layer; verdict; text: who and why */                  \

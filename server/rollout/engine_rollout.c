@@ -12,9 +12,33 @@ static const char *state_of(const struct engine_turn *t)
 	return rollout_state_text(engine_turn_rollout(t)->state);
 }
 
+/* What there is to do about a rollout whose state has just refused a verb. */
+static const char *way_out(enum rollout_state s)
+{
+	switch (s) {
+	case ROLLOUT_DRAFT:
+	case ROLLOUT_PLANNING:
+		return "wait for its plan";
+	case ROLLOUT_WAITING_APPROVAL:
+		return "its plan must be approved first";
+	case ROLLOUT_READY:
+		return "start it first";
+	case ROLLOUT_PAUSED:
+	case ROLLOUT_ROLLING_BACK:
+		return "it is on its way back";
+	case ROLLOUT_STOPPED:
+	case ROLLOUT_STOPPING:
+	case ROLLOUT_COMPLETED:
+		return "it can only be rolled back; create another rollout";
+	default:
+		return "it is over; create another rollout";
+	}
+}
+
 static void refuse(struct engine_turn *t, const char *verb)
 {
-	engine_turn_say(t, ENGINE_REFUSED, "a rollout that is %s cannot %s", state_of(t), verb);
+	engine_turn_say(t, ENGINE_REFUSED, "it is %s and cannot %s: %s", state_of(t), verb,
+		way_out(engine_turn_rollout(t)->state));
 }
 
 static void same(struct engine_turn *t)
@@ -77,9 +101,12 @@ static void start(struct engine_turn *t)
 	switch (t->view->rollout->state) {
 	case ROLLOUT_READY:
 		break;
+	case ROLLOUT_PAUSED:
+		engine_turn_say(t, ENGINE_NOTHING,
+			"it has started before and is paused: resume lets it go on");
+		return;
 	case ROLLOUT_STARTING:
 	case ROLLOUT_RUNNING:
-	case ROLLOUT_PAUSED:
 	case ROLLOUT_COMPLETED:
 		same(t);
 		return;
@@ -90,8 +117,9 @@ static void start(struct engine_turn *t)
 	engine_turn_move(t, ROLLOUT_STARTING);
 	engine_turn_edit(t)->started_at = t->view->now_ms;
 	engine_stage_advance(t);
-	engine_turn_say(t, ENGINE_CHANGED, "started with %d waves and %d layers", t->rules->waves,
-		t->rules->layers);
+	engine_turn_say(t, ENGINE_CHANGED, "started: %d wave%s of %d layer%s", t->rules->waves,
+		t->rules->waves == 1 ? "" : "s", t->rules->layers,
+		t->rules->layers == 1 ? "" : "s");
 }
 
 static void pause_it(struct engine_turn *t)
@@ -174,51 +202,57 @@ static void resume(struct engine_turn *t)
 	engine_turn_say(t, ENGINE_CHANGED, "goes on where it was: %s", state_of(t));
 }
 
-/* The stage that a promote is about, -1 if there is none: as named, or the first that has a gate. */
-static int to_promote(const struct engine_turn *t)
+/* Whether the stage's gate has done what it can and a person must decide. */
+static bool waits_for_person(const struct engine_turn *t, const struct engine_stage *s)
 {
-	for (size_t i = 0; i < engine_turn_stages(t); i++) {
-		const struct engine_stage *s = engine_turn_stage(t, i);
-		bool gated = s->state == STAGE_RUNNING || s->state == STAGE_SOAKING ||
-			s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE;
+	struct gate_feed feed = engine_feed(s, s->wave + 1 < t->rules->waves);
 
-		if (t->fact->wave < 0 ? gated
-				      : s->wave == t->fact->wave && s->layer == t->fact->layer)
-			return (int)i;
-	}
-	return -1;
+	if (s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE)
+		return true;
+	return s->state == STAGE_RUNNING && (s->jobs & (ENGINE_OPEN | ENGINE_RETRY)) == 0 &&
+		gate_waits_for_person(&t->rules->gate, &s->tally, &feed);
 }
 
-static void promote(struct engine_turn *t)
+/* The stage that a promote is about, -1 if there is none: as named, or the only one whose gate waits for
+ * a person. A promote that names none and is said twice must not pass the next gate too. */
+static int to_promote(struct engine_turn *t)
+{
+	int found = -1;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (t->fact->wave >= 0 ? s->wave != t->fact->wave || s->layer != t->fact->layer
+				       : !waits_for_person(t, s))
+			continue;
+		if (found >= 0) {
+			engine_turn_say(t, ENGINE_REFUSED,
+				"the gate of more than one stage waits for a person: name the "
+				"stage");
+			return -1;
+		}
+		found = (int)i;
+	}
+	if (found < 0 && t->fact->wave >= 0)
+		engine_turn_say(t, ENGINE_REFUSED, "it has no stage L%d.W%d", t->fact->layer,
+			t->fact->wave);
+	else if (found < 0)
+		engine_turn_say(t, ENGINE_NOTHING,
+			"no gate waits for a person; nothing changed: to pass one all the same, "
+			"name its stage");
+	return found;
+}
+
+static void promote_stage(struct engine_turn *t, size_t i)
 {
 	const struct engine_rollout *r = t->view->rollout;
-	int i = to_promote(t);
-	const struct engine_stage *s;
+	struct engine_stage *s;
 
-	if (r->state != ROLLOUT_RUNNING &&
-		(r->state != ROLLOUT_PAUSED || r->resume_to != ROLLOUT_RUNNING)) {
-		refuse(t, "be promoted");
-		return;
-	}
-	if (i < 0) {
-		engine_turn_say(t, ENGINE_REFUSED, "there is no such stage with a gate to pass");
-		return;
-	}
-	s = engine_turn_stage(t, (size_t)i);
-	if (s->state == STAGE_SUCCEEDED) {
-		engine_turn_say(
-			t, ENGINE_NOTHING, "L%d.W%d has succeeded already", s->layer, s->wave);
-		return;
-	}
-	if (s->state == STAGE_PENDING || (s->jobs & ENGINE_OPEN) != 0) {
-		engine_turn_say(
-			t, ENGINE_REFUSED, "L%d.W%d has not been opened yet", s->layer, s->wave);
-		return;
-	}
-	engine_turn_move_stage(t, (size_t)i, STAGE_SUCCEEDED);
-	engine_turn_edit_stage(t, (size_t)i)->decision = GATE_HOLDS;
-	snprintf(engine_turn_edit_stage(t, (size_t)i)->text, GATE_TEXT_MAX, "passed by hand");
-	engine_turn_event(t, ENGINE_EVENT_GATE, i);
+	engine_turn_move_stage(t, i, STAGE_SUCCEEDED);
+	s = engine_turn_edit_stage(t, i);
+	s->decision = GATE_HOLDS;
+	snprintf(s->text, GATE_TEXT_MAX, "passed by hand");
+	engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
 	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE && undecided(t) < 0) {
 		engine_turn_unpause(t, ROLLOUT_RUNNING);
 		attend_all(t);
@@ -226,6 +260,31 @@ static void promote(struct engine_turn *t)
 	if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
 		engine_stage_advance(t);
 	engine_turn_say(t, ENGINE_CHANGED, "L%d.W%d counts as succeeded", s->layer, s->wave);
+}
+
+static void promote(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	const struct engine_stage *s;
+	int i;
+
+	if (r->state != ROLLOUT_RUNNING &&
+		(r->state != ROLLOUT_PAUSED || r->resume_to != ROLLOUT_RUNNING)) {
+		refuse(t, "be promoted");
+		return;
+	}
+	i = to_promote(t);
+	if (i < 0)
+		return;
+	s = engine_turn_stage(t, (size_t)i);
+	if (s->state == STAGE_SUCCEEDED)
+		engine_turn_say(
+			t, ENGINE_NOTHING, "L%d.W%d has succeeded already", s->layer, s->wave);
+	else if (s->state == STAGE_PENDING || (s->jobs & ENGINE_OPEN) != 0)
+		engine_turn_say(
+			t, ENGINE_REFUSED, "L%d.W%d has not been opened yet", s->layer, s->wave);
+	else
+		promote_stage(t, (size_t)i);
 }
 
 void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason)
@@ -236,6 +295,15 @@ void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const cha
 		engine_turn_move(t, ROLLOUT_STOPPING);
 	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", reason);
 	engine_stage_shut(t, cancel_in_flight);
+}
+
+/* Whether a stopping rollout calls the devices under way back already. */
+static bool calls_back(const struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++)
+		if (engine_stage_opened(engine_turn_stage(t, i)))
+			return engine_turn_stage(t, i)->cancel_in_flight;
+	return true;
 }
 
 static void stop(struct engine_turn *t)
@@ -253,7 +321,7 @@ static void stop(struct engine_turn *t)
 		engine_turn_say(t, ENGINE_CHANGED, "stopped before it started");
 		return;
 	case ROLLOUT_STOPPING:
-		if (!t->fact->cancel) {
+		if (!t->fact->cancel || calls_back(t)) {
 			same(t);
 			return;
 		}
@@ -263,7 +331,8 @@ static void stop(struct engine_turn *t)
 	case ROLLOUT_RUNNING:
 	case ROLLOUT_PAUSED:
 		if (backwards) {
-			refuse(t, "stop: its way back stays paused, or resume it");
+			engine_turn_say(t, ENGINE_REFUSED,
+				"it is on its way back: leave it paused, or resume it");
 			return;
 		}
 		engine_rollout_stop(t, t->fact->cancel, "by hand");
@@ -293,17 +362,57 @@ void engine_rollout_back(struct engine_turn *t, int wave, const char *reason)
 	engine_stage_take_back(t);
 }
 
-/* Whether a stage of `wave` (or of any) was opened and is not back yet. */
-static bool can_go_back(const struct engine_turn *t, int wave)
+/* Of the stages of `wave` (or of all) those that were opened and are, or are not yet, back. */
+static int opened_stages(const struct engine_turn *t, int wave, bool back)
 {
+	int n = 0;
+
 	for (size_t i = 0; i < engine_turn_stages(t); i++) {
 		const struct engine_stage *s = engine_turn_stage(t, i);
 
-		if ((wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
-			s->state != STAGE_ROLLED_BACK)
-			return true;
+		n += (wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
+			(s->state == STAGE_ROLLED_BACK) == back;
 	}
-	return false;
+	return n;
+}
+
+/* Why there is nothing to take back. */
+static void nothing_back(struct engine_turn *t)
+{
+	int wave = t->fact->wave;
+
+	if (wave >= t->rules->waves)
+		engine_turn_say(t, ENGINE_REFUSED, "it has no wave %d: the last one is %d", wave,
+			t->rules->waves - 1);
+	else if (opened_stages(t, wave, true) > 0)
+		engine_turn_say(
+			t, ENGINE_NOTHING, "wave %d is back already; nothing changed", wave);
+	else if (wave == ENGINE_ALL_WAVES)
+		engine_turn_say(t, ENGINE_REFUSED, "it has delivered nothing to take back");
+	else
+		engine_turn_say(t, ENGINE_REFUSED,
+			"wave %d was never opened: there is nothing to take back", wave);
+}
+
+/* At most so many devices go back: those that were given an order in any layer of their wave. */
+static int64_t devices_to_go_back(const struct engine_turn *t, int wave)
+{
+	int64_t sum = 0, most = 0;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+		int64_t n = engine_stage_in_flight(s) + s->sums.steps[STEP_CONFIRMED] +
+			s->sums.steps[STEP_FAILED] + s->sums.steps[STEP_TIMED_OUT];
+
+		if (wave != ENGINE_ALL_WAVES && s->wave != wave)
+			continue;
+		most = n > most ? n : most;
+		if (s->layer + 1 == t->rules->layers) {
+			sum += most;
+			most = 0;
+		}
+	}
+	return sum;
 }
 
 /* A rollback again: nothing, or all waves instead of one. */
@@ -316,7 +425,9 @@ static void widen(struct engine_turn *t)
 		return;
 	}
 	if (t->fact->wave != ENGINE_ALL_WAVES || r->state == ROLLOUT_PAUSED) {
-		refuse(t, "take another wave back before this one is back");
+		engine_turn_say(t, ENGINE_REFUSED,
+			"wave %d is on its way back: another one can follow when it is there",
+			r->back_wave);
 		return;
 	}
 	engine_turn_edit(t)->back_wave = ENGINE_ALL_WAVES;
@@ -328,6 +439,7 @@ static void roll_back(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	const char *why = t->fact->text;
+	int64_t n;
 
 	if (r->state == ROLLOUT_ROLLING_BACK ||
 		(r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK)) {
@@ -339,15 +451,19 @@ static void roll_back(struct engine_turn *t)
 		return;
 	}
 	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
-		refuse(t, "be rolled back");
+		engine_turn_say(t, ENGINE_REFUSED,
+			"it is %s: it has delivered nothing that could be taken back", state_of(t));
 		return;
 	}
-	if (!can_go_back(t, t->fact->wave)) {
-		engine_turn_say(t, ENGINE_REFUSED, "there is nothing to take back");
+	if (opened_stages(t, t->fact->wave, false) == 0) {
+		nothing_back(t);
 		return;
 	}
+	n = devices_to_go_back(t, t->fact->wave);
 	engine_rollout_back(t, t->fact->wave, why != NULL && why[0] != '\0' ? why : "by hand");
-	engine_turn_say(t, ENGINE_CHANGED, "its layers are taken back, the last one first");
+	engine_turn_say(t, ENGINE_CHANGED,
+		"its layers are taken back, the last one first: at most %lld device%s",
+		(long long)n, n == 1 ? "" : "s");
 }
 
 /* Steps of the stage that a retry could take up. */
@@ -397,7 +513,10 @@ static void retry(struct engine_turn *t)
 	for (size_t i = 0; i < engine_turn_stages(t); i++)
 		if (failed_steps(engine_turn_stage(t, i)) > 0)
 			retry_stage(t, i);
-	engine_turn_say(t, ENGINE_CHANGED, "devices that failed try again");
+	engine_turn_say(t, ENGINE_CHANGED, "%s try again: at most %lld",
+		t->fact->causes != 0 ? "devices that failed by these causes"
+				     : "devices that failed",
+		(long long)n);
 	if (undecided(t) >= 0 && engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
 		engine_turn_pause(t, ENGINE_BY_GATE, "a gate still waits for a decision");
 }

@@ -163,6 +163,18 @@ enum gate_decision gate_judge(const struct gate_rules *rules, const struct gate_
 	return all;
 }
 
+bool gate_waits_for_person(const struct gate_rules *rules, const struct gate_tally *tally,
+	const struct gate_feed *feed)
+{
+	struct gate_rules others = *rules;
+	char text[GATE_TEXT_MAX];
+
+	if (!gate_has(rules, GATE_MANUAL))
+		return false;
+	others.kinds &= ~(1u << GATE_MANUAL);
+	return others.kinds == 0 || gate_judge(&others, tally, feed, text) == GATE_HOLDS;
+}
+
 void gate_describe(const struct gate_rules *rules, enum gate_kind kind, char *text)
 {
 	gate_kind_row(kind)->describe(rules, text);

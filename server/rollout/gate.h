@@ -144,6 +144,10 @@ bool gate_undecided(const struct gate_rules *rules, const struct gate_tally *tal
 /* What a wave that ended undecided hands to the next one: its tally as that wave's first one. */
 struct gate_tally gate_carry(const struct gate_tally *ended);
 
+/* Whether a manual gate has all but a person's word: every other kind agrees. */
+bool gate_waits_for_person(const struct gate_rules *rules, const struct gate_tally *tally,
+	const struct gate_feed *feed);
+
 /* Judge. `text` (GATE_TEXT_MAX bytes) gets the decision with the numbers that led to it. */
 enum gate_decision gate_judge(const struct gate_rules *rules, const struct gate_tally *tally,
 	const struct gate_feed *feed, char *text);

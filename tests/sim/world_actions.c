@@ -16,6 +16,22 @@ static void add(struct choice *c, struct world_action a)
 	c->out[c->n++] = a;
 }
 
+/* The first stage that a promote could be about, with its name; nothing if there is none. */
+static void add_promote(const struct world_setup *setup, const struct world *w, struct choice *c)
+{
+	for (int i = 0; i < world_stages(setup); i++) {
+		const struct engine_stage *s = &w->stages[i];
+		struct world_action a = { .kind = WORLD_VERB,
+			.fact = { .kind = FACT_PROMOTE, .wave = s->wave, .layer = s->layer } };
+
+		if (s->state != STAGE_RUNNING && s->state != STAGE_SOAKING &&
+			s->state != STAGE_FAILED && s->state != STAGE_INCONCLUSIVE)
+			continue;
+		add(c, a);
+		return;
+	}
+}
+
 static void add_verbs(const struct world_setup *setup, const struct world *w, struct choice *c)
 {
 	static const enum engine_fact_kind plain[] = { FACT_START, FACT_PAUSE, FACT_RESUME,
@@ -32,8 +48,7 @@ static void add_verbs(const struct world_setup *setup, const struct world *w, st
 	}
 	if (setup->hands_off)
 		return;
-	a.fact = (struct engine_fact){ .kind = FACT_PROMOTE, .wave = -1 };
-	add(c, a);
+	add_promote(setup, w, c);
 	a.fact = (struct engine_fact){ .kind = FACT_STOP };
 	add(c, a);
 	a.fact.cancel = true;

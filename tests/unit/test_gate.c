@@ -234,6 +234,23 @@ static void manual_waits(void **state)
 	assert_string_equal(text, "waits for a person to promote it");
 }
 
+/* Behaviour: a gate waits for a person once all its other kinds agree, and only if it is manual. */
+static void waits_for_a_person(void **state)
+{
+	struct gate_rules both = gate_of("{\"manual\":true}"),
+			  alone = gate_of("{\"success\":{\"percent\":100}}");
+	struct gate_feed open = { .open = 1 }, ended = { 0 };
+	struct gate_tally t = { 0 };
+
+	(void)state;
+	take(&both, &t, 3, STEP_CONFIRMED);
+	assert_false(gate_waits_for_person(&both, &t, &open));
+	assert_true(gate_waits_for_person(&both, &t, &ended));
+	assert_false(gate_waits_for_person(&alone, &t, &ended));
+	both.kinds = 1u << GATE_MANUAL;
+	assert_true(gate_waits_for_person(&both, &t, &open));
+}
+
 /* Behaviour: with `carry` an undecided wave goes on and hands its evidence over; the last one is
  * inconclusive, and after a decision the next begins with none. */
 static void evidence_is_carried(void **state)
@@ -369,6 +386,7 @@ int main(void)
 		cmocka_unit_test(stop_criteria_by_type),
 		cmocka_unit_test(kinds_combine),
 		cmocka_unit_test(manual_waits),
+		cmocka_unit_test(waits_for_a_person),
 		cmocka_unit_test(evidence_is_carried),
 		cmocka_unit_test(json_goes_round),
 		cmocka_unit_test(refuses_nonsense),

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator says twice, too early, or with a slip of the pen."""
+import pytest
+
+from story import Story, ok, until
+
+API = "/api/v1"
+WAVES = [{"count": 1}, {"count": 1}, {"percent": 100}]
+
+
+@pytest.fixture(name="story")
+def fixture_story(fleetd):
+    story = Story(fleetd)
+    story.module("app", "1.0.0", "2.0.0")
+    story.release("next", app="2.0.0")
+    return story
+
+
+def fail_first_wave(story, fleet, name="r"):
+    """Whoever is offered the release fails, until the rollout is paused."""
+    def offered():
+        for one in fleet:
+            if one.order is None and one.poll():
+                one.fails()
+        return story.get(name)["state"] == "paused"
+
+    until("the first wave has failed", offered)
+
+
+def states(story, name="r"):
+    return [s["state"] for s in story.stats(name)["stages"]]
+
+
+def test_promote_twice_passes_one_gate(story):
+    """Without a stage it is the one whose gate waits for a person; again, it does not pass the next one."""
+    fleet = story.devices(3, app="1.0.0")
+    story.rollout("r", "next", waves=WAVES)
+    assert not story.verb("r", "promote")["changed"]
+    fail_first_wave(story, fleet)
+    assert story.verb("r", "promote")["did"] == "L0.W0 counts as succeeded"
+    story.wait_stage("r", 0, 1, "running")
+    again = story.verb("r", "promote")
+    assert not again["changed"] and "no gate waits for a person" in again["did"]
+    assert states(story) == ["succeeded", "running", "pending"]
+
+
+def test_promote_finds_the_manual_gate_when_its_devices_have_confirmed(story):
+    """A manual gate waits for a person when everything else holds, not before."""
+    fleet = story.devices(2, app="1.0.0")
+    story.rollout("r", "next", waves=[{"count": 1}, {"percent": 100}], gate={"manual": True, "success": {}})
+    assert not story.verb("r", "promote")["changed"]
+    until("the first wave has confirmed", lambda: any(one.poll() for one in fleet))
+    next(one for one in fleet if one.order).confirms()
+    until("its gate counts it", lambda: story.stage("r", 0, 0)["gate"]["successes"] == 1)
+    assert story.verb("r", "promote")["changed"]
+    assert states(story) == ["succeeded", "running"]
+
+
+def test_promote_with_two_gates_that_wait_asks_which(story):
+    """Two manual gates wait at once: nobody guesses which one was meant."""
+    story.module("top", "1.0.0", "2.0.0", requires={"app": "*"})
+    story.release("both", app="2.0.0", top="2.0.0")
+    fleet = story.devices(2, app="1.0.0", top="1.0.0")
+    story.rollout("r", "both", waves=[{"count": 1}, {"percent": 100}], order="pipelined",
+                  gate={"manual": True, "success": {}})
+
+    def waits(*stages):
+        for one in fleet:
+            if one.order is not None or one.poll():
+                one.confirms()
+        return all(story.stage("r", *s)["gate"]["successes"] == 1 for s in stages)
+
+    until("the first gate waits", lambda: waits((0, 0)))
+    assert story.verb("r", "promote")["did"] == "L0.W0 counts as succeeded"
+    until("two gates wait", lambda: waits((1, 0), (0, 1)))
+    assert "name the stage" in story.refused("r", "promote")
+    assert story.verb("r", "promote", stage="L0.W1")["changed"]
+    assert story.verb("r", "promote")["did"] == "L1.W0 counts as succeeded"
+
+
+@pytest.mark.parametrize("stage", ["L0.W-5", "L0.W0x", "L+0.W0", "L00.W0", "L0", "", "L0.W99999", " L0.W0"])
+def test_a_stage_that_is_misspelt_is_refused(story, stage):
+    """No gate is passed by something that is no stage."""
+    fleet = story.devices(3, app="1.0.0")
+    story.rollout("r", "next", waves=WAVES)
+    fail_first_wave(story, fleet)
+    answer = story.api.post(f"{API}/rollouts/r/promote", {"stage": stage})
+    assert answer.status == 400 and "stage" in answer.json()["detail"], answer
+    assert states(story) == ["failed", "pending", "pending"]
+
+
+def test_stages_and_waves_that_are_not_there(story):
+    """A refusal names the rollout and what it does not have."""
+    story.devices(3, app="1.0.0")
+    story.rollout("r", "next", waves=WAVES)
+    assert story.refused("r", "promote", stage="L7.W0") == 'rollout "r": it has no stage L7.W0'
+    assert story.refused("r", "rollback", wave=7) == 'rollout "r": it has no wave 7: the last one is 2'
+    assert "wave 2 was never opened" in story.refused("r", "rollback", wave=2)
+
+
+def test_a_wave_is_taken_back_twice(story):
+    """The second time says that it is back already."""
+    fleet = story.devices(3, app="1.0.0")
+    story.rollout("r", "next", waves=WAVES)
+    story.work(fleet, "r", "completed")
+    told = story.verb("r", "rollback", wave=0)
+    assert told["changed"] and told["did"].endswith("the last one first: at most 1 device")
+    story.work(fleet, "r", "stopped")
+    again = story.verb("r", "rollback", wave=0)
+    assert not again["changed"] and again["did"] == "wave 0 is back already; nothing changed"
+    assert story.verb("r", "rollback")["did"].endswith("at most 2 devices")
+
+
+def test_stop_with_cancel_twice(story):
+    """Devices are called back once; who installs is waited for."""
+    fleet = story.devices(1, app="1.0.0")
+    story.rollout("r", "next")
+    fleet[0].asks()
+    fleet[0].says("installing")
+    assert story.verb("r", "stop")["changed"]
+    assert story.verb("r", "stop", in_flight="cancel")["changed"]
+    again = story.verb("r", "stop", in_flight="cancel")
+    assert not again["changed"] and again["may_still_switch"] == 1
+
+
+def test_a_start_with_another_plan_is_refused_in_every_state(story):
+    """A digest that is not the plan's is refused also when the rollout runs already."""
+    story.devices(1, app="1.0.0")
+    story.rollout("r", "next", start=False)
+    digest = story.get("r")["plan_digest"]
+    wrong = {"plan_digest": digest[:-1] + ("0" if digest[-1] != "0" else "1")}
+    assert story.api.post(f"{API}/rollouts/r/start", wrong).status == 412
+    assert story.verb("r", "start", plan_digest=digest)["changed"]
+    assert story.api.post(f"{API}/rollouts/r/start", wrong).status == 412
+    assert not story.verb("r", "start", plan_digest=digest)["changed"]
+
+
+def test_start_of_a_paused_rollout_says_what_to_do(story):
+    """It does not go on by that, and says so."""
+    story.devices(1, app="1.0.0")
+    story.rollout("r", "next")
+    story.verb("r", "pause")
+    told = story.verb("r", "start")
+    assert not told["changed"] and "resume" in told["did"] and story.get("r")["state"] == "paused"
+
+
+def test_a_refusal_says_what_to_do(story):
+    """It names the rollout, its state, and the way out."""
+    story.devices(1, app="1.0.0")
+    ok(story.create("r", "next", approvals=1))
+    story.wait("r", "waiting_approval")
+    assert story.refused("r", "start") == (
+        'rollout "r": it is waiting_approval and cannot start: its plan must be approved first')
+    assert "nothing that could be taken back" in story.refused("r", "rollback")
+    story.verb("r", "stop")
+    assert "create another rollout" in story.refused("r", "start")
+
+
+def test_none_is_no_cause_to_retry(story):
+    """Nothing fails for no cause."""
+    story.devices(1, app="1.0.0")
+    story.rollout("r", "next")
+    assert story.api.post(f"{API}/rollouts/r/retry", {"causes": ["none"]}).status == 400
