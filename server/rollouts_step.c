@@ -6,6 +6,9 @@
 #include "server/fleet.h"
 #include "server/server.h"
 
+static enum fl_code decide(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err);
+
 /* ---- making rows */
 
 /* The layer below (above) `layer` in which the class changes something, -1 if there is none. */
@@ -82,7 +85,8 @@ enum fl_code rollouts_make(
 	struct step_view view = { .rollout = *m->rollout, .stage = *g };
 	struct engine_fact fact = { .kind = FACT_MADE,
 		.fit = m->device.retired ? ENGINE_GONE : ENGINE_FITS };
-	struct engine_out out;
+	struct figures_sums sums = { 0 };
+	struct engine_out out = { .sums = &sums };
 	bool ready, held = false;
 	enum fl_code code;
 
@@ -105,9 +109,9 @@ enum fl_code rollouts_make(
 	if (held)
 		fact.fit = ENGINE_UNFIT;
 	if (code == FL_OK)
-		code = rollouts_step_fact(lane, &view, &fact, &out, err);
+		code = decide(lane, &view, &fact, &out, err);
 	if (code == FL_OK && out.step_changed)
-		figures_add(m->sums, &out.delta, 1);
+		figures_add(m->sums, &sums, 1);
 	return code;
 }
 
@@ -150,18 +154,14 @@ static enum fl_code follow(
 /* ---- facts */
 
 /* Store the step; a new row that is there already changes nothing. */
-static enum fl_code store_step(const struct rollouts_lane *lane, const struct step_view *view,
-	enum engine_fact_kind kind, struct engine_out *out, struct fl_err *err)
+static enum fl_code store_step(const struct rollouts_lane *lane, enum engine_fact_kind kind,
+	struct engine_out *out, struct fl_err *err)
 {
 	bool added = true;
 	enum fl_code code;
 
-	if (kind != FACT_MADE) {
-		code = step_put(lane->store, &out->step, err);
-		if (code == FL_OK)
-			rollouts_count(lane->effects, view->stage.id, &out->delta, 0);
-		return code;
-	}
+	if (kind != FACT_MADE)
+		return step_put(lane->store, &out->step, err);
 	code = step_add(lane->store, &out->step, &added, err);
 	out->step_changed = added;
 	out->attend = out->attend && added;
@@ -191,13 +191,13 @@ static enum fl_code follow_up(const struct rollouts_lane *lane, const struct ste
 	enum fl_code code = FL_OK;
 
 	now.step = out->step;
-	if (out->changed[0] || out->step.deadline != view->step.deadline) {
+	if (out->offer || out->step.deadline != view->step.deadline) {
 		int64_t due = out->step.deadline == 0
 			? 0
 			: engine_wall(&view->rollout, out->step.deadline, lane->store->now_ms);
 
-		if (out->changed[0])
-			now.stage = out->stages[0];
+		if (out->offer)
+			engine_tell(&now.stage, &out->told);
 		code = stage_put_delivered(lane->store, &now.stage, due, err);
 	}
 	if (code == FL_OK && out->withdraw)
@@ -209,18 +209,15 @@ static enum fl_code follow_up(const struct rollouts_lane *lane, const struct ste
 	return code;
 }
 
-enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct step_view *view,
+/* Give the engine the fact and store what it decides. */
+static enum fl_code decide(const struct rollouts_lane *lane, const struct step_view *view,
 	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err)
 {
 	struct rollouts_parsed *parsed;
-	struct engine_stage stage;
-	bool changed;
-	unsigned start;
 	enum fl_code code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
 
 	if (code != FL_OK)
 		return code;
-	*out = (struct engine_out){ .stages = &stage, .changed = &changed, .start = &start };
 	engine_step(&(struct engine_view){ .rules = &parsed->rules,
 			    .rollout = &view->rollout,
 			    .stage = &view->stage,
@@ -232,16 +229,26 @@ enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct s
 		return fl_fail(
 			err, FL_INTERNAL, "rollout %s is paused: %s", parsed->name, out->broken);
 	}
-	if (out->step_changed)
-		code = store_step(lane, view, fact->kind, out, err);
-	if (code == FL_OK && out->step_changed && parsed->rules.gate.n_by > 0 &&
+	if (!out->step_changed)
+		return FL_OK;
+	code = store_step(lane, fact->kind, out, err);
+	if (code == FL_OK && parsed->rules.gate.n_by > 0 &&
 		out->step.outcome != view->step.outcome && step_ended(out->step.outcome))
 		code = rollouts_strata_outcome(lane, parsed, &out->step, err);
-	if (code == FL_OK)
-		code = follow_up(lane, view, out, err);
-	/* the arrays end with this call */
-	out->stages = NULL;
-	out->changed = NULL;
-	out->start = NULL;
+	return code == FL_OK ? follow_up(lane, view, out, err) : code;
+}
+
+enum fl_code rollouts_step_fact(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct engine_fact *fact, struct engine_out *out, struct fl_err *err)
+{
+	struct figures_sums sums = { 0 };
+	enum fl_code code;
+
+	FL_BUG_IF(fact->kind == FACT_MADE); /* rollouts_make does */
+	out->sums = &sums;
+	code = decide(lane, view, fact, out, err);
+	out->sums = NULL;
+	if (code == FL_OK && out->step_changed)
+		rollouts_count(lane->effects, view->stage.id, &sums, 0);
 	return code;
 }

@@ -74,16 +74,12 @@ int64_t engine_may_switch(const struct engine_stage *stages, size_t n)
 
 size_t engine_turn_stages(const struct engine_turn *t)
 {
-	if (t->view->stages == NULL)
-		return t->view->stage != NULL;
 	return (size_t)t->rules->layers * (size_t)t->rules->waves;
 }
 
 size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage)
 {
-	return t->view->stages == NULL
-		? 0
-		: (size_t)stage->wave * (size_t)t->rules->layers + (size_t)stage->layer;
+	return (size_t)stage->wave * (size_t)t->rules->layers + (size_t)stage->layer;
 }
 
 const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t)
@@ -93,9 +89,7 @@ const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t)
 
 const struct engine_stage *engine_turn_stage(const struct engine_turn *t, size_t i)
 {
-	if (t->out->changed[i])
-		return &t->out->stages[i];
-	return t->view->stages == NULL ? t->view->stage : &t->view->stages[i];
+	return t->out->changed[i] ? &t->out->stages[i] : &t->view->stages[i];
 }
 
 struct engine_rollout *engine_turn_edit(struct engine_turn *t)
@@ -243,15 +237,26 @@ static bool view_fits(const struct engine_view *v, enum engine_fact_kind kind)
 static void count_step(struct engine_turn *t)
 {
 	struct engine_out *o = t->out;
-	int64_t states = 0;
+	int64_t rows = o->sums->rows;
 
-	figures_add_step(&o->delta, &o->step, 1);
+	figures_add_step(o->sums, &o->step, 1);
 	if (t->fact->kind != FACT_MADE)
-		figures_add_step(&o->delta, t->view->step, -1);
-	for (size_t i = 0; i < STEP_STATE_MAX; i++)
-		states += o->delta.steps[i];
-	if (states != o->delta.rows || o->delta.rows != (t->fact->kind == FACT_MADE))
+		figures_add_step(o->sums, t->view->step, -1);
+	if (o->sums->rows - rows != (t->fact->kind == FACT_MADE))
 		engine_turn_broken(t, "I7: a step changes the sums by more than its own part");
+}
+
+/* Forget the turn before. */
+static void clear(const struct engine_turn *t)
+{
+	struct engine_out *o = t->out;
+	size_t from = offsetof(struct engine_out, did), n = engine_turn_stages(t);
+
+	memset((char *)o + from, 0, offsetof(struct engine_out, said) + 1 - from);
+	if (subjects[t->fact->kind] == SUBJECT_STEP)
+		return;
+	memset(o->changed, 0, n * sizeof(*o->changed));
+	memset(o->start, 0, n * sizeof(*o->start));
 }
 
 void engine_step(
@@ -264,22 +269,24 @@ void engine_step(
 		.out = out,
 		.clock = engine_clock(view->rollout, view->now_ms),
 	};
-	struct engine_stage *stages = out->stages;
-	bool *changed = out->changed;
-	unsigned *start = out->start;
 
 	FL_BUG_IF((unsigned)fact->kind >= FACT_MAX || !view_fits(view, fact->kind));
-	*out = (struct engine_out){ .stages = stages, .changed = changed, .start = start };
-	memset(changed, 0, engine_turn_stages(&t) * sizeof(*changed));
-	memset(start, 0, engine_turn_stages(&t) * sizeof(*start));
+	clear(&t);
 	if (subjects[fact->kind] == SUBJECT_ROLLOUT)
 		engine_rollout_fact(&t);
 	else if (subjects[fact->kind] == SUBJECT_STAGE)
 		engine_stage_fact(&t);
 	else
 		engine_device_fact(&t);
-	if (out->step_changed)
+	if (out->step_changed && out->sums != NULL)
 		count_step(&t);
+}
+
+void engine_tell(struct engine_stage *stage, const struct engine_told *told)
+{
+	stage->delivered = told->delivered;
+	stage->minute_at = told->minute_at;
+	stage->minute_n = told->minute_n;
 }
 
 const char *engine_count(struct engine_stage *stage, const struct figures_sums *delta)

@@ -5,7 +5,7 @@
  *
  * DESIGN. A fact is what happened: a verb, a poll, a report, a deadline, a finished job, an outage.
  * engine_step looks at the view, decides, and puts copies of the changed rows into `out`; the view is
- * never written. A mass effect is one change of a stage's `jobs` ("make its rows", "take it back");
+ * never written. A fact about a step copies the step alone. A mass effect is one change of a stage's `jobs` ("make its rows", "take it back");
  * the runner carries it out in slices that are facts about single steps, and says when it is done.
  *
  * INVARIANTS. Broken ones are reported in out->broken, never acted upon.
@@ -307,33 +307,44 @@ enum engine_did {
 	ENGINE_REFUSED, /* a verb that this state does not allow: `said` says why */
 };
 
-/* Decisions. The caller provides `stages` with room for all stages (one for STEP facts); the engine
- * fills the rest. */
+/* What an offer changes in its stage; nothing else does that is about one step. */
+struct engine_told {
+	int64_t delivered, minute_at, minute_n;
+};
+
+/* Decisions. The caller provides, for ROLLOUT and STAGE facts, room for all stages; for STEP facts, if
+ * it wants to know, sums. Millions of facts a second: only what comes before `rollout` is cleared. */
 struct engine_out {
-	enum engine_did did;
-	bool rollout_changed;
-	struct engine_rollout rollout;
 	struct engine_stage *stages; /* the caller's; changed ones are whole copies */
 	bool *changed;               /* the caller's, as many: which of `stages` count */
 	unsigned *start; /* the caller's, as many: jobs that begin (again) from the start */
-	bool step_changed;
-	struct engine_step step;
-	struct figures_sums delta; /* what the step's change adds to its stage's sums */
-	bool offer;                /* the step goes to the device now: write its manifest */
-	bool attend;               /* set the device's attention */
-	enum engine_hold hold;     /* of a poll: why nothing is offered now */
-	bool keep;                 /* nothing now, but soon: leave the attention set */
-	bool follow;               /* make the device's row in its next open layer */
-	bool withdraw;             /* the device holds an order that is void: give it one back */
-	size_t events_n;
-	struct engine_event events[ENGINE_EVENTS_MAX];
-	char said[ENGINE_REASON_MAX]; /* what a verb did, or why it is refused */
+	struct figures_sums *sums; /* the caller's or NULL: the step's change is added to them */
+
+	enum engine_did did;
 	const char *broken; /* the invariant that does not hold; nothing else counts then */
+	bool rollout_changed, step_changed;
+	bool offer;    /* the step goes to the device now: write its manifest; told counts */
+	bool attend;   /* set the device's attention */
+	bool keep;     /* nothing now, but soon: leave the attention set */
+	bool follow;   /* make the device's row in its next open layer */
+	bool withdraw; /* the device holds an order that is void: give it one back */
+	enum engine_hold hold; /* of a poll: why nothing is offered now */
+	size_t events_n;
+	char said[ENGINE_REASON_MAX]; /* what a verb did, or why it is refused; only the first byte
+				       * is cleared */
+	/* each of these counts only if the above says so */
+	struct engine_rollout rollout;
+	struct engine_step step;
+	struct engine_told told;
+	struct engine_event events[ENGINE_EVENTS_MAX];
 };
 
-/* Decide. `out` is overwritten, apart from the caller's arrays, whose flags it clears. */
+/* Decide. `out` is overwritten, apart from what the caller provides: flags are cleared, sums added to. */
 void engine_step(
 	const struct engine_view *view, const struct engine_fact *fact, struct engine_out *out);
+
+/* Write into a stage's row what an offer changes in it. */
+void engine_tell(struct engine_stage *stage, const struct engine_told *told);
 
 /* Add the sum of deltas to a stage's sums and note the deliveries. Returns the broken invariant
  * (static text) or NULL. */

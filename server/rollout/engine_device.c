@@ -130,17 +130,16 @@ static enum engine_hold may_offer(const struct engine_turn *t)
 
 static void deliver(struct engine_turn *t)
 {
+	const struct engine_stage *stage = t->view->stage;
+	bool same_minute = t->clock - stage->minute_at < PACE_MINUTE_MS;
 	struct engine_step *s;
-	struct engine_stage *stage = engine_turn_edit_stage(t, 0);
 
+	t->out->told = (struct engine_told){ .delivered = stage->delivered + 1,
+		.minute_at = same_minute ? stage->minute_at : t->clock,
+		.minute_n = same_minute ? stage->minute_n + 1 : 1 };
 	engine_turn_move_step(t, way_of(t->view->step), STEP_OFFERED);
 	s = engine_turn_edit_step(t);
-	s->delivered = ++stage->delivered;
-	if (t->clock - stage->minute_at >= PACE_MINUTE_MS) {
-		stage->minute_at = t->clock;
-		stage->minute_n = 0;
-	}
-	stage->minute_n++;
+	s->delivered = t->out->told.delivered;
 	s->retry_at = 0;
 	s->delivered_at = t->view->now_ms;
 	s->deadline = t->clock + t->rules->install_ms;

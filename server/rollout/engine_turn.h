@@ -14,15 +14,16 @@ struct engine_turn {
 	int64_t clock; /* the rollout's, when the turn began */
 };
 
-/* How many stages the view has; and the index of one. */
+/* How many stages there are; and the index of one. */
 size_t engine_turn_stages(const struct engine_turn *t);
 size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage);
 
-/* The rows as they are now in this turn: changed ones, or those of the view. Borrowed. */
+/* The rows as they are now in this turn: changed ones, or those of the view. Borrowed. Stages: not in a
+ * STEP fact. */
 const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t);
 const struct engine_stage *engine_turn_stage(const struct engine_turn *t, size_t i);
 
-/* The same to write on: counts as changed from now on. For STEP facts the only stage has index 0. */
+/* The same to write on: counts as changed from now on. */
 struct engine_rollout *engine_turn_edit(struct engine_turn *t);
 struct engine_stage *engine_turn_edit_stage(struct engine_turn *t, size_t i);
 struct engine_step *engine_turn_edit_step(struct engine_turn *t);

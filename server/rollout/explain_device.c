@@ -183,10 +183,7 @@ static void say_unknown(struct explain *e, const struct explain_part *p)
 /* What the engine would decide if the device asked now. */
 static struct engine_out ask(const struct place *at)
 {
-	struct engine_stage stage;
-	bool changed;
-	unsigned start;
-	struct engine_out out = { .stages = &stage, .changed = &changed, .start = &start };
+	struct engine_out out = { 0 };
 	const struct engine_view view = { .rules = at->p->in.rules,
 		.rollout = at->p->in.rollout,
 		.stage = at->stage,

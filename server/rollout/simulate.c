@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD      8    /* devices whose rows are fetched before it is their turn */
 #define LOOK_EVERY 4096 /* facts between two looks at whether it was canceled */
 
 /* ---- devices */
@@ -37,19 +36,13 @@ static bool minute_allows(struct simulate_world *w)
 }
 
 /* The layer whose step a device may be given now, -1: none. Backward the uppermost. */
-static int waiting_layer(struct simulate_world *w, uint32_t device)
+static int waiting_layer(const struct simulate_world *w, uint32_t device)
 {
-	int found = -1;
+	const struct simulate_device *d = &w->device[device];
 
-	for (int l = 0; l < w->in->rules->layers; l++) {
-		const struct engine_step *s = simulate_step(w, l, device);
-
-		if (s->stage_id == 0 || (s->state != STEP_QUEUED && s->state != STEP_UNREACHED))
-			continue;
-		if (s->back || found < 0)
-			found = l;
-	}
-	return found;
+	if (d->back != 0)
+		return 31 - __builtin_clz(d->back);
+	return d->waiting == 0 ? -1 : __builtin_ctz(d->waiting);
 }
 
 /* Draw how the installation ends, and when. */
@@ -64,17 +57,16 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 	w->offered++;
 	w->out->delivered++;
 	w->out->bytes += y->bytes;
-	d->layer = (int16_t)layer;
+	d->layer = (uint8_t)layer;
 	d->manifest = s->manifest;
 	d->act = SIMULATE_REPORT;
 	d->good = s->back || lot >= (uint64_t)(y->fail_ppm + y->silent_ppm);
 	d->bricked = !s->back && lot < (uint64_t)y->silent_ppm;
 	d->harmed = d->harmed || !d->good;
 	if (!d->bricked)
-		simulate_wheel_set(&w->acts, device, (w->t_ms + took) / 1000 + 1);
-	if (w->deadlines.slot[device].at < 0)
-		simulate_wheel_set(&w->deadlines, device,
-			w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
+		simulate_act_at(w, device, (w->t_ms + took) / 1000 + 1);
+	if (!d->due)
+		simulate_due_at(w, device, w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
 
 /* What the limits of the strategy are held against, if it has some. */
@@ -89,38 +81,44 @@ static void add_load(const struct simulate_world *w, struct engine_fact *fact)
 	fact->in_flight = w->in_flight;
 }
 
+/* Whether its layers above let a step go back. */
+static enum engine_fit look_above(struct simulate_world *w, uint32_t device, int layer)
+{
+	struct engine_step above[SIMULATE_LAYERS_MAX];
+	size_t n = 0;
+
+	for (int l = layer + 1; l < w->in->rules->layers; l++)
+		if (simulate_step(w, l, device)->stage_id != 0)
+			above[n++] = *simulate_step(w, l, device);
+	return engine_back_fit(above, n);
+}
+
 static void poll(struct simulate_world *w, uint32_t device)
 {
-	int layer = waiting_layer(w, device), stage;
+	int layer = waiting_layer(w, device);
 	struct engine_fact fact = { .kind = FACT_POLLED,
 		.fit = ENGINE_FITS,
 		.in_flight = w->in_flight,
 		.manifest = w->manifests + 1 };
-	struct engine_step above[64];
-	size_t n = 0;
 
 	if (layer < 0)
 		return;
 	if (!minute_allows(w)) {
-		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+		simulate_act_at(w, device, simulate_next_poll(w, device) / 1000);
 		return;
 	}
-	stage = simulate_stage_of(w, layer, device);
-	for (int l = layer + 1; l < w->in->rules->layers && n < FL_COUNT(above); l++)
-		if (simulate_step(w, l, device)->stage_id != 0)
-			above[n++] = *simulate_step(w, l, device);
-	if (simulate_step(w, layer, device)->back)
-		fact.fit = engine_back_fit(above, n);
+	if (w->device[device].back != 0)
+		fact.fit = look_above(w, device, layer);
 	add_load(w, &fact);
 	note_request(w);
-	(void)simulate_give_step(w, stage, device, &fact);
+	(void)simulate_give_step(w, simulate_stage_of(w, layer, device), device, &fact);
 	if (w->out->broken != NULL)
 		return;
 	if (w->offer) {
 		w->manifests++;
 		begin_order(w, device, layer);
-	} else if (w->keep) {
-		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+	} else if (w->keep && !w->device[device].acts) {
+		simulate_act_at(w, device, simulate_next_poll(w, device) / 1000);
 	}
 }
 
@@ -137,39 +135,39 @@ static void report(struct simulate_world *w, uint32_t device)
 	note_request(w);
 	(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
 	if (s->state == STEP_CONFIRMED && (s->flags & ENGINE_LAST) != 0)
-		d->done_s = w->t_ms / 1000;
-	if (w->acts.slot[device].at < 0 && waiting_layer(w, device) >= 0)
-		simulate_wheel_set(&w->acts, device, simulate_next_poll(w, device) / 1000);
+		d->done_s = (int32_t)(w->t_ms / 1000);
+	if (!d->acts && waiting_layer(w, device) >= 0)
+		simulate_act_at(w, device, simulate_next_poll(w, device) / 1000);
 }
 
 static void act(struct simulate_world *w, uint32_t device)
 {
+	w->device[device].acts = false;
 	if (w->device[device].act == SIMULATE_REPORT)
 		report(w, device);
 	else
 		poll(w, device);
 }
 
-/* A device's deadline may be over; the clock may have stood still, or it has another order by now. */
+/* The deadline of a device's order may be over; the clock may have stood still, or it is another order
+ * by now. */
 static void look_at_deadline(struct simulate_world *w, uint32_t device)
 {
-	struct engine_fact fact = { .kind = FACT_INSTALL_DUE };
-	int64_t wall = simulate_wall(w), first = 0;
+	struct simulate_device *d = &w->device[device];
+	int64_t wall = simulate_wall(w), due, deadline;
 
-	for (int l = 0; l < w->in->rules->layers; l++) {
-		const struct engine_step *s = simulate_step(w, l, device);
-		int64_t due;
-
-		if (s->stage_id == 0 || s->deadline == 0)
-			continue;
-		due = engine_wall(&w->rollout, s->deadline, wall);
-		if (due <= wall)
-			(void)simulate_give_step(w, simulate_stage_of(w, l, device), device, &fact);
-		else if (first == 0 || due < first)
-			first = due;
-	}
-	if (first != 0 && w->deadlines.slot[device].at < 0)
-		simulate_wheel_set(&w->deadlines, device, (w->t_ms + first - wall) / 1000 + 1);
+	d->due = false;
+	if (d->act != SIMULATE_REPORT)
+		return;
+	deadline = simulate_step(w, d->layer, device)->deadline;
+	if (deadline == 0)
+		return;
+	due = engine_wall(&w->rollout, deadline, wall);
+	if (due <= wall)
+		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device,
+			&(struct engine_fact){ .kind = FACT_INSTALL_DUE });
+	else
+		simulate_due_at(w, device, (w->t_ms + due - wall) / 1000 + 1);
 }
 
 /* ---- time */
@@ -241,26 +239,29 @@ static void jump(struct simulate_world *w)
 	simulate_give(w, -1, &fact);
 }
 
-/* Fetch what will be looked at soon: the rows of many devices do not fit into a cache. */
-static void fetch(const struct simulate_world *w, uint32_t device)
+/* Fetch the step that the device will act upon. */
+static void fetch(struct simulate_world *w, uint32_t device)
 {
-	const char *steps = (const char *)&w->steps[(size_t)device * (size_t)w->in->rules->layers];
+	const struct simulate_device *d = &w->device[device];
+	int layer = d->act == SIMULATE_REPORT ? d->layer : waiting_layer(w, device);
+	const char *step = (const char *)simulate_step(w, layer < 0 ? 0 : layer, device);
 
-	__builtin_prefetch(&w->device[device]);
-	__builtin_prefetch(steps);
-	__builtin_prefetch(steps + 64);
-	__builtin_prefetch(steps + 128);
+	__builtin_prefetch(step, 1);
+	__builtin_prefetch(step + 64, 1);
 }
 
-/* Everybody in a wheel whose second it is. */
+/* Everybody in a wheel whose second it is. What will be looked at soon is fetched: the rows of many
+ * devices do not fit into a cache. */
 static void visit(struct simulate_world *w, struct simulate_wheel *wheel, int64_t second,
 	void (*fn)(struct simulate_world *w, uint32_t device))
 {
 	uint32_t n = simulate_wheel_take(wheel, second, w->batch);
 
 	for (uint32_t i = 0; i < n && simulate_goes_on(w); i++) {
-		if (i + AHEAD < n)
-			fetch(w, w->batch[i + AHEAD]);
+		if (i + 2 * SIMULATE_AHEAD < n)
+			__builtin_prefetch(&w->device[w->batch[i + 2 * SIMULATE_AHEAD]], 1);
+		if (i + SIMULATE_AHEAD < n)
+			fetch(w, w->batch[i + SIMULATE_AHEAD]);
 		fn(w, w->batch[i]);
 	}
 }
@@ -443,10 +444,11 @@ enum fl_code simulate(const struct simulate_in *in, struct simulate_out *out, st
 	enum fl_code code = FL_OK;
 
 	*out = (struct simulate_out){ 0 };
-	if (in->devices > SIMULATE_DEVICES_MAX ||
+	if (in->devices > SIMULATE_DEVICES_MAX || in->rules->layers > SIMULATE_LAYERS_MAX ||
 		(int64_t)in->rules->layers * in->rules->waves > SIMULATE_STAGES_MAX)
-		return fl_fail(err, FL_REFUSED, "at most %d devices and %d stages can be simulated",
-			SIMULATE_DEVICES_MAX, SIMULATE_STAGES_MAX);
+		return fl_fail(err, FL_REFUSED,
+			"at most %d devices, %d layers and %d stages can be simulated",
+			SIMULATE_DEVICES_MAX, SIMULATE_LAYERS_MAX, SIMULATE_STAGES_MAX);
 	w.n_stages = in->rules->layers * in->rules->waves;
 	w.chance |= 1;
 	if (allocate(&w)) {

@@ -14,6 +14,7 @@
 #include "server/rollout/engine.h"
 
 #define SIMULATE_DEVICES_MAX 2000000
+#define SIMULATE_LAYERS_MAX  32
 #define SIMULATE_STAGES_MAX  4096
 
 enum simulate_link_kind {
@@ -80,7 +81,7 @@ struct simulate_out {
 	const char *broken; /* an invariant: nothing else counts then */
 };
 
-/* Run. FL_NOMEM; FL_REFUSED when there are more devices or stages than the limits. */
+/* Run. FL_NOMEM; FL_REFUSED when there are more devices, layers or stages than the limits. */
 enum fl_code simulate(
 	const struct simulate_in *in, struct simulate_out *out, struct fl_err *err) FL_MUST_CHECK;
 

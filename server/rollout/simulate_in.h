@@ -8,29 +8,40 @@
 
 #define SIMULATE_EPOCH  1000000000000 /* wall clock at the start */
 #define SIMULATE_NOBODY UINT32_MAX
+#define SIMULATE_AHEAD  8 /* devices whose rows are fetched before it is their turn */
 
-/* Who acts in which second: lists by second modulo the size, and which of them are not empty. */
+/* Who acts in which second: chunks of devices by second modulo the size, and which of them are not
+ * empty. A device is in at most once; who is, its caller knows. */
 #define SIMULATE_WHEEL 8192
+#define SIMULATE_CHUNK 63
 struct simulate_wheel {
-	uint32_t *head; /* SIMULATE_WHEEL */
-	struct simulate_slot {
-		int64_t at; /* its second; -1: none */
-		uint32_t next;
-	} * slot; /* per device */
+	uint32_t *head; /* SIMULATE_WHEEL: the first chunk */
+	struct simulate_chunk {
+		uint32_t next, n;
+		struct simulate_entry {
+			uint32_t device, second;
+		} of[SIMULATE_CHUNK];
+	} * chunks;           /* enough for all devices */
+	uint32_t used, spare; /* chunks that were ever used; the first one that is free again */
 	uint64_t busy[SIMULATE_WHEEL / 64];
 };
 
 /* What a device does next. */
 enum simulate_act { SIMULATE_POLL, SIMULATE_REPORT };
 
+/* Small: it is looked at in every fact about the device. */
 struct simulate_device {
-	int16_t layer; /* of the order that it carries out */
-	uint8_t act;   /* enum simulate_act */
-	bool good;     /* how it will end */
-	bool bricked;  /* it never answers again */
-	bool harmed;
 	int64_t manifest; /* of the order */
-	int64_t done_s;   /* when its last layer was confirmed; -1: not yet */
+	int32_t done_s;   /* when its last layer was confirmed; -1: not yet */
+	uint32_t waiting; /* layers, as bits, whose step it may be offered */
+	uint32_t back;    /* of those the ones on their way back */
+	uint8_t layer;    /* of the order that it carries out */
+	uint8_t act;      /* enum simulate_act */
+	bool acts : 1;    /* it is in the wheel */
+	bool due : 1;     /* it is in the wheel of deadlines */
+	bool good : 1;    /* how it will end */
+	bool bricked : 1; /* it never answers again */
+	bool harmed : 1;
 };
 
 /* The order of delivery of a stage: place -> device. */
@@ -89,6 +100,9 @@ int64_t simulate_first_poll(struct simulate_world *w, uint32_t device);
 int64_t simulate_next_poll(struct simulate_world *w, uint32_t device);
 
 /* ---- simulate_world.c */
+/* The device acts, or its deadline is looked at, in that second; it is not in the wheel. */
+void simulate_act_at(struct simulate_world *w, uint32_t device, int64_t second);
+void simulate_due_at(struct simulate_world *w, uint32_t device, int64_t second);
 int64_t simulate_wall(const struct simulate_world *w);
 /* Give the engine a fact about the rollout (stage -1) or a stage, and do the jobs that follow. */
 void simulate_give(struct simulate_world *w, int stage, const struct engine_fact *fact);

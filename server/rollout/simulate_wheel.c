@@ -6,19 +6,24 @@
 
 bool simulate_wheel_init(struct simulate_wheel *w, uint32_t devices)
 {
+	/* full ones, and in each slot one that is not; none is empty but while one is taken */
+	size_t most = devices / SIMULATE_CHUNK + SIMULATE_WHEEL + 1;
+	size_t chunks = devices + 2 < most ? devices + 2 : most;
+
 	w->head = malloc(SIMULATE_WHEEL * sizeof(*w->head));
-	w->slot = malloc((devices + 1) * sizeof(*w->slot));
-	if (w->head == NULL || w->slot == NULL)
+	w->chunks = malloc(chunks * sizeof(*w->chunks));
+	w->used = 0;
+	w->spare = SIMULATE_NOBODY;
+	if (w->head == NULL || w->chunks == NULL)
 		return false;
 	memset(w->head, 0xff, SIMULATE_WHEEL * sizeof(*w->head));
-	memset(w->slot, 0xff, (devices + 1) * sizeof(*w->slot));
 	return true;
 }
 
 void simulate_wheel_fini(struct simulate_wheel *w)
 {
 	free(w->head);
-	free(w->slot);
+	free(w->chunks);
 }
 
 static void mark(struct simulate_wheel *w, size_t slot, bool busy)
@@ -29,36 +34,61 @@ static void mark(struct simulate_wheel *w, size_t slot, bool busy)
 		w->busy[slot / 64] &= ~(1ULL << slot % 64);
 }
 
+/* An empty chunk on top of the slot's. */
+static struct simulate_chunk *add_chunk(struct simulate_wheel *w, size_t slot)
+{
+	uint32_t i = w->spare;
+	struct simulate_chunk *c;
+
+	if (i == SIMULATE_NOBODY)
+		i = w->used++;
+	else
+		w->spare = w->chunks[i].next;
+	c = &w->chunks[i];
+	c->next = w->head[slot];
+	c->n = 0;
+	w->head[slot] = i;
+	return c;
+}
+
+static void put(struct simulate_wheel *w, size_t slot, struct simulate_entry entry)
+{
+	struct simulate_chunk *c =
+		w->head[slot] == SIMULATE_NOBODY ? NULL : &w->chunks[w->head[slot]];
+
+	if (c == NULL || c->n == SIMULATE_CHUNK)
+		c = add_chunk(w, slot);
+	c->of[c->n++] = entry;
+	mark(w, slot, true);
+}
+
 void simulate_wheel_set(struct simulate_wheel *w, uint32_t device, int64_t second)
 {
-	size_t slot = (size_t)second % SIMULATE_WHEEL;
-
-	FL_BUG_IF(w->slot[device].at >= 0);
-	w->slot[device] = (struct simulate_slot){ second, w->head[slot] };
-	w->head[slot] = device;
-	mark(w, slot, true);
+	put(w, (size_t)second % SIMULATE_WHEEL,
+		(struct simulate_entry){ device, (uint32_t)second });
 }
 
 uint32_t simulate_wheel_take(struct simulate_wheel *w, int64_t second, uint32_t *out)
 {
 	size_t slot = (size_t)second % SIMULATE_WHEEL;
-	uint32_t device = w->head[slot], kept = SIMULATE_NOBODY, n = 0;
+	uint32_t i = w->head[slot], n = 0;
 
-	while (device != SIMULATE_NOBODY) {
-		struct simulate_slot *s = &w->slot[device];
-		uint32_t next = s->next;
+	w->head[slot] = SIMULATE_NOBODY;
+	mark(w, slot, false);
+	while (i != SIMULATE_NOBODY) {
+		struct simulate_chunk *c = &w->chunks[i];
+		uint32_t next = c->next;
 
-		if (s->at == second) {
-			s->at = -1;
-			out[n++] = device;
-		} else {
-			s->next = kept;
-			kept = device;
+		for (uint32_t k = 0; k < c->n; k++) {
+			if (c->of[k].second == (uint32_t)second)
+				out[n++] = c->of[k].device;
+			else
+				put(w, slot, c->of[k]);
 		}
-		device = next;
+		c->next = w->spare;
+		w->spare = i;
+		i = next;
 	}
-	w->head[slot] = kept;
-	mark(w, slot, kept != SIMULATE_NOBODY);
 	return n;
 }
 

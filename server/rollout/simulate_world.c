@@ -56,21 +56,42 @@ static bool flying(const struct engine_step *s)
 	return s->state >= STEP_OFFERED && s->state <= STEP_INSTALLED && s->state != STEP_REJECTED;
 }
 
+void simulate_act_at(struct simulate_world *w, uint32_t device, int64_t second)
+{
+	FL_BUG_IF(w->device[device].acts);
+	w->device[device].acts = true;
+	simulate_wheel_set(&w->acts, device, second);
+}
+
+void simulate_due_at(struct simulate_world *w, uint32_t device, int64_t second)
+{
+	FL_BUG_IF(w->device[device].due);
+	w->device[device].due = true;
+	simulate_wheel_set(&w->deadlines, device, second);
+}
+
 static void make(struct simulate_world *w, int stage, uint32_t device);
+
+static void note_waiting(struct simulate_device *d, int layer, const struct engine_step *s)
+{
+	uint32_t bit = 1u << layer;
+	bool waits = s->state == STEP_QUEUED || s->state == STEP_UNREACHED;
+
+	d->waiting = waits ? d->waiting | bit : d->waiting & ~bit;
+	d->back = waits && s->back ? d->back | bit : d->back & ~bit;
+}
 
 /* Take over what the engine decided about a step. */
 static void take_step(struct simulate_world *w, int stage, uint32_t device)
 {
 	const struct engine_out *o = &w->result;
-	struct engine_step *s = simulate_step(w, w->stages[stage].layer, device);
+	int layer = w->stages[stage].layer;
+	struct engine_step *s = simulate_step(w, layer, device);
 	bool ended = step_ended(o->step.state) && !step_ended(s->state);
 
-	/* what the engine's delta says, but without looking at every sum */
-	if (s->stage_id != 0)
-		figures_add_step(&w->sums[stage], s, -1);
-	figures_add_step(&w->sums[stage], &o->step, 1);
 	w->in_flight += flying(&o->step) - (s->stage_id != 0 && flying(s));
 	*s = o->step;
+	note_waiting(&w->device[device], layer, s);
 	w->dirty[stage] = w->any_dirty = true;
 	if (o->offer)
 		remember_order(w, stage, s->delivered, device);
@@ -96,9 +117,7 @@ bool simulate_give_step(
 		};
 		view.step = &made;
 	}
-	w->result.stages = w->changes;
-	w->result.changed = w->changed;
-	w->result.start = w->start;
+	w->result.sums = &w->sums[stage];
 	engine_step(&view, fact, &w->result);
 	w->out->facts++;
 	if (w->result.broken != NULL) {
@@ -107,8 +126,8 @@ bool simulate_give_step(
 	}
 	w->offer = w->result.offer;
 	w->keep = w->result.keep || w->result.attend;
-	if (w->changed[0]) /* a step changes nothing else of its stage */
-		w->stages[stage].delivered = w->changes[0].delivered;
+	if (w->offer)
+		engine_tell(&w->stages[stage], &w->result.told);
 	if (!w->result.step_changed)
 		return false;
 	take_step(w, stage, device);
@@ -131,20 +150,21 @@ static void make(struct simulate_world *w, int stage, uint32_t device)
 	fact.flags = g->layer == w->in->rules->layers - 1 ? ENGINE_LAST : 0;
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		fact.flags |= ENGINE_SWITCHED_BEFORE;
-	if (simulate_give_step(w, stage, device, &fact) && w->acts.slot[device].at < 0 &&
+	if (simulate_give_step(w, stage, device, &fact) && !w->device[device].acts &&
 		!w->device[device].bricked)
-		simulate_wheel_set(&w->acts, device, simulate_first_poll(w, device) / 1000);
+		simulate_act_at(w, device, simulate_first_poll(w, device) / 1000);
 }
 
 /* ---- jobs */
 
 /* Whoever has something waiting in the stage asks in its time. */
-static void attend(struct simulate_world *w, uint32_t device, const struct engine_step *s)
+static void attend(struct simulate_world *w, uint32_t device, int layer)
 {
-	if ((s->state == STEP_QUEUED || s->state == STEP_UNREACHED) &&
-		w->acts.slot[device].at < 0 && !w->device[device].bricked) {
-		w->device[device].act = SIMULATE_POLL;
-		simulate_wheel_set(&w->acts, device, simulate_first_poll(w, device) / 1000);
+	struct simulate_device *d = &w->device[device];
+
+	if ((d->waiting & 1u << layer) != 0 && !d->acts && !d->bricked) {
+		d->act = SIMULATE_POLL;
+		simulate_act_at(w, device, simulate_first_poll(w, device) / 1000);
 	}
 }
 
@@ -160,7 +180,7 @@ static void work_on(struct simulate_world *w, int stage, enum engine_job job, ui
 	if (job == ENGINE_OPEN)
 		make(w, stage, device);
 	else if (s->stage_id != 0 && job == ENGINE_ATTEND)
-		attend(w, device, s);
+		attend(w, device, w->stages[stage].layer);
 	else if (s->stage_id != 0)
 		(void)simulate_give_step(w, stage, device, &fact);
 }
@@ -225,6 +245,9 @@ static void take_outcomes(struct simulate_world *w, int stage)
 	for (int64_t place = g->tally.cursor + 1; place <= o->n; place++) {
 		const struct engine_step *s = simulate_step(w, g->layer, o->device[place]);
 
+		if (place + SIMULATE_AHEAD <= o->n)
+			__builtin_prefetch(
+				simulate_step(w, g->layer, o->device[place + SIMULATE_AHEAD]));
 		/* an order that was given again has another place */
 		if (s->delivered == place &&
 			!gate_take(&w->in->rules->gate, &g->tally, place, s->state, s->cause))

@@ -177,7 +177,7 @@ static void forgets_canceled(
 {
 	engine_step(v, f, o);
 	if (o->step_changed && o->step.state == STEP_CANCELED)
-		o->delta = (struct figures_sums){ 0 };
+		*o->sums = (struct figures_sums){ 0 };
 }
 
 static void opens_early(
@@ -247,7 +247,7 @@ static void repeats_places(
 	engine_step(v, f, o);
 	if (o->offer && o->step.delivered > 1) {
 		o->step.delivered--;
-		o->stages[0].delivered--;
+		o->told.delivered--;
 	}
 }
 
@@ -328,8 +328,8 @@ static void waits_without_a_term(
 	engine_step(v, f, o);
 	if (f->kind == FACT_MADE && o->step.state == STEP_UNREACHED) {
 		o->step.state = STEP_QUEUED;
-		o->delta.steps[STEP_UNREACHED]--;
-		o->delta.steps[STEP_QUEUED]++;
+		o->sums->steps[STEP_UNREACHED]--;
+		o->sums->steps[STEP_QUEUED]++;
 	}
 }
 

@@ -293,10 +293,8 @@ static void check_change(struct turn *t, const struct engine_step *before,
 
 static void give_step(struct turn *t, int stage, int device, const struct engine_fact *fact)
 {
-	struct engine_stage next;
-	bool changed;
-	unsigned start;
-	struct engine_out out = { .stages = &next, .changed = &changed, .start = &start };
+	struct figures_sums sums = { 0 };
+	struct engine_out out = { .sums = &sums };
 	struct engine_step before = t->w->steps[stage][device];
 	struct engine_view view = { .rules = &t->setup->rules,
 		.rollout = &t->w->rollout,
@@ -311,8 +309,8 @@ static void give_step(struct turn *t, int stage, int device, const struct engine
 		broken(t, out.broken);
 		return;
 	}
-	if (changed)
-		t->w->stages[stage] = next;
+	if (out.offer)
+		engine_tell(&t->w->stages[stage], &out.told);
 	if (!out.step_changed)
 		return;
 	t->w->steps[stage][device] = out.step;
@@ -323,7 +321,7 @@ static void give_step(struct turn *t, int stage, int device, const struct engine
 	}
 	if (out.offer)
 		check_offer(t, stage, device);
-	count(t, stage, &out.delta, 0);
+	count(t, stage, &sums, 0);
 	if (out.follow)
 		make(t, stage + 1, device);
 }

@@ -3,6 +3,7 @@
 #include "server/rollout/simulate.h"
 #include "server/rollout/strategy.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,15 @@
 
 #define HOUR   3600000LL
 #define MINUTE 60000LL
-#define RUNS   10000
+#define RUNS   1000 /* FLEET_SIMULATIONS=10000 for those that scripts/campaign asks for */
+
+/* How many runs of each kind. */
+static int runs(void)
+{
+	const char *text = getenv("FLEET_SIMULATIONS");
+
+	return text == NULL ? RUNS : (int)strtol(text, NULL, 10);
+}
 
 static struct gate_rules gate_of(const char *text)
 {
@@ -208,7 +217,7 @@ static void silent_bricks_do_not_pass(void **state)
 	int passed = 0;
 
 	(void)state;
-	for (int i = 0; i < RUNS; i++) {
+	for (int i = 0; i < runs(); i++) {
 		set_up_bricks(&b, (uint64_t)i + 1);
 		run(&b);
 		passed += b.out.passed;
@@ -216,8 +225,8 @@ static void silent_bricks_do_not_pass(void **state)
 		if (!b.out.passed)
 			assert_true(b.out.ended_ms >= 24 * HOUR && b.out.harmed > 15);
 	}
-	print_message("%d of %d runs passed\n", passed, RUNS);
-	assert_true(passed * 100 < RUNS);
+	print_message("%d of %d runs passed\n", passed, runs());
+	assert_true(passed * 100 < runs());
 }
 
 /* Behaviour: neither an outage of three hours, nor a jump of the clock in either direction, nor a weekend
@@ -233,7 +242,7 @@ static void disturbances_change_no_verdict(void **state)
 	for (size_t r = 0; r < FL_COUNT(rates); r++) {
 		int passed[5] = { 0 };
 
-		for (int i = 0; i < 200; i++) {
+		for (int i = 0; i < 100; i++) {
 			for (int kind = 0; kind < 5; kind++) {
 				set_up_bricks(&b, (uint64_t)i + 1);
 				b.layers[0].silent_ppm = rates[r];
@@ -251,65 +260,105 @@ static void disturbances_change_no_verdict(void **state)
 			}
 		}
 		print_message(
-			"%g %%: %d of 200 pass; after an outage %d, jumps %d and %d, a weekend "
+			"%g %%: %d of 100 pass; after an outage %d, jumps %d and %d, a weekend "
 			"%d\n",
 			(double)rates[r] / 10000, passed[0], passed[1], passed[2], passed[3],
 			passed[4]);
 		for (int kind = 1; kind < 5; kind++)
 			/* the lots fall otherwise: five standard deviations of the difference */
 			assert_true(abs(passed[kind] - passed[0]) <=
-				5 * sqrt(2 * (passed[0] + 1.0) * (201.0 - passed[0]) / 200));
+				5 * sqrt(2 * (passed[0] + 1.0) * (101.0 - passed[0]) / 100));
 		if (rates[r] == 0)
 			for (int kind = 0; kind < 5; kind++)
-				assert_int_equal(passed[kind], 200);
+				assert_int_equal(passed[kind], 100);
 	}
 }
 
-/* Behaviour: what the plan says of its gates is what happens: over 10,000 runs each the shares that pass
- * and fail, and the devices harmed, agree within one joint bound (99.9 %, by Bonferroni). */
+/* A gate and the waves of 70 devices that it judges. */
+static const struct judged {
+	const char *gate;
+	int waves;
+} judged[] = {
+	{ "{\"sprt\":{}}", 1 },
+	{ "{\"bayes\":{}}", 1 },
+	{ "{\"success\":{\"percent\":95},\"error\":{\"percent\":10,\"minimum\":20}}", 1 },
+	{ "{\"sprt\":{\"p0_percent\":2,\"p1_percent\":10},\"success\":{\"percent\":90,"
+	  "\"minimum\":40}}",
+		1 },
+	{ "{\"stop\":[{\"type\":\"all\",\"threshold\":4,\"min_executed\":15}],\"success\":{"
+	  "\"percent\":94}}",
+		1 },
+	{ "{\"sprt\":{},\"carry\":true}", 2 },
+};
+#define JUDGED_DEVICES 70
+
+/* What the plan prints for a rollout of so many waves: the chance that every gate passes, and that one
+ * fails. Each stage's is given that it is opened. */
+static void printed(const struct judged *j, int rate, bool silent, double *pass, double *fail)
+{
+	struct gate_rules rules = gate_of(j->gate);
+	struct gate_chance chances[2 * GATE_CHANCE_RATES];
+	struct gate_curve *curve = NULL;
+	int64_t devices[] = { JUDGED_DEVICES, JUDGED_DEVICES };
+
+	assert_int_equal(gate_curve_make(&rules, devices, (size_t)j->waves, &curve, NULL), FL_OK);
+	gate_curve_layer(curve, devices, (size_t)j->waves, 0, chances);
+	gate_curve_free(curve);
+	*pass = 1;
+	*fail = 0;
+	for (int w = 0; w < j->waves; w++) {
+		const struct gate_chance *c = &chances[w * GATE_CHANCE_RATES + rate];
+
+		*fail += *pass * c->fail;
+		/* who has nothing decided hands it on */
+		*pass *= w + 1 < j->waves ? 1 - c->fail : silent ? c->pass_silent : c->pass;
+	}
+}
+
+/* So many runs; how many passed every gate, and how many a gate has failed. */
+static void count_verdicts(const struct judged *j, int rate, bool silent, int *passed, int *failed)
+{
+	static struct bench b;
+
+	*passed = *failed = 0;
+	for (int i = 0; i < runs(); i++) {
+		set_up(&b, j->gate, (uint32_t)(JUDGED_DEVICES * j->waves));
+		b.rules.waves = j->waves;
+		for (int d = 0; d < JUDGED_DEVICES * j->waves; d++)
+			b.wave[d] = (uint16_t)(d / JUDGED_DEVICES);
+		*(silent ? &b.layers[0].silent_ppm : &b.layers[0].fail_ppm) =
+			gate_chance_rates[rate];
+		b.in.seed = (uint64_t)i * 7 + (uint64_t)(j - judged) * 1000003 + 1;
+		run(&b);
+		*passed += b.out.passed;
+		*failed += fnmatch("the gate of L0.W? failed*", b.out.reason, 0) == 0;
+	}
+}
+
+/* Behaviour: what the plan says of its gates is what happens: for every kind of gate that outcomes
+ * decide, alone, together and with evidence handed on, the shares of runs that pass and fail agree with
+ * the printed ones within one joint bound (99.9 %, by Bonferroni). */
 static void printed_chances_are_right(void **state)
 {
-	static const char *const gates[] = {
-		"{\"sprt\":{}}",
-		"{\"bayes\":{}}",
-		"{\"success\":{\"percent\":95},\"error\":{\"percent\":10,\"minimum\":20}}",
-		"{\"sprt\":{\"p0_percent\":2,\"p1_percent\":10},\"success\":{\"percent\":90,"
-		"\"minimum\":40}}",
-	};
-	static struct bench b;
-	/* 4 gates, 3 shares, 2 figures each: two-sided 0.001 / 24 -> 4.1 standard deviations */
-	const double bound = 4.1;
+	/* 6 gates, 3 shares and a silent one, 2 figures each: two-sided 0.001 / 48 */
+	const double bound = 4.3, n = runs();
 
 	(void)state;
-	for (size_t g = 0; g < FL_COUNT(gates); g++) {
-		struct gate_chance chances[GATE_CHANCE_RATES];
-		struct gate_curve *curve = NULL;
-		int64_t devices = 70;
+	for (size_t g = 0; g < FL_COUNT(judged); g++) {
+		for (int r = 2; r <= 5; r++) {
+			bool silent = r == 5;
+			int rate = silent ? 4 : r, passed, failed;
+			double pass, fail;
 
-		set_up(&b, gates[g], 70);
-		assert_int_equal(gate_curve_make(&b.rules.gate, &devices, 1, &curve, NULL), FL_OK);
-		gate_curve_layer(curve, &devices, 1, 0, chances);
-		gate_curve_free(curve);
-		for (int r = 2; r <= 4; r++) {
-			int passed = 0, failed = 0;
-
-			for (int i = 0; i < RUNS; i++) {
-				set_up(&b, gates[g], 70);
-				b.layers[0].fail_ppm = gate_chance_rates[r];
-				b.in.seed = (uint64_t)i * 7 + g * 1000003 + 1;
-				run(&b);
-				passed += b.out.passed;
-				failed +=
-					strncmp(b.out.reason, "the gate of L0.W0 failed", 24) == 0;
-			}
-			print_message("%s, %g %%: %.4f pass (printed %.4f), %.4f fail (%.4f)\n",
-				gates[g], (double)gate_chance_rates[r] / 10000,
-				passed / (double)RUNS, chances[r].pass, failed / (double)RUNS,
-				chances[r].fail);
-			assert_true(fabs(passed - RUNS * chances[r].pass) <=
-				bound * sqrt(RUNS * chances[r].pass * (1 - chances[r].pass)) + 1);
-			assert_true(fabs(failed - RUNS * chances[r].fail) <=
-				bound * sqrt(RUNS * chances[r].fail * (1 - chances[r].fail)) + 1);
+			printed(&judged[g], rate, silent, &pass, &fail);
+			count_verdicts(&judged[g], rate, silent, &passed, &failed);
+			print_message("%s, %g %%%s: %.4f pass (printed %.4f), %.4f fail (%.4f)\n",
+				judged[g].gate, (double)gate_chance_rates[rate] / 10000,
+				silent ? " silent" : "", passed / n, pass, failed / n, fail);
+			assert_true(
+				fabs(passed - n * pass) <= bound * sqrt(n * pass * (1 - pass)) + 1);
+			assert_true(
+				fabs(failed - n * fail) <= bound * sqrt(n * fail * (1 - fail)) + 1);
 		}
 	}
 }
