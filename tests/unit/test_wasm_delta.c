@@ -13,6 +13,7 @@
 
 #include "lib/delta/wasm/code.h"
 #include "lib/delta/wasm/module.h"
+#include "lib/delta/wasm/old_code.h"
 #include "tests/lib/wasm_build.h"
 
 static struct fl_bytes bytes_of(const struct fl_buf *b)
@@ -52,10 +53,32 @@ static size_t round_trip(const struct fl_buf *old, const struct fl_buf *new, uns
 
 /* ---- parsing */
 
+static void parse(const struct fl_buf *body, struct wasm_code *code)
+{
+	const struct wasm_body whole = { .bytes = bytes_of(body) };
+
+	assert_int_equal(wasm_code_parse(code, &whole, NULL), FL_OK);
+}
+
+/* The tokens as bytes again, their size before them, and how many bytes that size has. */
+static size_t put_back(const struct wasm_code *code, struct fl_buf *again)
+{
+	struct wasm_body_mark mark = wasm_code_begin(again, 0, 0);
+	size_t bytes;
+
+	for (size_t t = 0; t < code->n_ops; t++)
+		assert_true(wasm_code_put(again, code->op[t], code->imm + code->first[t],
+			code->pad + code->first[t]));
+	bytes = again->n - mark.start - mark.size_bytes;
+	assert_true(wasm_code_end(again, &mark, 0));
+	assert_int_equal(again->n, bytes + wasm_leb_unsigned_size(bytes));
+	return again->n - bytes;
+}
+
 static void every_instruction_is_understood(void **state)
 {
 	/* A body with every known instruction and random immediates parses to tokens that give the
-	 * same bytes again, and counting agrees with parsing. */
+	 * same bytes again. */
 	(void)state;
 	wasm_opcodes_init();
 	for (uint64_t seed = 0; seed < 300; seed++) {
@@ -64,12 +87,10 @@ static void every_instruction_is_understood(void **state)
 		size_t size_bytes;
 
 		wasm_build_any_body(seed, &body);
-		assert_int_equal(wasm_code_parse(&code, bytes_of(&body), 0, NULL), FL_OK);
+		parse(&body, &code);
 		assert_int_equal(code.op[0], WASM_TOKEN_FUNCTION);
-		assert_int_equal(wasm_code_count(bytes_of(&body)), code.n_ops);
-		assert_int_equal(wasm_code_emit(&code, 0, code.n_ops, &again, NULL), FL_OK);
-		size_bytes = again.n - body.n;
-		assert_int_equal(size_bytes, wasm_leb_unsigned_size(body.n));
+		size_bytes = put_back(&code, &again);
+		assert_int_equal(again.n - size_bytes, body.n);
 		assert_memory_equal(again.p + size_bytes, body.p, body.n);
 		wasm_code_fini(&code);
 	}
@@ -85,16 +106,66 @@ static void a_body_that_is_not_understood_stays_bytes(void **state)
 	wasm_build_any_body(5, &body);
 	for (size_t n = 0; n < body.n; n += 1 + n / 50) {
 		FL_AUTO_BUF struct fl_buf again = { 0 };
+		struct fl_buf cut = { .p = body.p, .n = n };
 		struct wasm_code code = { 0 };
 
-		assert_int_equal(
-			wasm_code_parse(&code, (struct fl_bytes){ body.p, n }, 0, NULL), FL_OK);
+		parse(&cut, &code);
 		assert_int_equal(code.op[0], WASM_TOKEN_RAW);
 		assert_int_equal(code.n_ops, n + 1);
-		assert_int_equal(wasm_code_emit(&code, 0, code.n_ops, &again, NULL), FL_OK);
+		(void)put_back(&code, &again);
 		assert_memory_equal(again.p + again.n - n, body.p, n);
 		wasm_code_fini(&code);
 	}
+}
+
+static void assert_same_token(
+	const struct wasm_code *a, size_t i, const struct wasm_code *b, size_t k)
+{
+	size_t n = a->first[i + 1] - a->first[i];
+
+	assert_int_equal(a->op[i], b->op[k]);
+	assert_int_equal(n, b->first[k + 1] - b->first[k]);
+	assert_memory_equal(a->imm + a->first[i], b->imm + b->first[k], n * sizeof(a->imm[0]));
+	assert_memory_equal(a->pad + a->first[i], b->pad + b->first[k], n);
+}
+
+static void old_tokens_are_found_by_their_places(void **state)
+{
+	/* Wherever a decoder asks, forwards, backwards or anywhere, it gets the token that parsing all
+	 * bodies gives, also of one that does not parse. */
+	FL_AUTO_BUF struct fl_buf bytes = { 0 };
+	const struct wasm_recipe recipe = { .seed = 4, .functions = 40, .raw = 9, .pad = 2 };
+	struct wasm_module module = { 0 };
+	struct wasm_code all = { 0 };
+	struct old_code old = { 0 };
+	uint64_t seed = 8;
+
+	(void)state;
+	wasm_opcodes_init();
+	wasm_build(&recipe, &bytes);
+	assert_int_equal(wasm_module_split(&module, bytes_of(&bytes), NULL), FL_OK);
+	assert_int_equal(old_code_count(&old, &module, NULL), FL_OK);
+	for (uint32_t f = 0; f < module.n_bodies; f++) {
+		assert_int_equal(old.start[f], all.n_ops);
+		assert_int_equal(wasm_code_parse(&all, &module.bodies[f], NULL), FL_OK);
+	}
+	assert_int_equal(old_code_total(&old), all.n_ops);
+	assert_true(old.n_points > 0);
+	for (uint32_t i = 0; i < 3 * all.n_ops; i++) {
+		uint32_t n = (uint32_t)all.n_ops, left,
+			 place = i < n ? i
+			: i < 2 * n    ? 2 * n - 1 - i
+				       : (uint32_t)(wasm_build_random(&seed) % n);
+		size_t index;
+		const struct wasm_code *code = old_code_at(&old, place, &index, &left);
+
+		assert_non_null(code);
+		assert_in_range(left, 1, OLD_CODE_WINDOW);
+		assert_same_token(code, index, &all, place);
+	}
+	old_code_fini(&old);
+	wasm_code_fini(&all);
+	wasm_module_fini(&module);
 }
 
 static void padded_integers_come_back(void **state)
@@ -323,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_instruction_is_understood),
 		cmocka_unit_test(a_body_that_is_not_understood_stays_bytes),
+		cmocka_unit_test(old_tokens_are_found_by_their_places),
 		cmocka_unit_test(padded_integers_come_back),
 		cmocka_unit_test(a_module_comes_back_with_every_back_end),
 		cmocka_unit_test(shifted_indices_cost_next_to_nothing),

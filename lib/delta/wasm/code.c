@@ -11,11 +11,6 @@
 #define TYPES_MAX    10
 #define LOCALS_MAX   50000
 
-void wasm_code_reset(struct wasm_code *c)
-{
-	c->n_ops = c->n_imms = 0;
-}
-
 void wasm_code_fini(struct wasm_code *c)
 {
 	free(c->op);
@@ -77,13 +72,11 @@ static inline void add_op(struct wasm_code *c, unsigned op)
 	c->first[c->n_ops] = (uint32_t)c->n_imms;
 }
 
-enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err)
+/* Set immediate `k` of the last token. */
+static inline void set_imm(struct wasm_code *c, unsigned k, uint64_t value, uint8_t pad)
 {
-	if ((c->n_ops == c->cap_ops && !grow_ops(c, 256)) ||
-		(c->n_imms + WASM_IMMS_MAX > c->cap_imms && !grow_imms(c, 256)))
-		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", c->n_ops);
-	add_op(c, op);
-	return FL_OK;
+	c->imm[c->first[c->n_ops - 1] + k] = value;
+	c->pad[c->first[c->n_ops - 1] + k] = pad;
 }
 
 /* ---- walking: what is seldom */
@@ -185,12 +178,21 @@ void wasm_walk_begin(
 	list->left = count + (flow == WASM_FLOW_BRANCHES); /* the default */
 }
 
-/* ---- parsing and counting */
+/* ---- parsing */
 
 struct parsing {
 	struct wasm_code *code;
 	unsigned size_pad;
+	size_t end; /* stop when the code has so many tokens */
 };
+
+static inline bool parse_before(void *ctx, const struct wasm_walk *w)
+{
+	const struct parsing *p = ctx;
+
+	(void)w;
+	return p->code->n_ops < p->end;
+}
 
 static inline void parse_token(void *ctx, unsigned op)
 {
@@ -198,7 +200,7 @@ static inline void parse_token(void *ctx, unsigned op)
 
 	add_op(p->code, op);
 	if (op == WASM_TOKEN_FUNCTION)
-		wasm_code_imm(p->code, 1, p->size_pad, 0);
+		set_imm(p->code, 1, p->size_pad, 0);
 }
 
 static inline bool parse_imm(
@@ -208,67 +210,43 @@ static inline bool parse_imm(
 
 	(void)kind;
 	(void)end;
-	wasm_code_imm(p->code, k, n->v, (uint8_t)n->pad);
+	set_imm(p->code, k, n->v, (uint8_t)n->pad);
 	return true;
 }
 
-static enum fl_code parse_raw(
-	struct wasm_code *c, struct fl_bytes body, unsigned size_pad, struct fl_err *err)
-{
-	enum fl_code code = wasm_code_op(c, WASM_TOKEN_RAW, err);
+static const struct wasm_visitor parser = { parse_before, parse_token, parse_imm };
 
-	if (code != FL_OK)
-		return code;
-	wasm_code_imm(c, 0, body.n, 0);
-	wasm_code_imm(c, 1, size_pad, 0);
-	for (size_t i = 0; i < body.n; i++) {
-		code = wasm_code_op(c, WASM_TOKEN_RAW_BYTE, err);
-		if (code != FL_OK)
-			return code;
-		wasm_code_imm(c, 0, body.p[i], 0);
-	}
-	return FL_OK;
+void wasm_code_parse_some(struct wasm_code *c, struct wasm_walk *w, unsigned size_pad, size_t n)
+{
+	struct parsing p = { c, size_pad, c->n_ops + n };
+
+	(void)wasm_walk(w, &parser, &p);
 }
 
-enum fl_code wasm_code_parse(
-	struct wasm_code *c, struct fl_bytes body, unsigned size_pad, struct fl_err *err)
+void wasm_code_parse_raw(struct wasm_code *c, const struct wasm_body *body, size_t from, size_t n)
 {
-	static const struct wasm_visitor visitor = { parse_token, parse_imm };
-	struct parsing p = { c, size_pad };
+	for (size_t i = from; i < from + n; i++) {
+		add_op(c, i == 0 ? WASM_TOKEN_RAW : WASM_TOKEN_RAW_BYTE);
+		set_imm(c, 0, i == 0 ? body->bytes.n : body->bytes.p[i - 1], 0);
+		if (i == 0)
+			set_imm(c, 1, body->size_pad, 0);
+	}
+}
+
+enum fl_code wasm_code_parse(struct wasm_code *c, const struct wasm_body *body, struct fl_err *err)
+{
+	struct parsing p = { c, body->size_pad, SIZE_MAX };
+	struct wasm_walk w = wasm_walk_start(body->bytes);
 	size_t n_ops = c->n_ops, n_imms = c->n_imms;
 
-	if (!reserve(c, body.n))
+	if (!reserve(c, body->bytes.n))
 		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", c->n_ops);
-	if (wasm_walk(body, &visitor, &p))
+	if (wasm_walk(&w, &parser, &p))
 		return FL_OK;
 	c->n_ops = n_ops;
 	c->n_imms = n_imms;
-	return parse_raw(c, body, size_pad, err);
-}
-
-static inline void count_token(void *ctx, unsigned op)
-{
-	(void)op;
-	++*(size_t *)ctx;
-}
-
-static inline bool count_imm(
-	void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n, const uint8_t *end)
-{
-	(void)ctx;
-	(void)k;
-	(void)kind;
-	(void)n;
-	(void)end;
-	return true;
-}
-
-size_t wasm_code_count(struct fl_bytes body)
-{
-	static const struct wasm_visitor visitor = { count_token, count_imm };
-	size_t n = 0;
-
-	return wasm_walk(body, &visitor, &n) ? n : wasm_code_raw_count(body);
+	wasm_code_parse_raw(c, body, 0, wasm_code_raw_count(body->bytes));
+	return FL_OK;
 }
 
 /* ---- emitting */
@@ -319,50 +297,47 @@ static uint8_t *put_imm(uint8_t *to, enum wasm_imm kind, uint64_t v, unsigned pa
 /* Most bytes of one token: prefix, opcode and four immediates. */
 #define TOKEN_BYTES_MAX (3 + (WASM_IMMS_MAX - 1) * WASM_LEB_MAX)
 
-static enum fl_code emit_tokens(
-	const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out, struct fl_err *err)
+bool wasm_code_put(struct fl_buf *out, unsigned op, const uint64_t *imm, const uint8_t *pad)
 {
-	for (size_t t = from; t < to; t++) {
-		unsigned op = c->op[t];
-		uint8_t *start = fl_buf_reserve(out, TOKEN_BYTES_MAX), *at = start;
+	uint8_t *start = fl_buf_reserve(out, TOKEN_BYTES_MAX), *at = start;
+	const struct wasm_op *row = &wasm_ops[op];
 
-		if (start == NULL)
-			return fl_buf_check(out, err);
-		at = put_op(at, op);
-		for (unsigned k = 0; k < wasm_ops[op].n_imms; k++) {
-			uint32_t i = c->first[t] + k;
-
-			if (wasm_ops[op].imms[k] == WASM_IMM_PAD || op == WASM_TOKEN_RAW)
-				continue;
-			at = put_imm(at, wasm_ops[op].imms[k], c->imm[i], c->pad[i]);
-			if (at == NULL)
-				return fl_fail(
-					err, FL_CORRUPT, "an integer is padded beyond its size");
-		}
-		out->n += (size_t)(at - start);
-	}
-	return FL_OK;
+	if (start == NULL || op == WASM_TOKEN_RAW)
+		return start != NULL;
+	at = put_op(at, op);
+	for (unsigned k = 0; k < row->n_imms && at != NULL; k++)
+		if (row->imms[k] != WASM_IMM_PAD)
+			at = put_imm(at, (enum wasm_imm)row->imms[k], imm[k], pad[k]);
+	if (at == NULL)
+		return false;
+	out->n += (size_t)(at - start);
+	return true;
 }
 
-enum fl_code wasm_code_emit(
-	const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out, struct fl_err *err)
+struct wasm_body_mark wasm_code_begin(struct fl_buf *out, size_t bytes, unsigned pad)
 {
-	uint8_t size[WASM_LEB_MAX + 1];
-	size_t start = out->n, body_bytes, size_bytes;
-	uint64_t pad = c->imm[c->first[from] + 1];
-	enum fl_code code = emit_tokens(c, from, to, out, err);
+	struct wasm_body_mark mark = { .start = out->n };
+	uint8_t *to = fl_buf_reserve(out, 2 * WASM_LEB_MAX);
 
-	if (code != FL_OK)
-		return code;
-	body_bytes = out->n - start;
-	if (pad > WASM_LEB_MAX || wasm_leb_unsigned_size(body_bytes) + pad > WASM_LEB_MAX)
-		return fl_fail(err, FL_CORRUPT, "a body's size is padded beyond its size");
-	/* The size is known only now: move the body up and put it before. */
-	size_bytes = (size_t)(wasm_put_unsigned(size, body_bytes, (unsigned)pad) - size);
-	if (fl_buf_reserve(out, size_bytes) == NULL)
-		return fl_buf_check(out, err);
-	memmove(out->p + start + size_bytes, out->p + start, body_bytes);
-	memcpy(out->p + start, size, size_bytes);
-	out->n += size_bytes;
-	return FL_OK;
+	if (to != NULL)
+		mark.size_bytes = (size_t)(wasm_put_unsigned(to, bytes, pad) - to);
+	out->n += mark.size_bytes;
+	return mark;
+}
+
+bool wasm_code_end(struct fl_buf *out, const struct wasm_body_mark *mark, uint64_t pad)
+{
+	size_t from = mark->start + mark->size_bytes, bytes = out->n - from, n;
+	uint8_t size[WASM_LEB_MAX];
+
+	if (out->failed || pad > WASM_LEB_MAX ||
+		wasm_leb_unsigned_size(bytes) + pad > WASM_LEB_MAX ||
+		fl_buf_reserve(out, WASM_LEB_MAX) == NULL)
+		return false;
+	n = (size_t)(wasm_put_unsigned(size, bytes, (unsigned)pad) - size);
+	if (n != mark->size_bytes)
+		memmove(out->p + mark->start + n, out->p + from, bytes);
+	memcpy(out->p + mark->start, size, n);
+	out->n = mark->start + n + bytes;
+	return true;
 }

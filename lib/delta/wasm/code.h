@@ -5,6 +5,7 @@
 #define FL_WASM_CODE_H
 
 #include "lib/delta/wasm/leb.h"
+#include "lib/delta/wasm/module.h"
 #include "lib/delta/wasm/opcodes.h"
 
 /* Tokens with their immediates, of one body or of many. Zeroed: empty. */
@@ -17,34 +18,35 @@ struct wasm_code {
 	size_t cap_ops, cap_imms;
 };
 
-/* Forget the tokens, keep the memory. */
-void wasm_code_reset(struct wasm_code *c);
 void wasm_code_fini(struct wasm_code *c);
 
-/* Append the tokens of one body. `body` are its bytes behind its size, `size_pad` the padding of that
- * size. A body that is not understood whole is appended as raw bytes. FL_NOMEM. */
-enum fl_code wasm_code_parse(struct wasm_code *c, struct fl_bytes body, unsigned size_pad,
-	struct fl_err *err) FL_MUST_CHECK;
-/* How many tokens wasm_code_parse would append. */
-size_t wasm_code_count(struct fl_bytes body);
-/* The same for a body that is not understood; one that is has fewer. */
+struct wasm_walk; /* walk.h */
+
+/* Append the tokens of one body. A body that is not understood whole is appended as raw bytes. FL_NOMEM. */
+enum fl_code wasm_code_parse(
+	struct wasm_code *c, const struct wasm_body *body, struct fl_err *err) FL_MUST_CHECK;
+/* Append the next `n` tokens of a walk through a body that is understood; `c` has room for them. */
+void wasm_code_parse_some(struct wasm_code *c, struct wasm_walk *w, unsigned size_pad, size_t n);
+/* Append tokens [from, from + n) of a body that is not understood; `c` has room for them. */
+void wasm_code_parse_raw(struct wasm_code *c, const struct wasm_body *body, size_t from, size_t n);
+/* How many tokens a body has that is not understood; one that is has fewer. */
 static inline size_t wasm_code_raw_count(struct fl_bytes body)
 {
 	return body.n + 1;
 }
 
-/* Append token `op`; its immediates follow with wasm_code_imm. FL_NOMEM. */
-enum fl_code wasm_code_op(struct wasm_code *c, unsigned op, struct fl_err *err) FL_MUST_CHECK;
-/* Set immediate `k` of the last token. */
-static inline void wasm_code_imm(struct wasm_code *c, unsigned k, uint64_t value, uint8_t pad)
-{
-	c->imm[c->first[c->n_ops - 1] + k] = value;
-	c->pad[c->first[c->n_ops - 1] + k] = pad;
-}
+/* Append one token with its immediates. False: a padding or a value does not fit its place, or
+ * out->failed. */
+bool wasm_code_put(struct fl_buf *out, unsigned op, const uint64_t *imm, const uint8_t *pad);
 
-/* Append the bytes of the body whose tokens are [from, to) with its size before it. A padding or a
- * value that does not fit its place gives FL_CORRUPT; FL_NOMEM shows in out->failed. */
-enum fl_code wasm_code_emit(const struct wasm_code *c, size_t from, size_t to, struct fl_buf *out,
-	struct fl_err *err) FL_MUST_CHECK;
+/* A body that is being appended behind its size, which is known at its end. */
+struct wasm_body_mark {
+	size_t start, size_bytes;
+};
+
+/* Begin one whose size will probably be `bytes` with padding `pad` (at most WASM_LEB_MAX). */
+struct wasm_body_mark wasm_code_begin(struct fl_buf *out, size_t bytes, unsigned pad);
+/* Write the size before what was appended. False: the padding does not fit, or out->failed. */
+bool wasm_code_end(struct fl_buf *out, const struct wasm_body_mark *mark, uint64_t pad);
 
 #endif

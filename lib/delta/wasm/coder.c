@@ -7,8 +7,7 @@
 #define ZSTD_STATIC_LINKING_ONLY /* the magicless format */
 #include <zstd.h>
 
-#define JOIN_BELOW   2048 /* streams shorter than this share one frame */
-#define RUN_FOR_EVER UINT64_MAX
+#define JOIN_BELOW 2048 /* streams shorter than this share one frame */
 
 /* ---- plain */
 
@@ -44,12 +43,11 @@ static uint8_t read_byte(struct coder *c, unsigned stream)
 /* Decoding: know how many hits come before the next miss. */
 static void load_run(struct coder *c, unsigned stream)
 {
-	/* Behind the last miss everything hits. */
+	/* Behind the last miss everything hits: so many never come. */
 	bool more = c->at[stream] < c->stream[stream].n;
 
-	if (c->running[stream])
-		return;
-	c->run[stream] = more ? read_number(c, stream) : RUN_FOR_EVER;
+	if (!c->running[stream])
+		c->run[stream] = more ? read_number(c, stream) : UINT64_MAX;
 	c->running[stream] = true;
 }
 
@@ -60,20 +58,17 @@ uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n)
 		return n;
 	}
 	load_run(c, stream);
-	if (c->run[stream] == RUN_FOR_EVER)
-		return n;
 	if (n > c->run[stream])
 		n = c->run[stream];
 	c->run[stream] -= n;
 	return n;
 }
 
-static bool hit_plain(struct coder *c, unsigned stream, bool hit)
+bool coder_hit_plain(struct coder *c, unsigned stream, bool hit)
 {
 	if (c->mode == CODER_ENCODE) {
-		if (hit) {
-			c->run[stream]++;
-		} else {
+		c->run[stream] += hit;
+		if (!hit) {
 			write_number(&c->stream[stream], c->run[stream]);
 			c->run[stream] = 0;
 		}
@@ -84,14 +79,29 @@ static bool hit_plain(struct coder *c, unsigned stream, bool hit)
 		c->running[stream] = false;
 		return false;
 	}
-	if (c->run[stream] != RUN_FOR_EVER)
-		c->run[stream]--;
+	c->run[stream]--;
 	return true;
+}
+
+uint64_t coder_value_plain(struct coder *c, unsigned stream, uint64_t v)
+{
+	if (c->mode == CODER_DECODE)
+		return read_number(c, stream);
+	write_number(&c->stream[stream], v);
+	return v;
+}
+
+uint8_t coder_byte_plain(struct coder *c, unsigned stream, uint8_t v)
+{
+	if (c->mode == CODER_DECODE)
+		return read_byte(c, stream);
+	fl_buf_byte(&c->stream[stream], v);
+	return v;
 }
 
 /* ---- adaptive */
 
-static bool hit_adaptive(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
+bool coder_hit_adaptive(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
 {
 	uint64_t contexts[ADAPTIVE_CONTEXTS_MAX];
 	uint32_t history = c->history[stream];
@@ -111,7 +121,7 @@ static bool hit_adaptive(struct coder *c, unsigned stream, bool hit, const struc
 }
 
 /* A byte of a value: `place` and what came before it in the value are part of every context. */
-static uint8_t byte_adaptive(
+static uint8_t byte_in_value(
 	struct coder *c, unsigned stream, uint8_t v, uint64_t place, const struct coder_context *x)
 {
 	uint64_t contexts[ADAPTIVE_CONTEXTS_MAX];
@@ -131,7 +141,7 @@ static uint8_t byte_adaptive(
 	return v;
 }
 
-static uint64_t value_adaptive(
+uint64_t coder_value_adaptive(
 	struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x)
 {
 	uint64_t result = 0, place = 0;
@@ -139,7 +149,7 @@ static uint64_t value_adaptive(
 	for (unsigned shift = 0; shift < 64; shift += 7) {
 		uint8_t byte = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
 
-		byte = byte_adaptive(c, stream, byte, place, x);
+		byte = byte_in_value(c, stream, byte, place, x);
 		result |= (uint64_t)(byte & 0x7f) << shift;
 		if (byte < 0x80)
 			return result;
@@ -150,31 +160,10 @@ static uint64_t value_adaptive(
 	return 0;
 }
 
-/* ---- both */
-
-bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x)
+uint8_t coder_byte_adaptive(
+	struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x)
 {
-	return c->adaptive != NULL ? hit_adaptive(c, stream, hit, x) : hit_plain(c, stream, hit);
-}
-
-uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x)
-{
-	if (c->adaptive != NULL)
-		return value_adaptive(c, stream, v, x);
-	if (c->mode == CODER_DECODE)
-		return read_number(c, stream);
-	write_number(&c->stream[stream], v);
-	return v;
-}
-
-uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x)
-{
-	if (c->adaptive != NULL)
-		return byte_adaptive(c, stream, v, 0, x);
-	if (c->mode == CODER_DECODE)
-		return read_byte(c, stream);
-	fl_buf_byte(&c->stream[stream], v);
-	return v;
+	return byte_in_value(c, stream, v, 0, x);
 }
 
 /* ---- begin and end */

@@ -83,27 +83,59 @@ static inline uint64_t context(uint64_t a, uint64_t b)
 	return (a * 0x100000001b3u + b + 1) * 0x9e3779b97f4a7c15u;
 }
 
-/* Encoding: `hit` says whether the prediction holds. Returns whether it does. */
-bool coder_hit(struct coder *c, unsigned stream, bool hit, const struct coder_context *x);
 /* Plain coding looks at no contexts, so hits can be coded many at a time. */
 static inline bool coder_is_plain(const struct coder *c)
 {
 	return c->adaptive == NULL;
 }
-/* Plain only. Up to `n` hits at once; encoding: exactly n. Returns how many came. */
-uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n);
-/* A number, small ones cheap. */
-uint64_t coder_value(struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x);
-uint8_t coder_byte(struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x);
 
-/* A signed number: near zero cheap. */
-static inline int64_t coder_signed(
-	struct coder *c, unsigned stream, int64_t v, const struct coder_context *x)
+/* The back ends, behind the macros below. */
+bool coder_hit_plain(struct coder *c, unsigned stream, bool hit);
+bool coder_hit_adaptive(struct coder *c, unsigned stream, bool hit, const struct coder_context *x);
+uint64_t coder_value_plain(struct coder *c, unsigned stream, uint64_t v);
+uint64_t coder_value_adaptive(
+	struct coder *c, unsigned stream, uint64_t v, const struct coder_context *x);
+uint8_t coder_byte_plain(struct coder *c, unsigned stream, uint8_t v);
+uint8_t coder_byte_adaptive(
+	struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x);
+
+static inline bool coder_hit_quick(struct coder *c, unsigned stream, bool hit)
 {
-	uint64_t u = coder_value(c, stream, (uint64_t)v << 1 ^ (uint64_t)(v >> 63), x);
+	if (c->mode == CODER_ENCODE || c->run[stream] == 0)
+		return coder_hit_plain(c, stream, hit);
+	c->run[stream]--;
+	return true;
+}
 
+/* These are macros so that the contexts `x` are computed only where they are looked at. */
+
+/* Encoding: `hit` says whether the prediction holds. Returns whether it does. */
+#define coder_hit(c, stream, hit, x)                               \
+	(coder_is_plain(c) ? coder_hit_quick((c), (stream), (hit)) \
+			   : coder_hit_adaptive((c), (stream), (hit), (x)))
+/* A number, small ones cheap. */
+#define coder_value(c, stream, v, x)                               \
+	(coder_is_plain(c) ? coder_value_plain((c), (stream), (v)) \
+			   : coder_value_adaptive((c), (stream), (v), (x)))
+#define coder_byte(c, stream, v, x)                               \
+	(coder_is_plain(c) ? coder_byte_plain((c), (stream), (v)) \
+			   : coder_byte_adaptive((c), (stream), (v), (x)))
+/* A signed number: near zero cheap. */
+#define coder_signed(c, stream, v, x) coder_unfold(coder_value(c, stream, coder_fold(v), x))
+
+/* Signed numbers as unsigned ones, near zero small. */
+static inline uint64_t coder_fold(int64_t v)
+{
+	return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+}
+
+static inline int64_t coder_unfold(uint64_t u)
+{
 	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
 }
+
+/* Plain only. Up to `n` hits at once; encoding: exactly n. Returns how many came. */
+uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n);
 
 /* Prepare for encoding into `out` with a model, or plain. Zeroed memory; FL_NOMEM. */
 enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,

@@ -45,7 +45,7 @@ static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m, 
 		return fl_fail(err, FL_NOMEM, "no memory for the functions of a module");
 	for (size_t f = 0; f < m->n_bodies && code == FL_OK; f++) {
 		t->start[f] = (uint32_t)t->code.n_ops;
-		code = wasm_code_parse(&t->code, m->bodies[f].bytes, m->bodies[f].size_pad, err);
+		code = wasm_code_parse(&t->code, &m->bodies[f], err);
 	}
 	t->n_functions = m->n_bodies;
 	t->start[m->n_bodies] = (uint32_t)t->code.n_ops;
@@ -186,7 +186,7 @@ static enum fl_code encode_modules(
 		m->old = old;
 		m->new = new;
 		m->encoding = true;
-		m->old_tokens = &old_tokens.code;
+		old_code_take(&m->old_code, old, &old_tokens.code, old_tokens.start);
 		m->new_tokens = &new_tokens.code;
 		m->new_start = new_tokens.start;
 		m->from = from;

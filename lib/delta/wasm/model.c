@@ -112,11 +112,6 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 	static const uint8_t magic[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
 
 	m->err = err;
-	if (!m->encoding) {
-		m->cache = calloc(MODEL_CACHE, sizeof(*m->cache));
-		if (m->cache == NULL)
-			return fl_fail(err, FL_NOMEM, "no memory for the functions of a delta");
-	}
 	model_tables(m);
 	if (!m->encoding)
 		model_write(m, (struct fl_bytes){ magic, sizeof(magic) });
@@ -135,10 +130,7 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 
 void model_fini(struct model *m)
 {
-	for (size_t i = 0; m->cache != NULL && i < MODEL_CACHE; i++)
-		wasm_code_fini(&m->cache[i].code);
-	free(m->cache);
-	free(m->old_start);
+	old_code_fini(&m->old_code);
 	free(m->partner);
 	free(m->function_map);
 	free(m->function_known);
@@ -151,7 +143,6 @@ void model_fini(struct model *m)
 	wasm_copies_fini(&m->data_copies);
 	wasm_copies_fini(&m->residue_copies);
 	free(m->bias_undo);
-	wasm_code_fini(&m->function);
 	free(m->op);
 	free(m->aligned);
 	free(m->local.to);

@@ -22,6 +22,7 @@
 #include "lib/delta/wasm/coder.h"
 #include "lib/delta/wasm/learned.h"
 #include "lib/delta/wasm/module.h"
+#include "lib/delta/wasm/old_code.h"
 
 #define MODEL_NONE UINT32_MAX
 
@@ -29,7 +30,6 @@
 #define MODEL_SMALL_MAX 1024
 #define MODEL_SMALL     (MODEL_SMALL_MAX - MODEL_SMALL_MIN)
 #define MODEL_GLOBALS   4096
-#define MODEL_CACHE     64 /* parsed functions of the old module */
 
 /* A block of the old memory that moved as a whole. */
 struct model_interval {
@@ -46,12 +46,6 @@ struct model_local {
 	uint64_t branch, branch_shift;
 };
 
-/* A function of the old module, parsed. */
-struct model_cached {
-	uint32_t function; /* + 1; 0: empty */
-	struct wasm_code code;
-};
-
 struct model {
 	struct coder *c;
 	const struct wasm_module *old;
@@ -60,14 +54,12 @@ struct model {
 	uint64_t limit; /* decoding: size of the new module */
 	const struct fl_sink *sink;
 
-	/* encoding: all tokens of both, and the old place + 1 of each new one (0: none) */
-	const struct wasm_code *old_tokens, *new_tokens;
+	struct old_code old_code; /* encoding: set up by the caller */
+
+	/* encoding: all new tokens, and the old place + 1 of each (0: none) */
+	const struct wasm_code *new_tokens;
 	const uint32_t *from;
 	const uint32_t *new_start; /* first token of each new function, one more at the end */
-
-	uint32_t *old_start;        /* first token of each old function, one more at the end */
-	struct model_cached *cache; /* decoding */
-	uint32_t last_function;     /* that old_token found */
 
 	uint32_t *partner;       /* old defined function of each new defined one, MODEL_NONE */
 	uint32_t *function_map;  /* old function index -> new */
@@ -87,11 +79,11 @@ struct model {
 	size_t n_bias_undo, cap_bias_undo;
 	bool trying; /* encoding: what is learned may be undone */
 
-	struct wasm_code function; /* decoding: the present one; encoding: unused */
-	uint16_t *op;              /* of the present function */
-	uint32_t *aligned;         /* old place + 1 of tokens whose immediates are predicted */
+	uint16_t *op;      /* of the present function */
+	uint32_t *aligned; /* old place + 1 of tokens whose immediates are predicted */
 	size_t n_op, cap_op;
 	uint32_t next_old; /* where the last copy of code ended */
+	uint64_t size_pad; /* of the present function */
 	struct model_local local;
 	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
 	uint8_t last_pad[WASM_IMM_MAX];
@@ -142,12 +134,6 @@ void model_tables(struct model *m);
 void model_code(struct model *m, size_t section);
 void model_data(struct model *m, size_t section);
 void model_names(struct model *m);
-/* Whether an old body did not parse. */
-static inline bool model_old_is_raw(const struct model *m, uint32_t f)
-{
-	return m->old_start[f + 1] - m->old_start[f] ==
-		wasm_code_raw_count(m->old->bodies[f].bytes);
-}
 /* Append to m->out what the old body of `partner` becomes where everything moves as expected, and learn
  * from that; one that did not parse stays as it is. False: it is not as `expected` (NULL: any), or
  * m->out.failed; then half of it may have been appended and learned. */

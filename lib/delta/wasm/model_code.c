@@ -10,52 +10,13 @@
 
 /* ---- old tokens */
 
-static uint32_t function_at(struct model *m, uint32_t place)
-{
-	uint32_t low = 0, high = (uint32_t)m->old->n_bodies, f = m->last_function;
-
-	if (f < high && m->old_start[f] <= place && place < m->old_start[f + 1])
-		return f;
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (m->old_start[middle] <= place)
-			low = middle;
-		else
-			high = middle;
-	}
-	return m->last_function = low;
-}
-
-static const struct wasm_code *parsed(struct model *m, uint32_t f)
-{
-	struct model_cached *cached = &m->cache[f % MODEL_CACHE];
-	enum fl_code code;
-
-	if (cached->function == f + 1)
-		return &cached->code;
-	wasm_code_reset(&cached->code);
-	cached->function = f + 1;
-	code = wasm_code_parse(
-		&cached->code, m->old->bodies[f].bytes, m->old->bodies[f].size_pad, m->err);
-	if (code != FL_OK) {
-		cached->function = 0;
-		model_fail(m, code, "no memory to parse an old function");
-	}
-	return &cached->code;
-}
-
 const struct wasm_code *model_old(struct model *m, uint32_t place, size_t *index, uint32_t *left)
 {
-	uint32_t f = function_at(m, place);
+	const struct wasm_code *code = old_code_at(&m->old_code, place, index, left);
 
-	*left = m->old_start[f + 1] - place;
-	if (m->encoding) {
-		*index = place;
-		return m->old_tokens;
-	}
-	*index = place - m->old_start[f];
-	return parsed(m, f);
+	if (code == NULL)
+		model_fail(m, FL_NOMEM, "no memory to parse an old function");
+	return code;
 }
 
 /* ---- the structure of a body, followed by its tokens alone */
@@ -98,27 +59,35 @@ static void shape_next(struct body_shape *s, unsigned op)
 
 /* ---- opcodes */
 
-static bool push_op(struct model *m, unsigned op, uint32_t aligned)
+static bool room_for_ops(struct model *m, size_t n)
 {
-	if (m->n_op == m->cap_op) {
-		size_t cap = m->cap_op == 0 ? 1024 : 2 * m->cap_op;
-		uint16_t *ops = reallocarray(m->op, cap, sizeof(*ops));
-		uint32_t *places;
+	size_t cap = m->cap_op + m->cap_op / 2 > m->n_op + n ? m->cap_op + m->cap_op / 2
+							     : m->n_op + n + 1024;
+	uint16_t *ops;
+	uint32_t *places;
 
-		if (ops != NULL)
-			m->op = ops;
-		places = reallocarray(m->aligned, cap, sizeof(*places));
-		if (places != NULL)
-			m->aligned = places;
-		if (ops == NULL || places == NULL) {
-			model_fail(m, FL_NOMEM, "no memory for a function");
-			return false;
-		}
-		m->cap_op = cap;
+	if (n <= m->cap_op - m->n_op)
+		return true;
+	ops = reallocarray(m->op, cap, sizeof(*ops));
+	if (ops != NULL)
+		m->op = ops;
+	places = reallocarray(m->aligned, cap, sizeof(*places));
+	if (places != NULL)
+		m->aligned = places;
+	if (ops == NULL || places == NULL) {
+		model_fail(m, FL_NOMEM, "no memory for a function");
+		return false;
 	}
+	m->cap_op = cap;
+	return true;
+}
+
+static void push_op(struct model *m, unsigned op, uint32_t aligned)
+{
+	if (!room_for_ops(m, 1))
+		return;
 	m->op[m->n_op] = (uint16_t)op;
 	m->aligned[m->n_op++] = aligned;
-	return true;
 }
 
 static unsigned op_before(const struct model *m, size_t back)
@@ -165,6 +134,15 @@ static unsigned checked(struct model *m, unsigned op)
 	return 1; /* nop */
 }
 
+/* Opcodes that are copied to the present end of a function. */
+struct op_copy {
+	uint32_t place; /* of the first old one */
+	uint64_t length;
+	size_t new;   /* encoding: place of the first new one */
+	size_t first; /* its place in the function */
+	struct body_shape *shape;
+};
+
 /* What a token means for the structure. A body of raw bytes tells at once how many there are; `new` is
  * the encoder's token. */
 static void follow_shape(struct model *m, struct body_shape *s, unsigned op, size_t new)
@@ -180,33 +158,62 @@ static void follow_shape(struct model *m, struct body_shape *s, unsigned op, siz
 	m->c->bad |= !m->encoding && s->raw_left > m->limit;
 }
 
-/* Copy `length` opcodes from `place`, each confirmed or replaced. */
-static void code_copied_ops(
-	struct model *m, uint32_t place, uint64_t length, size_t new, struct body_shape *shape)
+/* One copied opcode: confirmed or replaced. */
+static void code_copied_op(struct model *m, const struct op_copy *x, unsigned old, uint64_t i)
+{
+	unsigned op = m->encoding ? m->new_tokens->op[x->new + i] : 0;
+	uint64_t from = i < 5 ? i : 5, left = x->length - i < 6 ? x->length - i : 6;
+
+	if (coder_hit(m->c, STREAM_OP_HIT, op == old,
+		    CONTEXT(old, from * 8 + left, context(old, op_before(m, 1)))))
+		op = old;
+	else
+		op = (unsigned)coder_value(
+			m->c, STREAM_OP, op, CONTEXT(old, context(old, op_before(m, 1))));
+	op = checked(m, op);
+	follow_shape(m, x->shape, op, x->new + i);
+	push_op(m, op, same_immediates(op, old) ? x->place + (uint32_t)i + 1 : 0);
+}
+
+/* Decoding, plain: of the next `n` copied opcodes those that are confirmed; returns how many. */
+static uint32_t take_ops(struct model *m, const struct op_copy *x, const uint16_t *old, uint64_t n)
+{
+	uint32_t place = x->place + (uint32_t)(m->n_op - x->first) + 1;
+
+	n = coder_hits(m->c, STREAM_OP_HIT, n);
+	if (!room_for_ops(m, n))
+		return 0;
+	for (uint64_t i = 0; i < n && !x->shape->done; i++) {
+		if (wasm_ops[old[i]].flow != WASM_FLOW_NONE || old[i] >= WASM_TOKEN_FUNCTION ||
+			!x->shape->begun)
+			follow_shape(m, x->shape, old[i], 0);
+		m->op[m->n_op] = old[i];
+		m->aligned[m->n_op++] = place++;
+	}
+	return (uint32_t)n;
+}
+
+/* Copy opcodes from an old place. */
+static void code_copied_ops(struct model *m, const struct op_copy *x)
 {
 	const struct wasm_code *code = NULL;
-	uint32_t left = 0;
+	uint32_t left = 0, n;
 	size_t index = 0;
 
-	for (uint64_t i = 0; i < length && model_ok(m) && !shape->done; i++, index++, left--) {
-		unsigned old, op;
-
+	for (uint64_t i = 0; i < x->length && model_ok(m) && !x->shape->done; i += n) {
 		if (left == 0)
-			code = model_old(m, place + (uint32_t)i, &index, &left);
+			code = model_old(m, x->place + (uint32_t)i, &index, &left);
 		if (!model_ok(m))
 			return;
-		old = code->op[index];
-		op = m->encoding ? m->new_tokens->op[new + i] : 0;
-		if (coder_hit(m->c, STREAM_OP_HIT, op == old,
-			    CONTEXT(old, (i < 5 ? i : 5) * 8 + (length - i < 6 ? length - i : 6),
-				    context(old, op_before(m, 1)))))
-			op = old;
-		else
-			op = (unsigned)coder_value(
-				m->c, STREAM_OP, op, CONTEXT(old, context(old, op_before(m, 1))));
-		op = checked(m, op);
-		follow_shape(m, shape, op, new + i);
-		(void)push_op(m, op, same_immediates(op, old) ? place + (uint32_t)i + 1 : 0);
+		n = !m->encoding && coder_is_plain(m->c)
+			? take_ops(m, x, code->op + index, least(left, x->length - i))
+			: 0;
+		if (n == 0) {
+			code_copied_op(m, x, code->op[index], i);
+			n = 1;
+		}
+		index += n;
+		left -= n;
 	}
 }
 
@@ -226,17 +233,23 @@ static uint32_t run_length(const struct model *m, size_t t, size_t end, bool cop
 	return (uint32_t)(i - t);
 }
 
+/* Tokens from an old place to the end of its body. */
+static uint32_t rest_of_body(struct model *m, uint32_t place)
+{
+	return m->old_code.start[old_code_body(&m->old_code, place) + 1] - place;
+}
+
 /* One copy: 0 is none, 1 goes to the end of the old function, others are the length + 1. */
 static uint64_t code_copy(
 	struct model *m, size_t t, size_t end, uint64_t last_extra, struct body_shape *shape)
 {
-	uint32_t place = 0, left, total = m->old_start[m->old->n_bodies];
+	uint32_t place = 0, left, total = old_code_total(&m->old_code);
 	uint64_t length = 0, word = 0;
 
 	if (m->encoding) {
 		length = run_length(m, t, end, true);
 		place = length > 0 ? m->from[t] - 1 : 0;
-		left = length > 0 ? m->old_start[function_at(m, place) + 1] - place : 0;
+		left = length > 0 ? rest_of_body(m, place) : 0;
 		word = length == 0 ? 0 : length == left ? 1 : length + 1;
 	}
 	word = coder_value(
@@ -250,13 +263,13 @@ static uint64_t code_copy(
 		m->c->bad = true;
 		return 0;
 	}
-	left = m->old_start[function_at(m, place) + 1] - place;
+	left = rest_of_body(m, place);
 	length = word == 1 ? left : word - 1;
 	if (length > total - place) {
 		m->c->bad = true;
 		return 0;
 	}
-	code_copied_ops(m, place, length, t, shape);
+	code_copied_ops(m, &(struct op_copy){ place, length, t, m->n_op, shape });
 	m->next_old = place + (uint32_t)length;
 	return length;
 }
@@ -268,7 +281,7 @@ static void code_new_ops(struct model *m, size_t t, uint64_t n, struct body_shap
 			checked(m, code_new_op(m, m->encoding ? m->new_tokens->op[t + i] : 0));
 
 		follow_shape(m, shape, op, t + i);
-		(void)push_op(m, op, 0);
+		push_op(m, op, 0);
 	}
 }
 
@@ -361,19 +374,20 @@ static void code_token(
 	struct model *m, size_t t, size_t new, const struct wasm_code *old, size_t index)
 {
 	const struct wasm_op *op = &wasm_ops[m->op[t]];
-	uint64_t count;
+	uint64_t count, imm[WASM_IMMS_MAX];
+	uint8_t pad[WASM_IMMS_MAX];
 
 	for (unsigned k = 0; k < op->n_imms && model_ok(m); k++) {
 		enum wasm_imm kind = op->imms[k];
 		const uint64_t *was = old == NULL ? NULL : &old->imm[old->first[index] + k];
-		uint8_t pad = 0,
-			expected =
-				old == NULL ? m->last_pad[kind] : old->pad[old->first[index] + k];
+		uint8_t expected =
+			old == NULL ? m->last_pad[kind] : old->pad[old->first[index] + k];
 		uint64_t v = 0;
 
+		pad[k] = 0;
 		if (m->encoding) {
 			v = m->new_tokens->imm[m->new_tokens->first[new] + k];
-			pad = m->new_tokens->pad[m->new_tokens->first[new] + k];
+			pad[k] = m->new_tokens->pad[m->new_tokens->first[new] + k];
 		}
 		if (kind == WASM_IMM_COUNT && known_count(m, t, &count))
 			v = count;
@@ -383,12 +397,15 @@ static void code_token(
 			if (old != NULL && expected != 0)
 				expected = (uint8_t)wasm_pad_like(
 					kind, expected, wasm_imm_bytes(kind, *was) + expected, v);
-			pad = code_pad(m, kind, pad, expected);
-			m->last_pad[kind] = pad;
+			pad[k] = code_pad(m, kind, pad[k], expected);
+			m->last_pad[kind] = pad[k];
 		}
-		if (!m->encoding)
-			wasm_code_imm(&m->function, k, v, pad);
+		imm[k] = v;
+		if (kind == WASM_IMM_PAD)
+			m->size_pad = v;
 	}
+	if (!m->encoding && model_ok(m) && !wasm_code_put(&m->out, m->op[t], imm, pad))
+		m->c->bad |= !m->out.failed;
 }
 
 static void code_immediates(struct model *m, size_t f)
@@ -398,14 +415,9 @@ static void code_immediates(struct model *m, size_t f)
 	uint32_t left = 0, expected = 0;
 
 	forget_local(m);
-	wasm_code_reset(&m->function);
 	for (size_t t = 0; t < m->n_op && model_ok(m); t++) {
 		uint32_t place = m->aligned[t];
 
-		if (!m->encoding && wasm_code_op(&m->function, m->op[t], m->err) != FL_OK) {
-			model_fail(m, FL_NOMEM, "no memory for a function");
-			return;
-		}
 		m->run = place != 0 && place == expected ? m->run + 1 : 0;
 		if (place != 0 && (place != expected || left == 0))
 			old = model_old(m, place - 1, &index, &left);
@@ -422,26 +434,47 @@ static void code_immediates(struct model *m, size_t f)
 
 /* ---- what the old code teaches before the first new function */
 
+/* All opcodes of an old body as new ones. */
+static void prime_ops(struct model *m, uint32_t f)
+{
+	uint32_t place = m->old_code.start[f], end = m->old_code.start[f + 1], left;
+	size_t index;
+
+	while (place < end && model_ok(m)) {
+		const struct wasm_code *old = model_old(m, place, &index, &left);
+
+		place += left;
+		for (; left > 0 && model_ok(m); left--, index++) {
+			(void)code_new_op(m, old->op[index]);
+			push_op(m, old->op[index], 0);
+		}
+	}
+}
+
+static void prime_immediates(struct model *m, size_t t, const uint64_t *imm)
+{
+	const struct wasm_op *op = &wasm_ops[m->op[t]];
+	uint64_t count;
+
+	for (unsigned k = 0; k < op->n_imms; k++)
+		if (op->imms[k] != WASM_IMM_COUNT || !known_count(m, t, &count))
+			(void)model_immediate(m, t, k, imm[k], NULL);
+}
+
 static void prime_function(struct model *m, uint32_t f)
 {
-	size_t index;
-	uint32_t left;
-	const struct wasm_code *old = model_old(m, m->old_start[f], &index, &left);
+	const struct wasm_code *old = NULL;
+	uint32_t left = 0;
+	size_t index = 0;
 
 	forget_local(m);
 	m->n_op = 0;
-	for (uint32_t i = 0; i < left && model_ok(m); i++) {
-		(void)code_new_op(m, old->op[index + i]);
-		(void)push_op(m, old->op[index + i], 0);
-	}
-	for (size_t t = 0; t < m->n_op && model_ok(m); t++) {
-		const uint64_t *imm = &old->imm[old->first[index + t]];
-		uint64_t count;
-
-		for (unsigned k = 0; k < wasm_ops[m->op[t]].n_imms; k++)
-			if (wasm_ops[m->op[t]].imms[k] != WASM_IMM_COUNT ||
-				!known_count(m, t, &count))
-				(void)model_immediate(m, t, k, imm[k], NULL);
+	prime_ops(m, f);
+	for (size_t t = 0; t < m->n_op && model_ok(m); t++, index++, left--) {
+		if (left == 0)
+			old = model_old(m, m->old_code.start[f] + (uint32_t)t, &index, &left);
+		if (model_ok(m))
+			prime_immediates(m, t, &old->imm[old->first[index]]);
 	}
 }
 
@@ -449,7 +482,7 @@ static void prime_function(struct model *m, uint32_t f)
  * tokens. */
 static void prime(struct model *m)
 {
-	uint32_t n = (uint32_t)m->old->n_bodies, step = m->old_start[n] / PRIME_TOKENS + 1,
+	uint32_t n = (uint32_t)m->old->n_bodies, step = m->old_code.start[n] / PRIME_TOKENS + 1,
 		 done = 0;
 
 	if (m->c->adaptive == NULL)
@@ -475,7 +508,7 @@ static bool is_sure(struct model *m, size_t f, uint32_t partner)
 	bool sure;
 
 	if (old->size_pad != new->size_pad ||
-		m->old_start[partner + 1] - m->old_start[partner] !=
+		m->old_code.start[partner + 1] - m->old_code.start[partner] !=
 			m->new_start[f + 1] - m->new_start[f])
 		return false;
 	memcpy(last[0], m->last, sizeof(m->last));
@@ -503,36 +536,28 @@ static bool is_sure(struct model *m, size_t f, uint32_t partner)
 	return false;
 }
 
-/* Decoding: the moved partner, its size before it. */
-static void write_moved(struct model *m, uint32_t partner)
+/* A function by its tokens and immediates. */
+static void code_changed(struct model *m, size_t f)
 {
-	const struct wasm_body *old = &m->old->bodies[partner];
-	uint8_t size[2 * WASM_LEB_MAX];
-	size_t before = m->out.n, bytes, guess, n;
-
-	/* The size is known at the end, and mostly as long as that of the old one. */
-	guess = (size_t)(wasm_put_unsigned(size, old->bytes.n, old->size_pad) - size);
-	fl_buf_add(&m->out, size, guess);
-	if (!model_move_body(m, partner, NULL)) {
-		m->c->bad |= !m->out.failed;
-		return;
-	}
-	bytes = m->out.n - before - guess;
-	n = (size_t)(wasm_put_unsigned(size, bytes, old->size_pad) - size);
-	if (fl_buf_reserve(&m->out, WASM_LEB_MAX) == NULL)
-		return;
-	if (n != guess)
-		memmove(m->out.p + before + n, m->out.p + before + guess, bytes);
-	memcpy(m->out.p + before, size, n);
-	m->out.n = before + n + bytes;
+	code_ops(m, f);
+	if (model_ok(m))
+		code_immediates(m, f);
 }
 
-/* Decoding: the function whose tokens are there. */
-static void write_function(struct model *m)
+/* Decoding: a function goes to m->out, behind its size, which is mostly as long as that of the old one. */
+static void write_function(struct model *m, size_t f, uint32_t partner, bool sure)
 {
-	if (model_ok(m) &&
-		wasm_code_emit(&m->function, 0, m->function.n_ops, &m->out, m->err) != FL_OK)
-		model_fail(m, m->out.failed ? FL_NOMEM : FL_CORRUPT, "a function does not fit");
+	struct wasm_body like =
+		partner == MODEL_NONE ? (struct wasm_body){ 0 } : m->old->bodies[partner];
+	struct wasm_body_mark mark = wasm_code_begin(&m->out, like.bytes.n, like.size_pad);
+
+	m->size_pad = like.size_pad;
+	if (!sure)
+		code_changed(m, f);
+	else if (!model_move_body(m, partner, NULL))
+		m->c->bad |= !m->out.failed;
+	if (model_ok(m) && !wasm_code_end(&m->out, &mark, m->size_pad))
+		m->c->bad |= !m->out.failed;
 }
 
 static void code_function(struct model *m, size_t f)
@@ -543,17 +568,12 @@ static void code_function(struct model *m, size_t f)
 	if (partner != MODEL_NONE) {
 		sure = m->encoding && is_sure(m, f, partner);
 		sure = coder_hit(m->c, STREAM_SURE, sure, CONTEXT(0));
-		m->next_old = m->old_start[partner + sure];
+		m->next_old = m->old_code.start[partner + sure];
 	}
-	if (!sure) {
-		code_ops(m, f);
-		if (model_ok(m))
-			code_immediates(m, f);
-	}
-	if (!m->encoding && sure)
-		write_moved(m, partner);
-	else if (!m->encoding)
-		write_function(m);
+	if (!m->encoding)
+		write_function(m, f, partner, sure);
+	else if (!sure)
+		code_changed(m, f);
 }
 
 void model_code(struct model *m, size_t section)

@@ -26,14 +26,11 @@ static struct coder *coder(const struct model *m)
 
 /* ---- indices with a map over the module */
 
-/* A number that is expected; otherwise itself. */
-static uint64_t expect(struct model *m, enum wasm_imm kind, uint64_t v, uint64_t expected,
-	const struct coder_context *hit, const struct coder_context *miss)
-{
-	if (coder_hit(coder(m), STREAM_OF_IMM(kind, IMM_HIT), v == expected, hit))
-		return expected;
-	return coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), v, miss);
-}
+/* A number that is expected; otherwise itself. A macro like those of the coder. */
+#define expect(m, kind, v, expected, hit, miss)                                    \
+	(coder_hit(coder(m), STREAM_OF_IMM(kind, IMM_HIT), (v) == (expected), hit) \
+			? (expected)                                               \
+			: coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), v, miss))
 
 static uint64_t function_imm(struct model *m, uint64_t v, uint64_t old)
 {
@@ -52,9 +49,9 @@ static uint64_t function_imm(struct model *m, uint64_t v, uint64_t old)
 static uint64_t type_imm(struct model *m, uint64_t v, uint64_t old)
 {
 	bool mapped = old < m->old->n_types;
+	uint64_t expected = mapped ? m->type_map[old] : old;
 
-	v = expect(
-		m, WASM_IMM_TYPE, v, mapped ? m->type_map[old] : old, CONTEXT(old), CONTEXT(old));
+	v = expect(m, WASM_IMM_TYPE, v, expected, CONTEXT(old), CONTEXT(old));
 	if (mapped && v <= UINT32_MAX)
 		m->type_map[old] = (uint32_t)v;
 	return v;
@@ -74,9 +71,9 @@ static uint64_t block_imm(struct model *m, uint64_t v, uint64_t old)
 static uint64_t global_imm(struct model *m, uint64_t v, uint64_t old)
 {
 	bool mapped = old < MODEL_GLOBALS;
+	uint64_t expected = mapped ? m->global_map[old] : old;
 
-	v = expect(m, WASM_IMM_GLOBAL, v, mapped ? m->global_map[old] : old, CONTEXT(old),
-		CONTEXT(old));
+	v = expect(m, WASM_IMM_GLOBAL, v, expected, CONTEXT(old), CONTEXT(old));
 	if (mapped && v <= UINT32_MAX)
 		m->global_map[old] = (uint32_t)v;
 	return v;

@@ -65,6 +65,13 @@ static bool replace(struct moving *s, enum wasm_imm kind, const struct wasm_numb
 	return as_expected(s, from);
 }
 
+static inline bool move_before(void *ctx, const struct wasm_walk *w)
+{
+	(void)ctx;
+	(void)w;
+	return true;
+}
+
 static inline void move_token(void *ctx, unsigned op)
 {
 	(void)ctx;
@@ -85,8 +92,9 @@ static inline bool move_imm(
 
 bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *expected)
 {
-	static const struct wasm_visitor visitor = { move_token, move_imm };
+	static const struct wasm_visitor visitor = { move_before, move_token, move_imm };
 	struct fl_bytes body = m->old->bodies[partner].bytes;
+	struct wasm_walk w = wasm_walk_start(body);
 	struct moving s = { .m = m, .copied = body.p, .start = m->out.n };
 	size_t from;
 
@@ -94,7 +102,7 @@ bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *e
 		s.expected = expected->p;
 		s.left = expected->n;
 	}
-	if (!model_old_is_raw(m, partner) && !wasm_walk(body, &visitor, &s))
+	if (!old_code_is_raw(&m->old_code, partner) && !wasm_walk(&w, &visitor, &s))
 		return false;
 	from = m->out.n;
 	fl_buf_add(&m->out, s.copied, (size_t)(body.p + body.n - s.copied));

@@ -186,22 +186,15 @@ static bool equal(struct fl_bytes a, struct fl_bytes b)
 }
 
 /* Encoding: the old function at whose first token the new one's first token is aligned. */
-static uint32_t aligned_partner(const struct model *m, size_t f)
+static uint32_t aligned_partner(struct model *m, size_t f)
 {
 	uint32_t place = m->from[m->new_start[f]];
-	uint32_t low = 0, high = (uint32_t)m->old->n_bodies;
+	uint32_t body;
 
 	if (place-- == 0)
 		return MODEL_NONE;
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (m->old_start[middle] <= place)
-			low = middle;
-		else
-			high = middle;
-	}
-	return m->old_start[low] == place ? low : MODEL_NONE;
+	body = old_code_body(&m->old_code, place);
+	return m->old_code.start[body] == place ? body : MODEL_NONE;
 }
 
 static void code_partners(struct model *m)
@@ -561,22 +554,10 @@ static void align_data(struct model *m)
 
 /* ---- all of it */
 
-static void find_old_starts(struct model *m)
-{
-	uint32_t n = 0;
-
-	for (size_t f = 0; f < m->old->n_bodies; f++) {
-		m->old_start[f] = n;
-		n += (uint32_t)wasm_code_count(m->old->bodies[f].bytes);
-	}
-	m->old_start[m->old->n_bodies] = n;
-}
-
 static bool make_tables(struct model *m)
 {
 	m->n_old_functions = (uint32_t)(m->old->n_imports + m->old->n_bodies);
 	m->n_new_functions = (uint32_t)(m->new->n_imports + m->new->n_bodies);
-	m->old_start = table(m, m->old->n_bodies, sizeof(*m->old_start));
 	m->partner = table(m, m->new->n_bodies, sizeof(*m->partner));
 	m->function_map = table(m, m->n_old_functions, sizeof(*m->function_map));
 	m->function_known = table(m, m->n_old_functions, 1);
@@ -594,7 +575,8 @@ void model_tables(struct model *m)
 		code_residue(m);
 	if (!model_ok(m) || !make_tables(m))
 		return;
-	find_old_starts(m);
+	if (!m->encoding && old_code_count(&m->old_code, m->old, m->err) != FL_OK)
+		model_fail(m, FL_NOMEM, "no memory for the functions of a delta");
 	code_partners(m);
 	map_functions(m);
 	map_types(m);

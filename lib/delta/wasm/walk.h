@@ -19,9 +19,12 @@ struct wasm_number {
 	const uint8_t *from;
 };
 
-/* Told each token, and then its immediates in order, without the padding of the body's size. `imm`
- * returns whether to go on. */
+struct wasm_walk;
+
+/* Told each token, and then its immediates in order, without the padding of the body's size. `before`
+ * and `imm` return whether to go on. */
 struct wasm_visitor {
+	bool (*before)(void *ctx, const struct wasm_walk *w);
 	void (*token)(void *ctx, unsigned op);
 	bool (*imm)(void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n,
 		const uint8_t *end);
@@ -53,11 +56,13 @@ WASM_WALK_INLINE unsigned wasm_walk_op(struct wasm_reader *r)
 WASM_WALK_INLINE void wasm_walk_imm(
 	struct wasm_reader *r, enum wasm_imm kind, struct wasm_number *n)
 {
-	/* One byte below this is the number itself; a signed one has its sign in bit 6. */
-	unsigned limit = wasm_imm_is_signed(kind) ? 0x40 : wasm_imm_is_leb(kind) ? 0x80 : 0;
+	/* One byte below this is the number itself: bit 6 is the sign, or announces a memory index. */
+	unsigned limit = wasm_imm_is_signed(kind) || kind == WASM_IMM_ALIGN ? 0x40
+		: wasm_imm_is_leb(kind)                                     ? 0x80
+									    : 0;
 
 	n->from = r->p;
-	if (r->p == r->end || *r->p >= limit || kind == WASM_IMM_ALIGN) {
+	if (r->p == r->end || *r->p >= limit) {
 		wasm_walk_number(r, kind, n);
 		return;
 	}
@@ -65,24 +70,36 @@ WASM_WALK_INLINE void wasm_walk_imm(
 	n->pad = 0;
 }
 
-/* Walk a body, the bytes behind its size. Whether it was understood to its last byte; if not, the
- * visitor has seen some tokens of it. */
-WASM_WALK_INLINE bool wasm_walk(struct fl_bytes body, const struct wasm_visitor *visitor, void *ctx)
-{
-	struct wasm_reader r = wasm_reader(body);
-	struct wasm_walk_list list = { .op = WASM_TOKEN_FUNCTION, .left = 1 };
-	unsigned depth = 1;
+/* Where a walk is: before a token, or at the end. */
+struct wasm_walk {
+	struct wasm_reader r;
+	struct wasm_walk_list list;
+	unsigned depth; /* of blocks; 0: the body is complete */
+};
 
-	while (list.left > 0 || depth > 0) {
+WASM_WALK_INLINE struct wasm_walk wasm_walk_start(struct fl_bytes body)
+{
+	return (struct wasm_walk){
+		.r = wasm_reader(body), .list = { .op = WASM_TOKEN_FUNCTION, .left = 1 }, .depth = 1
+	};
+}
+
+/* Walk on to the end of the body. Whether it was understood to its last byte; if not, or if the visitor
+ * stopped, it has seen some tokens. */
+WASM_WALK_INLINE bool wasm_walk(struct wasm_walk *w, const struct wasm_visitor *visitor, void *ctx)
+{
+	while (w->list.left > 0 || w->depth > 0) {
 		struct wasm_number n = { 0 };
 		const struct wasm_op *row;
 		unsigned op;
 
-		if (list.left > 0) {
-			list.left--;
-			op = wasm_walk_element(&r, list.op);
+		if (!visitor->before(ctx, w))
+			return false;
+		if (w->list.left > 0) {
+			w->list.left--;
+			op = wasm_walk_element(&w->r, w->list.op);
 		} else {
-			op = wasm_walk_op(&r);
+			op = wasm_walk_op(&w->r);
 		}
 		if (op == WASM_TOKEN_MAX)
 			return false;
@@ -91,19 +108,20 @@ WASM_WALK_INLINE bool wasm_walk(struct fl_bytes body, const struct wasm_visitor 
 		for (unsigned k = 0; k < row->n_imms; k++) {
 			if (row->imms[k] == WASM_IMM_PAD)
 				break;
-			wasm_walk_imm(&r, (enum wasm_imm)row->imms[k], &n);
-			if (r.bad || !visitor->imm(ctx, k, (enum wasm_imm)row->imms[k], &n, r.p))
+			wasm_walk_imm(&w->r, (enum wasm_imm)row->imms[k], &n);
+			if (w->r.bad ||
+				!visitor->imm(ctx, k, (enum wasm_imm)row->imms[k], &n, w->r.p))
 				return false;
 		}
 		if (row->flow == WASM_FLOW_NONE)
 			continue;
-		depth += row->flow == WASM_FLOW_OPEN || row->flow == WASM_FLOW_CATCHES;
-		depth -= row->flow == WASM_FLOW_CLOSE;
-		wasm_walk_begin(&list, (enum wasm_flow)row->flow, n.v, &r);
-		if (r.bad)
+		w->depth += row->flow == WASM_FLOW_OPEN || row->flow == WASM_FLOW_CATCHES;
+		w->depth -= row->flow == WASM_FLOW_CLOSE;
+		wasm_walk_begin(&w->list, (enum wasm_flow)row->flow, n.v, &w->r);
+		if (w->r.bad)
 			return false;
 	}
-	return wasm_left(&r) == 0;
+	return wasm_left(&w->r) == 0;
 }
 
 #endif
