@@ -18,6 +18,7 @@ struct wasm_code {
 	size_t cap_ops, cap_imms;
 };
 
+/* Free what it has; it is empty then. */
 void wasm_code_fini(struct wasm_code *c);
 
 struct wasm_walk; /* walk.h */
