@@ -121,6 +121,19 @@ enum fl_code rollouts_version_blocked(struct server *server, struct store *store
 enum fl_code rollouts_check_blocked(struct server *server, struct store *store,
 	struct effects *effects, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
 
+/* ---- drift: rollouts_drift.c */
+
+struct rollouts_drift;
+struct assignment_drift;
+/* Begin to look; NULL without memory. rollouts_drift_free it (NULL is fine). */
+struct rollouts_drift *rollouts_drift_new(int64_t rollout_id);
+void rollouts_drift_free(void *drift);
+/* Look at some tens of thousands of devices more. Any lane that reads. */
+enum fl_code rollouts_drift_more(struct server *server, struct store *store,
+	struct rollouts_drift *drift, struct fl_err *err) FL_MUST_CHECK;
+/* What was found so far (store/assignment.h). Borrowed. */
+const struct assignment_drift *rollouts_drift_seen(const struct rollouts_drift *drift);
+
 /* ---- explanations: rollouts_explain.c. Any lane that reads. */
 
 struct device;

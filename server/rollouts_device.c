@@ -17,43 +17,32 @@ static bool in_flight(const struct step_place *p)
 	return p->state >= STEP_OFFERED && p->state <= STEP_INSTALLED && p->state != STEP_REJECTED;
 }
 
-/* The number that the device's next manifest will have. */
-static enum fl_code next_manifest(
-	const struct rollouts_lane *lane, int64_t device_no, int64_t *number, struct fl_err *err)
-{
-	struct device d = { 0 };
-	enum fl_code code = device_by_no(lane->store, device_no, &d, err);
-
-	*number = d.manifest + 1;
-	device_fini(&d);
-	return code;
-}
-
 /* Ask the engine about one waiting step. *keep: it may be offered soon. */
 static enum fl_code ask(const struct rollouts_lane *lane, const struct step_place *place,
 	int64_t device_no, struct rollouts_offer *offer, bool *keep, struct fl_err *err)
 {
 	struct engine_fact fact = { .kind = FACT_POLLED };
 	struct rollouts_parsed *parsed = NULL;
+	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	struct step_view view;
 	struct engine_out out = { 0 };
-	int64_t number = 0;
-	bool back, held = false;
+	bool held = false;
 	enum fl_code code = step_view(lane->store, place->stage_id, device_no, &view, err);
 
 	if (code == FL_OK)
 		code = rollouts_parsed_get(lane, place->rollout_id, &parsed, err);
 	if (code == FL_OK)
-		code = rollouts_fit(lane, &view, parsed, &fact.fit, err);
+		code = rollouts_look_ahead(lane, &view, parsed, &outlook, err);
+	fact.fit = outlook.fit;
+	fact.manifest = outlook.device.manifest + 1;
 	if (code == FL_OK)
 		code = rollouts_load(lane, &view, parsed, &fact, err);
-	if (code == FL_OK)
-		code = next_manifest(lane, device_no, &fact.manifest, err);
-	back = view.step.back;
-	if (code == FL_OK && !back && fact.fit == ENGINE_FITS)
+	if (code == FL_OK && !view.step.back && fact.fit == ENGINE_FITS)
 		code = rollouts_strata_held(lane, parsed, device_no, &held, err);
 	if (held)
 		fact.fit = ENGINE_LATER;
+	if (!view.step.back)
+		view.step.had = outlook.device.state_id;
 	if (code == FL_OK)
 		code = rollouts_step_fact(lane, &view, &fact, &out, err);
 	if (code != FL_OK)
@@ -61,10 +50,10 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	*keep = *keep || out.keep || out.attend || held;
 	if (!out.offer)
 		return FL_OK;
-	code = rollouts_issue(lane, &view, parsed, back, true, &number, err);
-	if (code == FL_OK && number != fact.manifest)
+	code = rollouts_issue(lane, &view, &outlook, true, err);
+	if (code == FL_OK && outlook.device.manifest != fact.manifest)
 		return fl_fail(err, FL_INTERNAL, "a manifest's number is not the next one");
-	*offer = (struct rollouts_offer){ ROLLOUTS_OFFER, number, place->stage_id };
+	*offer = (struct rollouts_offer){ ROLLOUTS_OFFER, fact.manifest, place->stage_id };
 	return code;
 }
 
@@ -115,7 +104,6 @@ static enum fl_code move(const struct rollouts_lane *lane, const struct rollouts
 		.manifest = r->manifest,
 		.sent = r->sent,
 		.saved = r->saved };
-	struct rollouts_parsed *parsed;
 	struct engine_out out;
 	enum fl_code code;
 
@@ -125,8 +113,7 @@ static enum fl_code move(const struct rollouts_lane *lane, const struct rollouts
 	code = rollouts_step_fact(lane, view, &fact, &out, err);
 	if (code != FL_OK || r->state != STEP_CONFIRMED || !out.step_changed || r->state_id != 0)
 		return code;
-	code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
-	return code == FL_OK ? rollouts_assume(lane, view, parsed, err) : code;
+	return rollouts_assume(lane, r->device_no, err);
 }
 
 enum fl_code rollouts_report(struct server *server, struct store *store, struct effects *effects,

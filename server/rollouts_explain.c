@@ -264,12 +264,14 @@ static enum fl_code take_detail(void *context, const struct report *r, struct fl
 static enum fl_code load_chances(
 	struct subject *s, struct loaded *l, int64_t stage_id, struct fl_err *err)
 {
+	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	struct fleet_device known;
 	struct step_view view;
 	enum fl_code code = step_view(s->lane.store, stage_id, s->device->no, &view, err);
 
 	if (code == FL_OK)
-		code = rollouts_fit(&s->lane, &view, l->parsed, &l->part.fit, err);
+		code = rollouts_look_ahead(&s->lane, &view, l->parsed, &outlook, err);
+	l->part.fit = outlook.fit;
 	l->part.attention =
 		fleet_get(s->lane.server->fleet, s->device->no, &known) && known.attention;
 	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;

@@ -5,9 +5,12 @@
 #define ROLLOUTS_IN_H
 
 #include "server/rollouts.h"
+#include "server/rollouts_set.h"
 
 #include "server/http/lanes.h"
 #include "server/rollout/plan.h"
+#include "server/store/assignment.h"
+#include "server/store/device.h"
 #include "server/store/stage.h"
 #include "server/store/step.h"
 
@@ -42,7 +45,7 @@ struct rollouts {
 struct rollouts_lane {
 	struct server *server;
 	struct store *store;
-	struct effects *effects;
+	struct effects *effects; /* NULL in a lane that only reads */
 };
 
 /* ---- rollouts_parsed.c */
@@ -55,6 +58,16 @@ enum fl_code rollouts_parsed_load(const struct rollouts_lane *lane, int64_t roll
 	struct rollouts_parsed **out, struct fl_err *err) FL_MUST_CHECK;
 /* Free; NULL is fine. */
 void rollouts_parsed_free(struct rollouts_parsed *p);
+/* A parsed rollout, however the lane comes by it. */
+struct rollouts_borrowed {
+	struct rollouts_parsed *parsed;
+	bool owned;
+};
+/* The parsed rollout in any lane; end with rollouts_borrowed_fini. FL_CORRUPT. */
+enum fl_code rollouts_borrow(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_borrowed *out, struct fl_err *err) FL_MUST_CHECK;
+/* Give it back. Safe on zeroed memory. */
+void rollouts_borrowed_fini(struct rollouts_borrowed *b);
 /* Forget it: it is planned anew. Writer. */
 void rollouts_parsed_drop(struct rollouts *r, int64_t rollout_id);
 
@@ -128,22 +141,61 @@ enum fl_code rollouts_strata_outcome(const struct rollouts_lane *lane,
 enum fl_code rollouts_strata_held(const struct rollouts_lane *lane, const struct rollouts_parsed *p,
 	int64_t device_no, bool *held, struct fl_err *err) FL_MUST_CHECK;
 
-/* ---- rollouts_goal.c: what a device shall have, and whether that fits */
+/* ---- rollouts_goal.c: what a device shall have at a step, and whether that can be */
 
-/* Whether the step fits its device now. Reads only. */
-enum fl_code rollouts_fit(const struct rollouts_lane *lane, const struct step_view *view,
-	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err) FL_MUST_CHECK;
-/* Whether the device of a step that is to be turned round has a way back, and the order is ours. */
+/* A device at a step. Zeroed: nothing looked at; end with rollouts_outlook_fini. */
+struct rollouts_outlook {
+	enum engine_fit fit; /* whether the step could be delivered now */
+	struct device device;
+	struct rollouts_changes changes; /* of the step's layer, forward */
+	struct rollouts_set now, then;   /* what it has; what it would have */
+	struct rollouts_parsed *parsed;  /* the step's rollout; borrowed */
+	struct fl_arena text;
+};
+void rollouts_outlook_fini(struct rollouts_outlook *o);
+#define ROLLOUTS_AUTO_OUTLOOK __attribute__((cleanup(rollouts_outlook_fini)))
+
+/* What the device of a step has, and that it keeps it. Reads only, as does what follows. */
+enum fl_code rollouts_look(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, struct rollouts_outlook *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* What the step would make of its device: the modules of its layer change, all others stay as they are,
+ * whoever has brought them. */
+enum fl_code rollouts_look_ahead(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_parsed *parsed, struct rollouts_outlook *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The set of the plan that the step leads to. Borrowed. */
+const struct plan_set *rollouts_plan_goal(
+	const struct rollouts_parsed *p, const struct step_view *view, bool back);
+
+/* ---- rollouts_back.c: ways back */
+
+/* Whether the device of a step that goes back, or is to be turned round, has a way back, and what it
+ * would have then. `out` is what rollouts_look has found, with the changes of the layer. */
+enum fl_code rollouts_look_back(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_outlook *out, struct fl_err *err) FL_MUST_CHECK;
+/* The same from the beginning, for a step that still goes forward. */
 enum fl_code rollouts_fit_back(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, enum engine_fit *fit, struct fl_err *err) FL_MUST_CHECK;
-/* Issue the manifest that carries the step out, `back` or forward; with `order` it names the step, so
- * that the device reports about it. *number gets its number. */
+
+/* ---- rollouts_issue.c: manifests */
+
+/* Bytes of an artifact, if there are any. */
+struct rollouts_bytes {
+	bool known;
+	uint8_t sha256[32];
+	int64_t size;
+};
+/* The bytes that a version of a module is for a device. */
+enum fl_code rollouts_bytes_of(const struct rollouts_lane *lane, int64_t device_no,
+	const struct state_entry *e, struct rollouts_bytes *out, struct fl_err *err) FL_MUST_CHECK;
+/* Issue the manifest that says what outlook->then has; with `order` it names the step, so that the device
+ * reports about it. outlook->device gets its number. */
 enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_view *view,
-	struct rollouts_parsed *parsed, bool back, bool order, int64_t *number,
-	struct fl_err *err) FL_MUST_CHECK;
-/* The device has now what the step's goal says. */
-enum fl_code rollouts_assume(const struct rollouts_lane *lane, const struct step_view *view,
-	struct rollouts_parsed *parsed, struct fl_err *err) FL_MUST_CHECK;
+	struct rollouts_outlook *outlook, bool order, struct fl_err *err) FL_MUST_CHECK;
+/* The device has now what its newest manifest says. */
+enum fl_code rollouts_assume(
+	const struct rollouts_lane *lane, int64_t device_no, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_load.c: how much is under way */
 
@@ -155,16 +207,18 @@ enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_v
 /* ---- rollouts_requires.c: what is installed goes on working together */
 
 /* A change of what a device has. Borrowed. */
-struct rollouts_change {
-	int64_t device_no;
-	bool is_gateway;
-	int64_t gateway_state; /* what its own gateway has; 0: it has none */
-	const struct plan_set *from, *to;
+struct rollouts_shift {
+	const struct rollouts_outlook *outlook;
+	bool planned;          /* the plan has seen to it that the device works by itself */
+	int64_t gateway_state; /* what its gateway has; 0: not looked at */
 };
+/* Who would not get what it requires; what it does not get now either is no matter. */
+enum rollouts_unmet { ROLLOUTS_ALL_MET, ROLLOUTS_UNMET_HERE, ROLLOUTS_UNMET_AROUND };
 /* Whether, after the change, the requirements of the device and of those behind it are met by what is
- * installed now. */
+ * installed now: by the device itself (HERE), and by its gateway or for those behind it (AROUND). */
 enum fl_code rollouts_requires_met(const struct rollouts_lane *lane,
-	const struct rollouts_change *change, bool *met, struct fl_err *err) FL_MUST_CHECK;
+	const struct rollouts_shift *shift, enum rollouts_unmet *unmet,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_rivals.c: one running rollout per device and module */
 
@@ -178,6 +232,10 @@ struct rollouts_claim {
 /* Whether another rollout that is under way has the device for a module that this one changes too. */
 enum fl_code rollouts_rival(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
 	bool *taken, struct fl_err *err) FL_MUST_CHECK;
+/* The device is the claimant's: what rollouts that are over still had waiting for it, for one of the same
+ * modules, ends. */
+enum fl_code rollouts_overtake(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_slice.c: mass effects */
 

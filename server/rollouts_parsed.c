@@ -159,3 +159,18 @@ enum fl_code rollouts_parsed_get(const struct rollouts_lane *lane, int64_t rollo
 	*out = p;
 	return FL_OK;
 }
+
+enum fl_code rollouts_borrow(const struct rollouts_lane *lane, int64_t rollout_id,
+	struct rollouts_borrowed *out, struct fl_err *err)
+{
+	out->owned = lane->effects == NULL;
+	return out->owned ? rollouts_parsed_load(lane, rollout_id, &out->parsed, err)
+			  : rollouts_parsed_get(lane, rollout_id, &out->parsed, err);
+}
+
+void rollouts_borrowed_fini(struct rollouts_borrowed *b)
+{
+	if (b->owned)
+		rollouts_parsed_free(b->parsed);
+	*b = (struct rollouts_borrowed){ 0 };
+}

@@ -1,33 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Whether what is installed would still work together with a set: the plan saw to the order, but a
- * gateway or a device behind it may have failed, been left out or drifted since. Looked at when a step
- * is about to be delivered. */
+ * gateway or a device behind it may have failed, been left out or drifted since, and another rollout may
+ * have brought modules that this plan knows nothing of. Looked at when a step is about to be delivered. */
 #include "server/rollouts_in.h"
 
-#include "server/store/state.h"
 #include "server/store/version.h"
 
 #include "lib/semver.h"
 
 #include <string.h>
 
-/* What is required is looked for in `set`; where that changes from `before`, it must not get worse. */
 struct checking {
-	const struct plan_set *set;
-	const struct plan_set *before; /* NULL: everything must be met */
-	struct store *store;
-	int64_t gateway_state; /* where what the set lacks is looked for; 0: nowhere */
-	bool met;
+	const struct rollouts_lane *lane;
+	const struct rollouts_shift *shift;
+	const struct state_entry *who; /* whose demands are looked at */
+	enum rollouts_unmet unmet;
 };
-
-static const char *version_in(const struct plan_set *set, const char *module)
-{
-	for (uint32_t i = 0; i < set->n; i++)
-		if (strcmp(set->items[i].module->name, module) == 0)
-			return set->items[i].version;
-	return NULL;
-}
 
 /* Texts that cannot be read are not in a range. */
 static bool in_range(const char *version, const char *range)
@@ -56,49 +45,68 @@ static enum fl_code look_at_entry(
 	return FL_OK;
 }
 
-/* A demand of the set itself: the gateway meets what is not on the device. */
+/* A demand that the gateway has to meet. */
+static enum fl_code ask_gateway(
+	struct checking *c, const struct version_demand *d, struct fl_err *err)
+{
+	struct lookup l = { .demand = d };
+	enum fl_code code =
+		state_each(c->lane->store, c->shift->gateway_state, look_at_entry, &l, err);
+
+	if (code == FL_OK && !l.met)
+		c->unmet = ROLLOUTS_UNMET_AROUND;
+	return code;
+}
+
+/* A demand of a module that the device would have. */
 static enum fl_code check_own(void *context, const struct version_demand *d, struct fl_err *err)
 {
 	struct checking *c = context;
-	const char *own = version_in(c->set, d->name);
-	struct lookup l = { .demand = d };
-	enum fl_code code = FL_OK;
+	const struct rollouts_outlook *o = c->shift->outlook;
+	const char *then = rollouts_set_version(&o->then, d->name);
+	bool as_it_was = rollouts_same_version(then, rollouts_set_version(&o->now, d->name)) &&
+		rollouts_same_version(
+			c->who->version, rollouts_set_version(&o->now, c->who->module));
 
-	if (own != NULL || c->gateway_state == 0)
-		return FL_OK; /* the plan has seen to what is on the device itself */
-	code = state_each(c->store, c->gateway_state, look_at_entry, &l, err);
-	c->met = c->met && l.met;
-	return code;
+	if (c->unmet != ROLLOUTS_ALL_MET)
+		return FL_OK;
+	if (then == NULL && c->shift->gateway_state != 0)
+		return ask_gateway(c, d, err);
+	if (!c->shift->planned && !as_it_was && !in_range(then, d->range))
+		c->unmet = ROLLOUTS_UNMET_HERE;
+	return FL_OK;
 }
 
 /* A demand from behind the gateway: met before and not any more is what must not be. */
 static enum fl_code check_behind(void *context, const struct version_demand *d, struct fl_err *err)
 {
 	struct checking *c = context;
+	const struct rollouts_outlook *o = c->shift->outlook;
 
 	(void)err;
-	if (in_range(version_in(c->before, d->name), d->range) &&
-		!in_range(version_in(c->set, d->name), d->range))
-		c->met = false;
+	if (c->unmet == ROLLOUTS_ALL_MET &&
+		in_range(rollouts_set_version(&o->now, d->name), d->range) &&
+		!in_range(rollouts_set_version(&o->then, d->name), d->range))
+		c->unmet = ROLLOUTS_UNMET_AROUND;
 	return FL_OK;
 }
 
 enum fl_code rollouts_requires_met(const struct rollouts_lane *lane,
-	const struct rollouts_change *change, bool *met, struct fl_err *err)
+	const struct rollouts_shift *shift, enum rollouts_unmet *unmet, struct fl_err *err)
 {
-	struct checking c = { .set = change->to,
-		.before = change->from,
-		.store = lane->store,
-		.gateway_state = change->gateway_state,
-		.met = true };
+	const struct rollouts_outlook *o = shift->outlook;
+	struct checking c = { .lane = lane, .shift = shift };
+	bool own = !shift->planned || shift->gateway_state != 0;
 	enum fl_code code = FL_OK;
 
-	for (uint32_t i = 0; c.gateway_state != 0 && i < c.set->n && code == FL_OK; i++)
-		code = version_each_required(lane->store, c.set->items[i].module->name,
-			c.set->items[i].version, check_own, &c, err);
-	if (code == FL_OK && change->is_gateway)
+	for (size_t i = 0; own && i < o->then.n && code == FL_OK; i++) {
+		c.who = &o->then.of[i];
+		code = version_each_required(
+			lane->store, c.who->module, c.who->version, check_own, &c, err);
+	}
+	if (code == FL_OK && o->device.gateway)
 		code = version_each_required_behind(
-			lane->store, change->device_no, check_behind, &c, err);
-	*met = c.met;
+			lane->store, o->device.no, check_behind, &c, err);
+	*unmet = c.unmet;
 	return code;
 }

@@ -28,34 +28,6 @@ static int upper_layer(const struct plan *p, int class, int layer)
 	return -1;
 }
 
-/* End what other rollouts that are over still had waiting for the device. *held: one that is under way
- * has a step of it. */
-static enum fl_code overtake(const struct rollouts_lane *lane, int64_t rollout_id,
-	int64_t device_no, bool *held, struct fl_err *err)
-{
-	struct step_place open[16];
-	size_t n = 0;
-	enum fl_code code = step_open(lane->store, device_no, open, FL_COUNT(open), &n, err);
-
-	*held = false;
-	for (size_t i = 0; i < n && code == FL_OK; i++) {
-		struct step_view view;
-		struct engine_out out;
-		struct engine_fact fact = { .kind = FACT_OVERTAKEN };
-
-		if (open[i].rollout_id == rollout_id)
-			continue;
-		code = step_view(lane->store, open[i].stage_id, device_no, &view, err);
-		if (code != FL_OK)
-			break;
-		if (view.rollout.ended_at == 0)
-			*held = true;
-		else
-			code = rollouts_step_fact(lane, &view, &fact, &out, err);
-	}
-	return code;
-}
-
 /* What the row of the layer below says about this one; *ready: it may be made. */
 static enum fl_code look_below(const struct rollouts_lane *lane, const struct rollouts_making *m,
 	struct engine_step *made, bool *ready, struct fl_err *err)
@@ -85,6 +57,9 @@ enum fl_code rollouts_make(
 	struct step_view view = { .rollout = *m->rollout, .stage = *g };
 	struct engine_fact fact = { .kind = FACT_MADE,
 		.fit = m->device.retired ? ENGINE_GONE : ENGINE_FITS };
+	const struct rollouts_claim claim = { .rollout = m->rollout,
+		.device_no = m->device.device_no,
+		.class = m->device.class };
 	struct figures_sums sums = { 0 };
 	struct engine_out out = { .sums = &sums };
 	bool ready, held = false;
@@ -99,13 +74,9 @@ enum fl_code rollouts_make(
 	code = look_below(lane, m, &view.step, &ready, err);
 	if (code != FL_OK || !ready)
 		return code;
-	code = rollouts_rival(lane,
-		&(struct rollouts_claim){ .rollout = m->rollout,
-			.device_no = m->device.device_no,
-			.class = m->device.class },
-		&held, err);
+	code = rollouts_rival(lane, &claim, &held, err);
 	if (code == FL_OK && !held && m->device.busy)
-		code = overtake(lane, m->rollout->id, m->device.device_no, &held, err);
+		code = rollouts_overtake(lane, &claim, err);
 	if (held)
 		fact.fit = ENGINE_UNFIT;
 	if (code == FL_OK)
@@ -168,19 +139,39 @@ static enum fl_code store_step(const struct rollouts_lane *lane, enum engine_fac
 	return code;
 }
 
-/* The order is called back: the device gets one for what it had before. */
+/* The order is called back: the device gets one for what it has. */
 static enum fl_code withdraw(
 	const struct rollouts_lane *lane, const struct step_view *view, struct fl_err *err)
 {
 	struct rollouts_parsed *parsed;
-	int64_t number;
+	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	enum fl_code code = rollouts_parsed_get(lane, view->rollout.id, &parsed, err);
 
 	if (code == FL_OK)
-		code = rollouts_issue(lane, view, parsed, true, false, &number, err);
+		code = rollouts_look(lane, view, parsed, &outlook, err);
+	if (code == FL_OK)
+		code = rollouts_issue(lane, view, &outlook, false, err);
 	if (code == FL_OK)
 		fleet_attention(lane->effects, view->step.device_no, true);
 	return code;
+}
+
+/* An order has ended: other steps of the device may have waited for that. */
+static enum fl_code attend_others(
+	const struct rollouts_lane *lane, int64_t device_no, struct fl_err *err)
+{
+	struct step_place open;
+	size_t n = 0;
+	enum fl_code code = step_open(lane->store, device_no, &open, 1, &n, err);
+
+	if (n > 0)
+		fleet_attention(lane->effects, device_no, true);
+	return code;
+}
+
+static bool order_ended(const struct step_view *before, const struct engine_step *after)
+{
+	return before->step.deadline != 0 && after->deadline == 0;
 }
 
 /* What follows from a step that has been stored. */
@@ -206,6 +197,8 @@ static enum fl_code follow_up(const struct rollouts_lane *lane, const struct ste
 		code = follow(lane, &now, err);
 	if (out->attend)
 		fleet_attention(lane->effects, view->step.device_no, true);
+	else if (code == FL_OK && order_ended(view, &out->step))
+		code = attend_others(lane, view->step.device_no, err);
 	return code;
 }
 

@@ -302,6 +302,7 @@ CREATE TABLE step (
   took_ms INTEGER NOT NULL DEFAULT 0, -- delivery to confirmed, on the rollout's clock
   sent INTEGER NOT NULL DEFAULT 0, saved INTEGER NOT NULL DEFAULT 0, -- bytes
   retry_at INTEGER NOT NULL DEFAULT 0, -- not offered before, on the rollout's clock
+  had INTEGER NOT NULL DEFAULT 0,    -- state_id that the device had when it was delivered; 0: never
   PRIMARY KEY (stage_id, device_no)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX step_by_device ON step(device_no, stage_id);

@@ -10,17 +10,24 @@
 #include <string.h>
 
 struct look {
-	struct assignment_drift drift;
-	int64_t rollout_id;
+	struct rollouts_drift *drift; /* owned */
 	handler_fn then;
 };
+
+static void drop(void *state)
+{
+	struct look *l = state;
+
+	rollouts_drift_free(l->drift);
+	free(l);
+}
 
 static enum fl_code look_on(struct request *rq, struct fl_err *err)
 {
 	struct look *l = rq->state;
-	enum fl_code code = assignment_drift_more(rq->store, l->rollout_id, &l->drift, err);
+	enum fl_code code = rollouts_drift_more(rq->server, rq->store, l->drift, err);
 
-	if (code == FL_OK && l->drift.whole)
+	if (code == FL_OK && rollouts_drift_seen(l->drift)->whole)
 		request_then(rq, LANE_WRITE, l->then);
 	else if (code == FL_OK)
 		request_then(rq, LANE_READ, look_on);
@@ -32,12 +39,15 @@ enum fl_code rollout_drift_look(
 {
 	struct look *l = calloc(1, sizeof(*l));
 
-	if (l == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory to compare the devices");
-	*l = (struct look){ .rollout_id = rollout_id, .then = then };
 	FL_BUG_IF(rq->state != NULL);
+	if (l != NULL)
+		*l = (struct look){ .drift = rollouts_drift_new(rollout_id), .then = then };
+	if (l == NULL || l->drift == NULL) {
+		free(l);
+		return fl_fail(err, FL_NOMEM, "no memory to compare the devices");
+	}
 	rq->state = l;
-	rq->drop = free;
+	rq->drop = drop;
 	request_then(rq, LANE_READ, look_on);
 	return FL_OK;
 }
@@ -51,20 +61,21 @@ enum fl_code rollout_drift_check(
 	const struct request *rq, const struct rollout *r, struct fl_err *err)
 {
 	const struct look *l = rq->state;
+	const struct assignment_drift *d = rollouts_drift_seen(l->drift);
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = fl_json_parse(
 		(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) }, &json, err);
 
-	FL_BUG_IF(l == NULL || !l->drift.whole);
+	FL_BUG_IF(!d->whole);
 	if (code == FL_OK)
 		code = strategy_read(json, 0, &s, err);
-	if (code == FL_OK && l->drift.drifted * STRATEGY_PPM > s.max_drift_ppm * l->drift.of)
+	if (code == FL_OK && d->drifted * STRATEGY_PPM > s.max_drift_ppm * d->of)
 		code = fl_fail(err, FL_REFUSED,
 			"%lld of %lld devices have changed since the plan was made; plan anew "
 			"under "
 			"another name, or start with \"accept_drift\": they are left out",
-			(long long)l->drift.drifted, (long long)l->drift.of);
+			(long long)d->drifted, (long long)d->of);
 	strategy_fini(&s);
 	return code;
 }

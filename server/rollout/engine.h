@@ -181,11 +181,12 @@ struct engine_step {
 	int64_t delivered;    /* place in the order of delivery; 0: never */
 	int64_t delivered_at; /* wall clock */
 	int64_t deadline;     /* rollout's clock, of the installation; 0: none runs */
-	int64_t manifest;     /* number of the manifest that carries it out; 0: none */
+	int64_t manifest;     /* number of the last manifest that carried it out; 0: none */
 	int64_t changed_at;   /* wall clock */
 	int64_t took_ms;      /* delivery to confirmed on the rollout's clock; 0: not confirmed */
 	int64_t sent, saved;  /* bytes */
 	int64_t retry_at;     /* rollout's clock: not offered before; 0: at once */
+	int64_t had; /* interned set that the device had when it was delivered forward; the runner's */
 };
 
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all

@@ -390,8 +390,7 @@ static void turn(struct engine_turn *t)
 	e = engine_turn_edit_step(t);
 	e->back = true;
 	e->flags |= t->fact->flags & ENGINE_BACK_COUNTED;
-	e->delivered = 0;
-	e->manifest = 0;
+	e->delivered = 0; /* the manifest stays: it says since when the device is this rollout's */
 }
 
 static void again(struct engine_turn *t)

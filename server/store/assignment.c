@@ -290,45 +290,68 @@ enum fl_code assignment_each_active(
 
 /* ---- drift */
 
+/* A chunk whose devices are compared. */
+struct comparing {
+	struct store *store;
+	const struct assignment_watch *watch;
+	struct chunk c;
+	int64_t same; /* devices that have not drifted */
+};
+
+static enum fl_code compare(struct comparing *with, const struct assignment *planned,
+	int64_t state_id, struct fl_err *err)
+{
+	bool drifted = false;
+	enum fl_code code = FL_OK;
+
+	if (planned->state_id != state_id)
+		code = with->watch->moved(with->watch->context, planned, state_id, &drifted, err);
+	with->same += !drifted;
+	return code;
+}
+
 /* Devices that stand close together: one walk beside the records. */
-static enum fl_code compare_walking(
-	struct store *store, const struct chunk *c, int64_t *same, struct fl_err *err)
+static enum fl_code compare_walking(struct comparing *with, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	const struct chunk *c = &with->c;
 	bool more = false;
 	size_t i = 0;
-	enum fl_code code = db_query(store->db, assignment_select_devices,
+	enum fl_code code = db_query(with->store->db, assignment_select_devices,
 		DB_ARGS(DB_I(c->first_no), DB_I(get_record(c, c->n - 1).device_no)), &rows, err);
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
-		int64_t no = db_int(&rows, 0);
+		struct assignment a;
 
-		while (i < c->n && get_record(c, i).device_no < no)
+		while (i < c->n && get_record(c, i).device_no < db_int(&rows, 0))
 			i++;
-		if (i < c->n && get_record(c, i).device_no == no)
-			*same += get_record(c, i).state_id == db_int(&rows, 1);
+		if (i == c->n)
+			break;
+		a = get_record(c, i);
+		if (a.device_no == db_int(&rows, 0))
+			code = compare(with, &a, db_int(&rows, 1), err);
 	}
 	return code;
 }
 
-static enum fl_code compare_each(
-	struct store *store, const struct chunk *c, int64_t *same, struct fl_err *err)
+static enum fl_code compare_each(struct comparing *with, struct fl_err *err)
 {
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; i < with->c.n; i++) {
 		DB_AUTO_ROWS struct db_rows rows = { 0 };
-		struct assignment a = get_record(c, i);
-		enum fl_code code = db_one(store->db, assignment_select_device,
+		struct assignment a = get_record(&with->c, i);
+		enum fl_code code = db_one(with->store->db, assignment_select_device,
 			DB_ARGS(DB_I(a.device_no)), &rows, err);
 
+		if (code == FL_OK)
+			code = compare(with, &a, db_int(&rows, 1), err);
 		if (code != FL_OK && code != FL_NOT_FOUND)
 			return code;
-		*same += code == FL_OK && db_int(&rows, 1) == a.state_id;
 	}
 	return FL_OK;
 }
 
-enum fl_code assignment_drift_more(
-	struct store *store, int64_t rollout_id, struct assignment_drift *d, struct fl_err *err)
+enum fl_code assignment_drift_more(struct store *store, int64_t rollout_id,
+	const struct assignment_watch *watch, struct assignment_drift *d, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	bool more = false;
@@ -338,20 +361,21 @@ enum fl_code assignment_drift_more(
 		&rows, err);
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
-		struct chunk c;
-		int64_t same = 0;
+		struct comparing with = { .store = store, .watch = watch };
+		const struct chunk *c = &with.c;
 
-		code = read_chunk(&rows, &c, err);
+		code = read_chunk(&rows, &with.c, err);
 		if (code != FL_OK)
 			return code;
-		if (get_record(&c, c.n - 1).device_no - c.first_no < (int64_t)(c.n * DRIFT_SPREAD))
-			code = compare_walking(store, &c, &same, err);
+		if (get_record(c, c->n - 1).device_no - c->first_no <
+			(int64_t)(c->n * DRIFT_SPREAD))
+			code = compare_walking(&with, err);
 		else
-			code = compare_each(store, &c, &same, err);
-		d->wave = c.wave;
-		d->first_no = c.first_no;
-		d->of += (int64_t)c.n;
-		d->drifted += (int64_t)c.n - same;
+			code = compare_each(&with, err);
+		d->wave = c->wave;
+		d->first_no = c->first_no;
+		d->of += (int64_t)c->n;
+		d->drifted += (int64_t)c->n - with.same;
 		rows_n++;
 	}
 	d->whole = rows_n < DRIFT_ROWS;

@@ -52,8 +52,14 @@ enum fl_code assignment_each(struct store *store, int64_t rollout_id, assignment
 enum fl_code assignment_each_active(struct store *store, int64_t except, assignment_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;
 
-/* How much of a rollout's devices is no longer what it was when it was planned: has other software, or
- * is retired. Zeroed: nothing looked at yet. */
+/* Whether a device that has another state now than it was planned with has drifted. */
+struct assignment_watch {
+	enum fl_code (*moved)(void *context, const struct assignment *planned, int64_t state_id,
+		bool *drifted, struct fl_err *err);
+	void *context;
+};
+/* How much of a rollout's devices is no longer what it was when it was planned: has drifted, or is
+ * retired. Zeroed: nothing looked at yet. */
 struct assignment_drift {
 	int64_t wave, first_no; /* of the row that was looked at last */
 	int64_t drifted, of;    /* devices */
@@ -61,7 +67,8 @@ struct assignment_drift {
 };
 /* Look at some tens of thousands more: a read of that length holds up nobody. */
 enum fl_code assignment_drift_more(struct store *store, int64_t rollout_id,
-	struct assignment_drift *d, struct fl_err *err) FL_MUST_CHECK;
+	const struct assignment_watch *watch, struct assignment_drift *d,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* The part that a device has in another rollout that is under way. */
 struct assignment_rival {

@@ -102,6 +102,7 @@ enum fl_code rollout_row_step(
 		.sent = db_int(rows, first + 15),
 		.saved = db_int(rows, first + 16),
 		.retry_at = db_int(rows, first + 17),
+		.had = db_int(rows, first + 18),
 	};
 	return FL_OK;
 }

@@ -23,8 +23,8 @@
 #define STEP_ROW_COLUMNS                                                                   \
 	"s.stage_id, s.device_no, s.class, s.state, s.back, s.flags, s.outcome, s.cause, " \
 	"s.attempt, s.delivered, s.delivered_at, s.deadline, s.manifest, s.changed_at, "   \
-	"s.took_ms, s.sent, s.saved, s.retry_at"
-#define STEP_ROW_N 18
+	"s.took_ms, s.sent, s.saved, s.retry_at, s.had"
+#define STEP_ROW_N 19
 
 /* Read the columns from `first` on. FL_CORRUPT for what the engine does not know. */
 enum fl_code rollout_row_engine(const struct db_rows *rows, int first, struct engine_rollout *out,

@@ -26,6 +26,10 @@ DB_SQL(step_select_open,
 		"s") " ORDER BY "
 		     "s.back DESC, g.rollout_id, CASE s.back WHEN 1 THEN -g.layer ELSE g.layer END "
 		     "LIMIT $2");
+DB_SQL(step_select_past,
+	"SELECT s.stage_id, g.rollout_id, s.manifest, s.had, g.layer, s.class, s.state, s.back, "
+	"s.flags, r.state FROM step s JOIN stage g ON g.id = s.stage_id JOIN rollout r ON r.id = "
+	"g.rollout_id WHERE s.device_no = $1 AND s.manifest > 0 ORDER BY s.manifest DESC LIMIT $2");
 DB_SQL(step_select_upper,
 	"SELECT " STEP_ROW_COLUMNS " FROM stage g JOIN step s ON s.stage_id = g.id AND "
 	"s.device_no = $1 WHERE g.rollout_id = $2 AND g.wave = $3 AND g.layer > $4 LIMIT $5");
@@ -88,8 +92,8 @@ DB_SQL(step_update,
 	"UPDATE step SET state = $1, back = $2, flags = $3, outcome = $4, cause = $5, attempt = "
 	"$6, "
 	"delivered = $7, delivered_at = $8, deadline = $9, manifest = $10, changed_at = $11, "
-	"took_ms = $12, sent = $13, saved = $14, retry_at = $15 WHERE stage_id = $16 AND "
-	"device_no = $17");
+	"took_ms = $12, sent = $13, saved = $14, retry_at = $15, had = $16 WHERE stage_id = "
+	"$17 AND device_no = $18");
 
 static struct db_arg number_or_null(int64_t v)
 {
@@ -141,6 +145,39 @@ enum fl_code step_open(struct store *store, int64_t device_no, struct step_place
 			.state = (enum step_state)db_int(&rows, 5),
 			.back = db_int(&rows, 6) != 0,
 		};
+	return code;
+}
+
+static enum fl_code read_past(const struct db_rows *rows, struct step_past *out, struct fl_err *err)
+{
+	*out = (struct step_past){
+		.stage_id = db_int(rows, 0),
+		.rollout_id = db_int(rows, 1),
+		.manifest = db_int(rows, 2),
+		.had = db_int(rows, 3),
+		.layer = (int)db_int(rows, 4),
+		.class = (int)db_int(rows, 5),
+		.state = (enum step_state)db_int(rows, 6),
+		.back = db_int(rows, 7) != 0,
+		.flags = (unsigned)db_int(rows, 8),
+	};
+	if (rollout_state_parse(db_text(rows, 9), &out->rollout, err) != FL_OK)
+		return fl_fail(err, FL_CORRUPT, "rollout %lld has an unknown state",
+			(long long)out->rollout_id);
+	return FL_OK;
+}
+
+enum fl_code step_past(struct store *store, int64_t device_no, struct step_past *out, size_t max,
+	size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(
+		store->db, step_select_past, DB_ARGS(DB_I(device_no), DB_I(max)), &rows, err);
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		code = read_past(&rows, &out[(*n)++], err);
 	return code;
 }
 
@@ -368,6 +405,6 @@ enum fl_code step_put(struct store *store, const struct engine_step *s, struct f
 			DB_I(s->cause), DB_I(s->attempt), number_or_null(s->delivered),
 			DB_I(s->delivered_at), number_or_null(s->deadline), DB_I(s->manifest),
 			DB_I(s->changed_at), DB_I(s->took_ms), DB_I(s->sent), DB_I(s->saved),
-			DB_I(s->retry_at), DB_I(s->stage_id), DB_I(s->device_no)),
+			DB_I(s->retry_at), DB_I(s->had), DB_I(s->stage_id), DB_I(s->device_no)),
 		err);
 }

@@ -34,6 +34,20 @@ struct step_place {
 enum fl_code step_open(struct store *store, int64_t device_no, struct step_place *out, size_t max,
 	size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
+/* A step of a device that was delivered, in any rollout. */
+struct step_past {
+	int64_t stage_id, rollout_id, manifest;
+	int64_t had; /* as in struct engine_step */
+	int layer, class;
+	enum step_state state;
+	bool back;
+	unsigned flags;
+	enum rollout_state rollout;
+};
+/* At most `max` of a device, the newest order first. */
+enum fl_code step_past(struct store *store, int64_t device_no, struct step_past *out, size_t max,
+	size_t *n, struct fl_err *err) FL_MUST_CHECK;
+
 /* Steps of a device in the stages of one wave of a rollout above (`upper`) or below a layer. */
 struct step_side {
 	int64_t rollout_id, device_no;

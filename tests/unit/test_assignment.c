@@ -161,14 +161,32 @@ static void slices_are_whole(void **state)
 	}
 }
 
-static void look(int64_t rollout, struct assignment_drift *d)
+/* Whether devices with another state have drifted: as the test says. */
+static enum fl_code moved(void *context, const struct assignment *planned, int64_t state_id,
+	bool *drifted, struct fl_err *err)
 {
-	memset(d, 0, sizeof(*d));
-	while (!d->whole)
-		must(assignment_drift_more(&t.store, rollout, d, NULL));
+	(void)err;
+	assert_int_not_equal(planned->state_id, state_id);
+	*drifted = *(const bool *)context;
+	return FL_OK;
 }
 
-/* Behaviour: devices with other software and retired ones have drifted, close together or far apart. */
+static void look_with(int64_t rollout, bool matters, struct assignment_drift *d)
+{
+	const struct assignment_watch watch = { moved, &matters };
+
+	memset(d, 0, sizeof(*d));
+	while (!d->whole)
+		must(assignment_drift_more(&t.store, rollout, &watch, d, NULL));
+}
+
+static void look(int64_t rollout, struct assignment_drift *d)
+{
+	look_with(rollout, true, d);
+}
+
+/* Behaviour: devices with other software that matters and retired ones have drifted, close together or far
+ * apart. */
 static void drift_is_counted(void **state)
 {
 	struct assignment far[10];
@@ -185,6 +203,8 @@ static void drift_is_counted(void **state)
 	must(db_exec(t.db, test_retire, DB_ARGS(DB_I(1)), NULL));
 	look(1, &d);
 	assert_int_equal(d.drifted, DEVICES / 50 + 1);
+	look_with(1, false, &d);
+	assert_int_equal(d.drifted, 1);
 	look(3, &d);
 	assert_int_equal(d.of, 10);
 	assert_int_equal(d.drifted, 1);
