@@ -4,6 +4,7 @@
 #include "server/rollout/engine_turn.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,23 +28,36 @@ int64_t engine_wall(const struct engine_rollout *r, int64_t clock, int64_t now_m
 	return clock + r->stood_ms + (r->paused_at != 0 ? now_ms - r->paused_at : 0);
 }
 
+size_t engine_needed(enum engine_order order, const struct engine_stage *stage, int layers,
+	struct engine_span out[ENGINE_NEEDED_MAX])
+{
+	int layer = stage->layer, wave = stage->wave;
+	bool whole = order == ENGINE_LAYER_FIRST; /* every wave of the layer below */
+	size_t n = 0;
+
+	if (layer > 0)
+		out[n++] =
+			(struct engine_span){ layer - 1, whole ? 0 : wave, whole ? INT_MAX : wave };
+	if (wave == 0)
+		return n;
+	if (order != ENGINE_WAVE_FIRST)
+		out[n++] = (struct engine_span){ layer, wave - 1, wave - 1 };
+	else if (layer == 0) /* the wave before is through */
+		out[n++] = (struct engine_span){ layers - 1, wave - 1, wave - 1 };
+	return n;
+}
+
 bool engine_needs(enum engine_order order, const struct engine_stage *stage,
 	const struct engine_stage *other, int layers)
 {
-	bool below = other->wave == stage->wave && other->layer == stage->layer - 1;
+	struct engine_span spans[ENGINE_NEEDED_MAX];
+	size_t n = engine_needed(order, stage, layers, spans);
 
-	switch (order) {
-	case ENGINE_LAYER_FIRST: /* every wave of the layer below, and the wave before in this one */
-		return other->layer == stage->layer - 1 ||
-			(other->layer == stage->layer && other->wave == stage->wave - 1);
-	case ENGINE_PIPELINED:
-		return below || (other->layer == stage->layer && other->wave == stage->wave - 1);
-	case ENGINE_WAVE_FIRST:
-	default:
-		return below ||
-			(stage->layer == 0 && other->wave == stage->wave - 1 &&
-				other->layer == layers - 1);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (other->layer == spans[i].layer && other->wave >= spans[i].from_wave &&
+			other->wave <= spans[i].to_wave)
+			return true;
+	return false;
 }
 
 void engine_load(
@@ -77,9 +91,14 @@ size_t engine_turn_stages(const struct engine_turn *t)
 	return (size_t)t->rules->layers * (size_t)t->rules->waves;
 }
 
+size_t engine_turn_place(const struct engine_turn *t, int layer, int wave)
+{
+	return (size_t)wave * (size_t)t->rules->layers + (size_t)layer;
+}
+
 size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage)
 {
-	return (size_t)stage->wave * (size_t)t->rules->layers + (size_t)stage->layer;
+	return engine_turn_place(t, stage->layer, stage->wave);
 }
 
 const struct engine_rollout *engine_turn_rollout(const struct engine_turn *t)

@@ -29,7 +29,7 @@
  *      newer rollout takes the device over or this one is taken back. A waiting step always has a
  *      term: rows that are made after the stage's deadline begin as `unreached`.
  *
- * To add an order: a branch in engine_needs. To add a fact: a row in ENGINE_FACTS and its function in
+ * To add an order: a branch in engine_needed. To add a fact: a row in ENGINE_FACTS and its function in
  * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes are in
  * may_offer (engine_device.c), the one place that says "not now". */
 #ifndef ROLLOUT_ENGINE_H
@@ -356,6 +356,15 @@ const char *engine_count(struct engine_stage *stage, const struct figures_sums *
 int64_t engine_clock(const struct engine_rollout *r, int64_t now_ms);
 int64_t engine_wall(const struct engine_rollout *r, int64_t clock, int64_t now_ms);
 
+/* Stages of one layer, from one wave to another. */
+struct engine_span {
+	int layer, from_wave, to_wave;
+};
+#define ENGINE_NEEDED_MAX 2
+/* Which stages must have succeeded before this one opens; returns how many spans. A span may reach beyond
+ * the last wave. */
+size_t engine_needed(enum engine_order order, const struct engine_stage *stage, int layers,
+	struct engine_span out[ENGINE_NEEDED_MAX]);
 /* Whether stage (layer, wave) needs the other to have succeeded before it opens. */
 bool engine_needs(enum engine_order order, const struct engine_stage *stage,
 	const struct engine_stage *other, int layers);

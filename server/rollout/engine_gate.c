@@ -11,13 +11,7 @@
 /* The same layer in the wave before, -1 for the first wave. */
 static int wave_before(const struct engine_turn *t, const struct engine_stage *s)
 {
-	for (size_t i = 0; i < engine_turn_stages(t); i++) {
-		const struct engine_stage *o = engine_turn_stage(t, i);
-
-		if (o->layer == s->layer && o->wave == s->wave - 1)
-			return (int)i;
-	}
-	return -1;
+	return s->wave == 0 ? -1 : (int)engine_turn_place(t, s->layer, s->wave - 1);
 }
 
 static bool has_later_wave(const struct engine_turn *t, const struct engine_stage *s)
@@ -178,7 +172,7 @@ static const char *no_verdict(const struct engine_turn *t, const struct engine_s
 void engine_gate_verdict(struct engine_turn *t)
 {
 	const struct engine_fact *f = t->fact;
-	size_t i = (size_t)f->wave * (size_t)t->rules->layers + (size_t)f->layer;
+	size_t i = engine_turn_place(t, f->layer, f->wave);
 	const struct engine_stage *s;
 	struct engine_stage *e;
 	const char *why = f->text != NULL ? f->text : "", *not ;

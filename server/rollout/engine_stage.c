@@ -25,13 +25,14 @@ int64_t engine_stage_in_flight(const struct engine_stage *s)
 /* I2. */
 static bool may_open(const struct engine_turn *t, const struct engine_stage *s)
 {
-	for (size_t i = 0; i < engine_turn_stages(t); i++) {
-		const struct engine_stage *other = engine_turn_stage(t, i);
+	struct engine_span spans[ENGINE_NEEDED_MAX];
+	size_t n = engine_needed(t->rules->order, s, t->rules->layers, spans);
 
-		if (engine_needs(t->rules->order, s, other, t->rules->layers) &&
-			other->state != STAGE_SUCCEEDED)
-			return false;
-	}
+	for (size_t i = 0; i < n; i++)
+		for (int w = spans[i].from_wave; w <= spans[i].to_wave && w < t->rules->waves; w++)
+			if (engine_turn_stage(t, engine_turn_place(t, spans[i].layer, w))->state !=
+				STAGE_SUCCEEDED)
+				return false;
 	return true;
 }
 
@@ -46,11 +47,11 @@ static void open_stage(struct engine_turn *t, size_t i)
 	engine_gate_begin(t, i);
 	engine_turn_begin_job(t, i, ENGINE_OPEN);
 	engine_turn_event(t, ENGINE_EVENT_OPENED, (int)i);
-	for (size_t k = 0; k < engine_turn_stages(t); k++) {
-		const struct engine_stage *lower = engine_turn_stage(t, k);
+	for (int l = 0; l < s->layer; l++) {
+		size_t lower = engine_turn_place(t, l, s->wave);
 
-		if (lower->wave == s->wave && lower->layer < s->layer && !lower->follow)
-			engine_turn_edit_stage(t, k)->follow = true;
+		if (!engine_turn_stage(t, lower)->follow)
+			engine_turn_edit_stage(t, lower)->follow = true;
 	}
 }
 
@@ -129,12 +130,9 @@ static bool to_take_back(const struct engine_turn *t, const struct engine_stage 
 /* I8: whether a layer above it, in its wave, still has to be taken back. */
 static bool waits_for_upper(const struct engine_turn *t, const struct engine_stage *s)
 {
-	for (size_t i = 0; i < engine_turn_stages(t); i++) {
-		const struct engine_stage *upper = engine_turn_stage(t, i);
-
-		if (upper->wave == s->wave && upper->layer > s->layer && to_take_back(t, upper))
+	for (int l = s->layer + 1; l < t->rules->layers; l++)
+		if (to_take_back(t, engine_turn_stage(t, engine_turn_place(t, l, s->wave))))
 			return true;
-	}
 	return false;
 }
 

@@ -16,6 +16,7 @@ struct engine_turn {
 
 /* How many stages there are; and the index of one. */
 size_t engine_turn_stages(const struct engine_turn *t);
+size_t engine_turn_place(const struct engine_turn *t, int layer, int wave);
 size_t engine_turn_index(const struct engine_turn *t, const struct engine_stage *stage);
 
 /* The rows as they are now in this turn: changed ones, or those of the view. Borrowed. Stages: not in a
