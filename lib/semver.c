@@ -229,6 +229,7 @@ int fl_semver_order(const struct fl_semver *a, const struct fl_semver *b)
 struct partial {
 	struct fl_semver v;
 	int parts; /* numbers that are given before the first wildcard: 0 .. 3 */
+	bool gap;  /* a number stands behind a wildcard; it has no meaning */
 };
 
 enum range_word { WORD_NONE, WORD_EQ, WORD_LT, WORD_LE, WORD_GT, WORD_GE, WORD_TILDE, WORD_CARET };
@@ -253,36 +254,48 @@ static bool take_wildcard(struct cursor *c)
 	return take(c, 'x') || take(c, 'X') || take(c, '*');
 }
 
-static enum fl_code read_partial(struct cursor *c, struct partial *out, struct fl_err *err)
+/* Up to three numbers or wildcards. */
+static enum fl_code read_parts(struct cursor *c, struct partial *p, int *n, struct fl_err *err)
 {
-	struct partial p = { 0 };
-	uint64_t *const parts[] = { &p.v.major, &p.v.minor, &p.v.patch };
-	bool wild = false;
-	enum fl_code code = FL_OK;
+	uint64_t *const parts[] = { &p->v.major, &p->v.minor, &p->v.patch };
 	int i = 0;
 
-	(void)(take(c, 'v') || take(c, 'V'));
 	do {
 		uint64_t number;
+		enum fl_code code;
 
-		if (take_wildcard(c)) {
-			wild = true;
+		if (take_wildcard(c))
 			continue;
-		}
 		code = read_number(c, &number, err);
 		if (code != FL_OK)
 			return code;
-		/* What stands behind a wildcard has no meaning: 1.x.3 is 1.x. */
-		if (!wild) {
+		if (p->parts < i) {
+			p->gap = true;
+		} else {
 			*parts[i] = number;
-			p.parts = i + 1;
+			p->parts = i + 1;
 		}
 	} while (++i < 3 && take(c, '.'));
-	if (i == 3)
+	*n = i;
+	return FL_OK;
+}
+
+static enum fl_code read_partial(struct cursor *c, struct partial *out, struct fl_err *err)
+{
+	struct partial p = { 0 };
+	enum fl_code code;
+	int n = 0;
+
+	/* ~>=1 and ^=1 are written, and mean ~1 and ^1. */
+	while (take(c, 'v') || take(c, '='))
+		;
+	code = read_parts(c, &p, &n, err);
+	if (code == FL_OK && (n == 3 || peek(c) == '+'))
 		code = read_tail(c, &p.v, err);
 	if (p.parts < 3)
 		p.v.pre_n = 0;
-	*out = p;
+	if (code == FL_OK)
+		*out = p;
 	return code;
 }
 
@@ -451,6 +464,9 @@ static enum fl_code read_set(struct cursor c, struct expansion *e, struct fl_err
 			return code;
 		if (first && op == WORD_NONE && take_hyphen(&c))
 			return read_hyphen(&c, e, &p, err);
+		/* node-semver looks at this in plain comparisons alone */
+		if (p.gap && op != WORD_TILDE && op != WORD_CARET)
+			return fl_fail(err, FL_INVALID, "a number stands behind a wildcard");
 		if (c.p < c.end && !is_blank(*c.p))
 			return fl_fail(err, FL_INVALID, "\"%.*s\" is not understood",
 				c.end - c.p < 32 ? (int)(c.end - c.p) : 32, c.p);
@@ -459,6 +475,22 @@ static enum fl_code read_set(struct cursor c, struct expansion *e, struct fl_err
 		first = false;
 	}
 	return FL_OK;
+}
+
+/* An alternative that is `*` and nothing else makes the others meaningless, also those that name a
+ * pre-release. */
+static void keep_any(struct fl_range *r)
+{
+	for (uint8_t i = 0; i < r->n; i++) {
+		bool alone = (i == 0 || r->tests[i - 1].set != r->tests[i].set) &&
+			(i + 1 == r->n || r->tests[i + 1].set != r->tests[i].set);
+
+		if (r->tests[i].any && alone) {
+			r->tests[0] = r->tests[i];
+			r->n = 1;
+			return;
+		}
+	}
 }
 
 static enum fl_code read_range(const char *text, size_t n, struct fl_range *out, struct fl_err *err)
@@ -477,10 +509,12 @@ static enum fl_code read_range(const char *text, size_t n, struct fl_range *out,
 			return fl_fail(
 				err, FL_INVALID, "more than %d comparisons", FL_RANGE_TESTS_MAX);
 		if (bar == NULL)
-			return FL_OK;
+			break;
 		text = bar + 2;
 		e.set++;
 	}
+	keep_any(out);
+	return FL_OK;
 }
 
 enum fl_code fl_range_parse(const char *text, struct fl_range *out, struct fl_err *err)

@@ -7,8 +7,9 @@
  *
  * Range grammar (node-semver's): alternatives joined by `||`; each is a hyphen range `A - B` or
  * comparators joined by blanks, all of which must hold. A comparator is an operator (none, =, <, <=,
- * >, >=, ~, ~>, ^) and a version that may be partial or hold wildcards (1, 1.2, 1.x, 1.2.*, *); a
- * leading `v` is allowed. The empty text is `*`. Build metadata is accepted and ignored.
+ * >, >=, ~, ~>, ^) and a version that may be partial or end in wildcards (1, 1.2, 1.x, 1.2.*, *); a
+ * leading `v` or `=` is allowed (~>=1 is ~1). The empty text is `*`, and an alternative that is `*` alone
+ * makes the whole range `*`. Build metadata is accepted and ignored.
  * A pre-release satisfies a range only if an alternative that it satisfies names a pre-release of the
  * same major.minor.patch: ^1.2.3-beta.2 takes 1.2.3-beta.4 and 1.3.0, never 1.3.0-beta.1. */
 #ifndef FL_SEMVER_H

@@ -157,24 +157,35 @@ static bool named(const struct model *m, int p, int k, int *version)
 	return true;
 }
 
+/* Mark what module k of place p makes required; true if that is news. */
+static bool mark_needs(const struct model *m, bool required[PLACES][MODULES], int p, int k)
+{
+	bool news = false;
+
+	for (int r = 0; r < MODULES; r++) {
+		bool *mark = &required[m->gateway_module[r] ? 0 : p][r];
+
+		if (m->needs[k][m->at[p][k]][r] && !*mark)
+			news = *mark = true;
+	}
+	return news;
+}
+
 /* Mark what is required in m->at, from the release on. */
 static void mark(const struct model *m, bool required[PLACES][MODULES])
 {
+	bool news = true;
 	int version;
 
-	memset(required, 0, sizeof(bool) * VARS);
-	for (int round = 0; round <= VARS; round++) {
-		for (int p = 0; p < m->places; p++) {
-			for (int k = 0; k < MODULES; k++) {
-				if (named(m, p, k, &version))
-					required[p][k] = true;
-				for (int r = 0; r < MODULES && required[p][k] && m->at[p][k] > 0;
-					r++) {
-					if (m->needs[k][m->at[p][k]][r])
-						required[m->gateway_module[r] ? 0 : p][r] = true;
-				}
-			}
-		}
+	for (int p = 0; p < m->places; p++)
+		for (int k = 0; k < MODULES; k++)
+			required[p][k] = named(m, p, k, &version);
+	while (news) {
+		news = false;
+		for (int p = 0; p < m->places; p++)
+			for (int k = 0; k < MODULES; k++)
+				if (required[p][k] && m->at[p][k] > 0)
+					news = mark_needs(m, required, p, k) || news;
 	}
 }
 
