@@ -143,6 +143,42 @@ static enum fl_code change_jobs(
 	return code;
 }
 
+/* Soak begins, or success has ceased to hold: nothing is decided, but whoever watches wants to know. */
+static bool soak_turns(enum stage_state from, enum stage_state to)
+{
+	return (from == STAGE_RUNNING && to == STAGE_SOAKING) ||
+		(from == STAGE_SOAKING && to == STAGE_RUNNING);
+}
+
+static enum fl_code write_turn(
+	struct rollouts_scene *s, const struct engine_stage *g, struct fl_err *err)
+{
+	char place[32];
+
+	(void)snprintf(place, sizeof(place), "L%d.W%d", g->layer, g->wave);
+	return events_write(s->lane->store, s->lane->effects,
+		&(struct events_line){ .kind = EVENT_STAGE_STATE,
+			.actor = "fleetd",
+			.subject = s->parsed->name,
+			.data = json_pack("{s:s,s:s,s:s}", "stage", place, "state",
+				stage_state_text(g->state), "text", g->text) },
+		err);
+}
+
+static enum fl_code take_over_stage(struct rollouts_scene *s, size_t i, struct fl_err *err)
+{
+	unsigned jobs = s->list.stages[i].jobs;
+	enum stage_state state = s->list.stages[i].state;
+	enum fl_code code;
+
+	s->list.stages[i] = s->next[i];
+	s->dirty[i] = true;
+	code = change_jobs(s, i, jobs, err);
+	return code == FL_OK && soak_turns(state, s->next[i].state)
+		? write_turn(s, &s->list.stages[i], err)
+		: code;
+}
+
 static enum fl_code take_over(
 	struct rollouts_scene *s, const struct engine_out *out, struct fl_err *err)
 {
@@ -152,15 +188,9 @@ static enum fl_code take_over(
 		s->rollout = out->rollout;
 		s->rollout_dirty = true;
 	}
-	for (size_t i = 0; i < s->list.n && code == FL_OK; i++) {
-		unsigned before = s->list.stages[i].jobs;
-
-		if (!s->changed[i])
-			continue;
-		s->list.stages[i] = s->next[i];
-		s->dirty[i] = true;
-		code = change_jobs(s, i, before, err);
-	}
+	for (size_t i = 0; i < s->list.n && code == FL_OK; i++)
+		if (s->changed[i])
+			code = take_over_stage(s, i, err);
 	for (size_t i = 0; i < out->events_n && code == FL_OK; i++)
 		code = write_event(s, &out->events[i], err);
 	return code;

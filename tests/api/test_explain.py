@@ -171,6 +171,8 @@ def test_soak(story):
     s = stage(story, 0, 0)
     assert s["codes"][0] == "soak" and 3500 < s["lines"][0]["left_s"] <= 3600 and "UTC" in s["summary"]
     assert "60 min of soak are left" in s["summary"] or "59 min" in s["summary"] or "1 h 0 min" in s["summary"]
+    turns = [e["data"] for e in ok(story.api.get(f"{API}/events?kind=stage.state&subject=r"))["items"]]
+    assert [t["state"] for t in turns] == ["running", "soaking"] and "confirmed" in turns[1]["text"]
     story.verb("r", "pause")
     assert stage(story, 0, 0)["codes"][:2] == ["paused", "soak_stands"]
 
