@@ -90,6 +90,7 @@ static enum fl_code add_stages(
 			.layer = i % p->rules.layers,
 			.state = STAGE_PENDING };
 
+		g.expected = plan_stage(&p->plan, (uint32_t)g.layer, (uint32_t)g.wave)->devices;
 		code = stage_add(lane->store, p->id, &g, p->plan.waves[g.wave].devices, err);
 	}
 	return code;

@@ -67,6 +67,17 @@ static enum fl_code bring_up_to_date(
 	return step_tally(s->lane->store, g->id, &s->parsed->rules.gate, &g->tally, err);
 }
 
+/* Devices end in a layer without going on to the next: the gates above may wait for nobody any more. */
+static void wake_upper(const struct rollouts_scene *s, int i)
+{
+	int layers = s->parsed->rules.layers;
+	const struct engine_stage *wave = &s->list.stages[i / layers * layers];
+
+	for (int k = i % layers + 1; k < layers; k++)
+		if (engine_starves(&wave[k], wave))
+			rollouts_count(s->lane->effects, wave[k].id, NULL, 0);
+}
+
 static enum fl_code apply(struct server *server, struct store *store, struct effects *e,
 	int64_t key, const void *sum, struct fl_err *err)
 {
@@ -83,6 +94,8 @@ static enum fl_code apply(struct server *server, struct store *store, struct eff
 		code = bring_up_to_date(&s, i, c, err);
 	if (code == FL_OK && i >= 0 && s.broken == NULL)
 		code = tell(&s, i, c->done, err);
+	if (code == FL_OK && i >= 0 && s.broken == NULL)
+		wake_upper(&s, i);
 	if (code == FL_OK && s.broken != NULL)
 		/* the batch of all the others must not fail for it */
 		rollouts_broken(server, rollout_id, s.broken);

@@ -76,7 +76,8 @@ static enum fl_code write_decision(struct rollouts_scene *s, const struct engine
 	json_t **numbers, struct fl_err *err)
 {
 	const struct engine_rules *rules = &s->parsed->rules;
-	struct gate_feed feed = engine_feed(g, g->wave + 1 < rules->waves);
+	struct gate_feed feed = engine_feed(
+		g, &s->list.stages[g->wave * rules->layers], g->wave + 1 < rules->waves);
 
 	*numbers = gate_numbers(&rules->gate, &g->tally, &feed);
 	return decision_add(s->lane->store, g->id, g->state, g->text, *numbers, err);

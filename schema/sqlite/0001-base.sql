@@ -223,6 +223,7 @@ CREATE TABLE stage (
   rollout_id INTEGER NOT NULL REFERENCES rollout(id),
   layer INTEGER NOT NULL, wave INTEGER NOT NULL,
   assigned INTEGER NOT NULL,         -- devices of the wave
+  expected INTEGER NOT NULL,         -- those of them that the plan has for this layer
   state TEXT NOT NULL,
   jobs INTEGER NOT NULL DEFAULT 0,   -- outstanding mass effects, bits of enum engine_job
   follow INTEGER NOT NULL DEFAULT 0, -- 1: a later layer of this wave is open

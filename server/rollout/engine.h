@@ -123,6 +123,7 @@ struct engine_stage {
 	bool follow;           /* a later layer of this wave is open: who confirms here goes on */
 	bool cancel_in_flight; /* what ENGINE_CANCEL does with devices that hold the order */
 	unsigned retry_causes; /* what ENGINE_RETRY takes up, bits 1 << enum step_cause */
+	int64_t expected;      /* devices that the plan has for it; rows come when they are ready */
 	int64_t delivered;     /* last place given in the order of delivery */
 	int64_t counted_delivered; /* the same when the sums were last brought up to date */
 	int64_t minute_at; /* the rollout's clock: when the minute began that offers are counted in */
@@ -298,8 +299,16 @@ struct engine_event {
 	enum engine_event_kind kind;
 	int stage; /* index; -1 for the rollout */
 };
-/* What a stage can still bring to its gate; `onward`: a later wave of its layer may take its evidence. */
-struct gate_feed engine_feed(const struct engine_stage *stage, bool onward);
+/* What a stage can still bring to its gate. `wave`: the stages of its wave, by layer: devices that are
+ * under way below come up to it; those that have ended there otherwise leave a doubt. `onward`: a later
+ * wave of its layer may take its evidence. */
+struct gate_feed engine_feed(
+	const struct engine_stage *stage, const struct engine_stage *wave, bool onward);
+
+/* Whether the gate of a stage is at work and devices that the plan has for it come no more: it is judged
+ * again when a stage below was counted. */
+bool engine_starves(const struct engine_stage *stage, const struct engine_stage *wave);
+
 #define ENGINE_EVENTS_MAX 32
 
 enum engine_did {

@@ -14,11 +14,6 @@ static int wave_before(const struct engine_turn *t, const struct engine_stage *s
 	return s->wave == 0 ? -1 : (int)engine_turn_place(t, s->layer, s->wave - 1);
 }
 
-static bool has_later_wave(const struct engine_turn *t, const struct engine_stage *s)
-{
-	return s->wave + 1 < t->rules->waves;
-}
-
 void engine_gate_begin(struct engine_turn *t, size_t i)
 {
 	struct engine_stage *s = engine_turn_edit_stage(t, i);
@@ -39,19 +34,56 @@ void engine_gate_begin(struct engine_turn *t, size_t i)
 		: 0;
 }
 
-struct gate_feed engine_feed(const struct engine_stage *s, bool onward)
+/* Devices of the plan that have no row in the stage yet: those that may still come from the layers below,
+ * and in *lost those that come no more and were not taken out of the rollout. */
+static int64_t to_come(const struct engine_stage *s, const struct engine_stage *wave, int64_t *lost)
+{
+	int64_t missing = s->expected - s->sums.rows, below = 0;
+
+	for (int k = 0; k < s->layer; k++) {
+		const struct figures_sums *f = &wave[k].sums;
+
+		below += f->steps[STEP_QUEUED] + engine_stage_in_flight(&wave[k]);
+		if ((wave[k].jobs & (ENGINE_OPEN | ENGINE_RETRY)) != 0)
+			below += missing > 0 ? missing : 0;
+		missing -= f->steps[STEP_SUPERSEDED] + f->steps[STEP_CANCELED] +
+			f->steps[STEP_REMOVED];
+	}
+	if (missing < 0)
+		missing = 0;
+	*lost = missing > below ? missing - below : 0;
+	return missing - *lost;
+}
+
+bool engine_starves(const struct engine_stage *s, const struct engine_stage *wave)
+{
+	int64_t lost;
+
+	return (s->state == STAGE_RUNNING || s->state == STAGE_SOAKING) &&
+		s->expected > s->sums.rows && to_come(s, wave, &lost) == 0;
+}
+
+struct gate_feed engine_feed(
+	const struct engine_stage *s, const struct engine_stage *wave, bool onward)
 {
 	const struct figures_sums *f = &s->sums;
+	int64_t lost, coming = to_come(s, wave, &lost);
 
 	return (struct gate_feed){
-		.open = f->steps[STEP_QUEUED] + engine_stage_in_flight(s),
-		.silent = f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
+		.open = f->steps[STEP_QUEUED] + engine_stage_in_flight(s) + coming,
+		.silent = lost + f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
 			f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -
 			(s->tally.failures - s->tally.carried_failures),
 		.onward = onward,
 		.verdict = s->verdict,
 		.said = s->said,
 	};
+}
+
+struct gate_feed engine_turn_feed(const struct engine_turn *t, const struct engine_stage *s)
+{
+	return engine_feed(
+		s, &t->view->stages[s->wave * t->rules->layers], s->wave + 1 < t->rules->waves);
 }
 
 /* ---- what follows from a decision */
@@ -106,7 +138,7 @@ static void hold(struct engine_turn *t, size_t i)
 void engine_gate_judge(struct engine_turn *t, size_t i)
 {
 	const struct engine_stage *s = engine_turn_stage(t, i);
-	struct gate_feed feed = engine_feed(s, has_later_wave(t, s));
+	struct gate_feed feed = engine_turn_feed(t, s);
 	struct engine_stage *e;
 
 	if ((s->state != STAGE_RUNNING && s->state != STAGE_SOAKING) ||

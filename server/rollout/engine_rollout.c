@@ -205,7 +205,7 @@ static void resume(struct engine_turn *t)
 /* Whether the stage's gate has done what it can and a person must decide. */
 static bool waits_for_person(const struct engine_turn *t, const struct engine_stage *s)
 {
-	struct gate_feed feed = engine_feed(s, s->wave + 1 < t->rules->waves);
+	struct gate_feed feed = engine_turn_feed(t, s);
 
 	if (s->state == STAGE_FAILED || s->state == STAGE_INCONCLUSIVE)
 		return true;

@@ -72,6 +72,8 @@ void engine_device_fact(struct engine_turn *t);
 /* Its gate takes outcomes from the start: with what an undecided wave before it has carried on, without a
  * verdict, for which the time begins. */
 void engine_gate_begin(struct engine_turn *t, size_t i);
+/* What one of the view's stages, as it is now in this turn, can still bring to its gate. */
+struct gate_feed engine_turn_feed(const struct engine_turn *t, const struct engine_stage *s);
 /* Judge the gate of a stage and do what follows. */
 void engine_gate_judge(struct engine_turn *t, size_t i);
 /* Nobody gave a verdict in time. */

@@ -52,9 +52,10 @@ static bool stands(const struct explain_rollout *r)
 	return r->rollout->paused_at != 0;
 }
 
-static bool has_later_wave(const struct explain_rollout *r, const struct engine_stage *s)
+static struct gate_feed feed_of(const struct explain_rollout *r, const struct engine_stage *s)
 {
-	return s->wave + 1 < r->rules->waves;
+	return engine_feed(
+		s, &r->stages[s->wave * r->rules->layers], s->wave + 1 < r->rules->waves);
 }
 
 static int64_t in_flight(const struct engine_stage *s)
@@ -87,7 +88,7 @@ static bool passes(
 int64_t explain_confirmations(const struct explain_rollout *r, const struct engine_stage *stage)
 {
 	const struct gate_rules *rules = &r->rules->gate;
-	struct gate_feed feed = engine_feed(stage, has_later_wave(r, stage));
+	struct gate_feed feed = feed_of(r, stage);
 	struct gate_tally t = stage->tally;
 	int64_t open = feed.open, n = 0;
 
@@ -162,7 +163,7 @@ static void say_outcomes(
 	int64_t n = explain_confirmations(r, s);
 	int64_t untaken =
 		s->sums.outcome_confirmed - (s->tally.successes - s->tally.carried_successes);
-	struct gate_feed feed = engine_feed(s, has_later_wave(r, s));
+	struct gate_feed feed = feed_of(r, s);
 
 	if (n > 0)
 		EXPLAIN_SAY(e, SG_CONFIRMATIONS, EXPLAIN_N("n", n - untaken > 0 ? n - untaken : 0),

@@ -428,6 +428,8 @@ static void begin(struct simulate_world *w)
 		w->stages[i] = (struct engine_stage){ .id = i + 1,
 			.wave = i / w->in->rules->layers,
 			.layer = i % w->in->rules->layers,
+			.expected = w->first[i / w->in->rules->layers + 1] -
+				w->first[i / w->in->rules->layers],
 			.state = STAGE_PENDING };
 	for (uint32_t d = 0; d < w->in->devices; d++)
 		w->device[d].done_s = -1;

@@ -255,6 +255,17 @@ static void take_outcomes(struct simulate_world *w, int stage)
 	}
 }
 
+/* Stages above that wait for nobody any more are counted next. */
+static void wake_upper(struct simulate_world *w, int i)
+{
+	int layers = w->in->rules->layers;
+	const struct engine_stage *wave = &w->stages[i / layers * layers];
+
+	for (int k = i % layers + 1; k < layers; k++)
+		if (engine_starves(&wave[k], wave))
+			w->dirty[i - i % layers + k] = true;
+}
+
 void simulate_count(struct simulate_world *w)
 {
 	if (!w->any_dirty)
@@ -270,5 +281,6 @@ void simulate_count(struct simulate_world *w)
 			return;
 		take_outcomes(w, i);
 		simulate_give(w, i, &(struct engine_fact){ .kind = FACT_COUNTED });
+		wake_upper(w, i);
 	}
 }

@@ -57,6 +57,7 @@ enum fl_code rollout_row_stage(
 		.ended_at = db_int(rows, first + 22),
 		.minute_at = db_int(rows, first + 24),
 		.minute_n = db_int(rows, first + 25),
+		.expected = db_int(rows, first + 26),
 	};
 	TAKE_TEXT(out->text, rows, first + 12);
 	TAKE_TEXT(out->said, rows, first + 14);

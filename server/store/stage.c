@@ -16,7 +16,8 @@ DB_SQL(stage_select_due,
 DB_SQL(stage_update_joined,
 	"UPDATE stage SET assigned = assigned + $1 WHERE rollout_id = $2 AND wave = $3");
 DB_SQL(stage_insert,
-	"INSERT INTO stage (rollout_id, layer, wave, assigned, state) VALUES ($1, $2, $3, $4, $5)");
+	"INSERT INTO stage (rollout_id, layer, wave, assigned, expected, state) "
+	"VALUES ($1, $2, $3, $4, $5, $6)");
 /* the stored due_at stays if it is earlier; NULL says nothing */
 #define EARLIER(p) "due_at = min(coalesce(due_at, " p "), coalesce(" p ", due_at))"
 DB_SQL(stage_update,
@@ -134,7 +135,7 @@ enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct eng
 	FL_BUG_IF(!store->write || s->state != STAGE_PENDING);
 	return db_exec(store->db, stage_insert,
 		DB_ARGS(DB_I(rollout_id), DB_I(s->layer), DB_I(s->wave), DB_I(assigned),
-			DB_T(stage_state_text(s->state))),
+			DB_I(s->expected), DB_T(stage_state_text(s->state))),
 		err);
 }
 

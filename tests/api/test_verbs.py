@@ -161,3 +161,61 @@ def test_none_is_no_cause_to_retry(story):
     story.devices(1, app="1.0.0")
     story.rollout("r", "next")
     assert story.api.post(f"{API}/rollouts/r/retry", {"causes": ["none"]}).status == 400
+
+
+@pytest.fixture(name="layers")
+def fixture_layers(story):
+    """app 2 needs lib 2: two layers."""
+    story.module("lib", "1.0.0", "2.0.0")
+    story.module("top", "1.0.0", "2.0.0", requires={"lib": "*"})
+    story.release("both", lib="2.0.0", top="2.0.0")
+    return story
+
+
+def test_promote_of_a_layer_does_not_pass_the_next(layers):
+    """The layer above waits for the devices that are under way below; it has not had nothing to do."""
+    fleet = layers.devices(4, lib="1.0.0", top="1.0.0")
+    layers.rollout("r", "both", waves=[{"count": 2}, {"percent": 100}])
+    layers.verb("r", "promote", stage="L0.W0")
+    layers.wait_stage("r", 1, 0, "running")
+    until("its gate was judged", lambda: layers.stage("r", 1, 0)["gate"]["text"])
+    assert layers.stage("r", 1, 0)["gate"]["text"] == "0 confirmed and 0 failed so far, 2 still open"
+    assert states(layers) == ["succeeded", "running", "pending", "pending"]
+    layers.work(fleet, "r", "completed")
+    assert layers.stage("r", 1, 0)["gate"]["successes"] == 2
+    layers.verify()
+
+
+def test_a_layer_that_nobody_reaches_is_inconclusive(layers):
+    """All devices fail below and a person passes that: the layer above has no evidence and says so."""
+    fleet = layers.devices(4, lib="1.0.0", top="1.0.0")
+    layers.rollout("r", "both", waves=[{"count": 2}, {"percent": 100}])
+    fail_first_wave(layers, fleet)
+    layers.verb("r", "promote")
+    until("the other one fails too", lambda: any(one.order or one.poll() for one in fleet) and
+          layers.get("r")["state"] == "running")
+    next(one for one in fleet if one.order).fails()
+    layers.wait("r", "paused")
+    assert layers.get("r")["reason"].startswith("the gate of L1.W0 is inconclusive: no more can come")
+    assert states(layers) == ["succeeded", "inconclusive", "pending", "pending"]
+
+
+def test_a_layer_waits_for_devices_that_are_still_below(layers):
+    """The layer below passes early; one refuses above, and the gate waits for the others to come up."""
+    fleet = layers.devices(4, lib="1.0.0", top="1.0.0")
+    layers.rollout("r", "both", gate={"success": {"percent": 50, "minimum": 2}, "error": {"percent": 50}})
+    for one in fleet:
+        one.asks()
+    for one in fleet[:2]:
+        one.confirms()
+    layers.wait_stage("r", 1, 0, "running")
+    fleet[0].asks()
+    fleet[0].fails("rejected", cause="device")
+    fleet[1].asks()
+    fleet[1].confirms()
+    until("both are counted", lambda: layers.stage("r", 1, 0)["steps"] == {"rejected": 1, "confirmed": 1})
+    assert layers.get("r")["state"] == "running"
+    fleet[2].confirms()
+    fleet[2].asks()
+    fleet[2].confirms()
+    layers.wait_stage("r", 1, 0, "succeeded")

@@ -18,6 +18,8 @@ void world_init(const struct world_setup *setup, struct world *w)
 			.wave = i / setup->rules.layers,
 			.layer = i % setup->rules.layers,
 			.state = STAGE_PENDING };
+		for (int d = 0; d < setup->devices; d++)
+			w->stages[i].expected += setup->wave_of[d] == w->stages[i].wave;
 		memset(w->steps[i], 0, devices * sizeof(w->steps[i][0]));
 		memset(w->present[i], 0, devices * sizeof(w->present[i][0]));
 		memset(w->cursor[i], 0, sizeof(w->cursor[i]));
@@ -198,6 +200,18 @@ static void take_outcomes(struct turn *t, int stage)
 			return;
 }
 
+/* The gates above that wait for nobody any more. */
+static void wake_upper(struct turn *t, int stage)
+{
+	int layers = t->setup->rules.layers, first = stage / layers * layers;
+
+	for (int i = stage + 1; i < first + layers && t->broken == NULL; i++)
+		if (engine_starves(&t->w->stages[i], &t->w->stages[first])) {
+			take_outcomes(t, i);
+			give(t, i, &(struct engine_fact){ .kind = FACT_COUNTED });
+		}
+}
+
 /* What the runner does once per commit. */
 static void count(struct turn *t, int stage, const struct figures_sums *delta, unsigned done)
 {
@@ -220,6 +234,7 @@ static void count(struct turn *t, int stage, const struct figures_sums *delta, u
 				&(struct engine_fact){
 					.kind = FACT_JOB_DONE, .job = (enum engine_job)(1u << b) });
 	give(t, stage, &fact);
+	wake_upper(t, stage);
 }
 
 /* ---- facts about steps */
