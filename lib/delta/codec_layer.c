@@ -15,6 +15,8 @@
  *   LEB       heap that decoding takes, in units of 64 KiB
  *   LEB       bytes of the archive
  *   gzip      LEB: bytes of its header; the header
+ *   track     the same; then LEB: bytes of the track (layer/track.h); LEB: bytes of what follows, the
+ *             track as a zstd-patch against the old layer's track, or none if that is not in gzip
  *   zstd      LEB: version of zstd
  *   LEB       bytes of the plan; the same, compressed; the plan as a zstd frame
  *   LEB       bytes of the rest, compressed; the rest as a zstd-patch against the old archive
@@ -31,6 +33,7 @@
 
 #include <zstd.h>
 
+#include "lib/delta/layer/number.h"
 #include "lib/delta/layer/pack.h"
 #include "lib/delta/layer/tar.h"
 
@@ -50,59 +53,16 @@ enum { PLAN_REST, PLAN_COPY, PLAN_NEST };
 static uint64_t decode_memory(uint64_t old_size, uint64_t new_size)
 {
 	/* layers are rarely packed to less than a sixth; one that is says so in its delta */
-	return 8 * old_size + 3 * new_size + (8ULL << 20);
+	return 10 * old_size + 6 * new_size + (8ULL << 20);
 }
 
 static uint64_t encode_memory(uint64_t old_size, uint64_t new_size, int level)
 {
-	return 6 * (old_size + 2 * new_size) +
+	return 9 * (old_size + 2 * new_size) +
 		fl_codec_zstd_patch.encode_memory(6 * old_size, 6 * new_size, level);
 }
 
 /* ---- numbers */
-
-static void add_number(struct fl_buf *b, uint64_t v)
-{
-	for (; v >= 0x80; v >>= 7)
-		fl_buf_byte(b, (uint8_t)(v | 0x80));
-	fl_buf_byte(b, (uint8_t)v);
-}
-
-/* Bytes that are read from their beginning. */
-struct reader {
-	struct fl_bytes left;
-	bool failed;
-};
-
-static uint64_t next_number(struct reader *r)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < 63 && r->left.n > 0; i += 7) {
-		uint8_t c = *r->left.p++;
-
-		r->left.n--;
-		v |= (uint64_t)(c & 0x7f) << i;
-		if (c < 0x80)
-			return v;
-	}
-	r->failed = true;
-	return 0;
-}
-
-static struct fl_bytes next_bytes(struct reader *r, uint64_t n)
-{
-	struct fl_bytes b = r->left;
-
-	if (n > r->left.n) {
-		r->failed = true;
-		return (struct fl_bytes){ 0 };
-	}
-	b.n = (size_t)n;
-	r->left.p += n;
-	r->left.n -= (size_t)n;
-	return b;
-}
 
 static uint64_t zigzag(int64_t v)
 {
@@ -114,11 +74,17 @@ static int64_t unzigzag(uint64_t v)
 	return (int64_t)(v >> 1 ^ ((v & 1) != 0 ? UINT64_MAX : 0));
 }
 
+static struct fl_bytes bytes_of(const struct fl_buf *b)
+{
+	return (struct fl_bytes){ b->p, b->n };
+}
+
 /* ---- encoding */
 
 struct making {
 	struct fl_bytes old, new; /* archives */
 	struct fl_buf plan, rest, nested;
+	struct fl_buf old_track;
 	size_t old_end;  /* of the last piece */
 	size_t new_end;  /* what is behind it has no piece yet */
 	uint64_t memory; /* most that a nested delta takes */
@@ -130,7 +96,7 @@ static void fill(struct making *m, size_t at)
 {
 	if (at == m->new_end)
 		return;
-	add_number(&m->plan, (uint64_t)(at - m->new_end) << 2 | PLAN_REST);
+	number_add(&m->plan, (uint64_t)(at - m->new_end) << 2 | PLAN_REST);
 	fl_buf_add(&m->rest, m->new.p + m->new_end, at - m->new_end);
 	m->new_end = at;
 }
@@ -138,8 +104,8 @@ static void fill(struct making *m, size_t at)
 /* Head of a piece that takes [at, at + n) of the old archive. */
 static void add_piece(struct making *m, unsigned kind, size_t new_n, size_t at, size_t n)
 {
-	add_number(&m->plan, (uint64_t)new_n << 2 | kind);
-	add_number(&m->plan, zigzag((int64_t)at - (int64_t)m->old_end));
+	number_add(&m->plan, (uint64_t)new_n << 2 | kind);
+	number_add(&m->plan, zigzag((int64_t)at - (int64_t)m->old_end));
 	m->old_end = at + n;
 	m->new_end += new_n;
 }
@@ -187,8 +153,8 @@ static enum fl_code nest(struct making *m, const struct tar_member *from,
 		m->memory = memory > m->memory ? memory : m->memory;
 		fill(m, to->at);
 		add_piece(m, PLAN_NEST, to->n, from->at, from->n);
-		add_number(&m->plan, from->n);
-		add_number(&m->plan, best.n);
+		number_add(&m->plan, from->n);
+		number_add(&m->plan, best.n);
 		fl_buf_add(&m->nested, best.p, best.n);
 		*done = true;
 	}
@@ -233,21 +199,37 @@ static enum fl_code make_plan(struct making *m, struct fl_err *err)
 	return code == FL_OK ? fl_buf_check(&m->nested, err) : code;
 }
 
-static void put_head(
-	const struct making *m, const struct pack *p, uint64_t memory, struct fl_buf *out)
+/* The track of the new stream, as a patch against the old one's. */
+static enum fl_code put_track(
+	const struct making *m, const struct pack *p, struct fl_buf *out, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf packed = { 0 };
+	const struct fl_sink sink = fl_sink_buf(&packed);
+	enum fl_code code = fl_codec_zstd_patch.encode(
+		bytes_of(&m->old_track), bytes_of(&p->track), m->level, &sink, err);
+
+	number_add(out, p->track.n);
+	number_add(out, packed.n);
+	fl_buf_add(out, packed.p, packed.n);
+	return code;
+}
+
+static enum fl_code put_head(const struct making *m, const struct pack *p, uint64_t memory,
+	struct fl_buf *out, struct fl_err *err)
 {
 	fl_buf_byte(out, MAGIC);
 	fl_buf_byte(out, (uint8_t)(VERSION << 4 | p->kind));
 	fl_buf_byte(out, p->level);
 	fl_buf_byte(out, p->detail);
-	add_number(out, (memory + UNIT - 1) / UNIT);
-	add_number(out, m->new.n);
-	if (p->kind == PACK_GZIP) {
-		add_number(out, p->head_n);
+	number_add(out, (memory + UNIT - 1) / UNIT);
+	number_add(out, m->new.n);
+	if (p->kind == PACK_GZIP || p->kind == PACK_TRACK) {
+		number_add(out, p->head_n);
 		fl_buf_add(out, p->head, p->head_n);
 	} else if (p->kind == PACK_ZSTD) {
-		add_number(out, p->version);
+		number_add(out, p->version);
 	}
+	return p->kind == PACK_TRACK ? put_track(m, p, out, err) : FL_OK;
 }
 
 static enum fl_code put_plan(const struct making *m, struct fl_buf *out, struct fl_err *err)
@@ -261,8 +243,8 @@ static enum fl_code put_plan(const struct making *m, struct fl_buf *out, struct 
 	n = ZSTD_compress(to, bound, m->plan.p, m->plan.n, PLAN_LEVEL);
 	if (ZSTD_isError(n) || m->plan.n > PLAN_MAX)
 		return fl_fail(err, FL_TOO_LARGE, "the layer has too many members");
-	add_number(out, m->plan.n);
-	add_number(out, n);
+	number_add(out, m->plan.n);
+	number_add(out, n);
 	fl_buf_add(out, to, n);
 	return fl_buf_check(out, err);
 }
@@ -276,16 +258,19 @@ static enum fl_code put_all(struct making *m, const struct pack *p, bool old_pac
 	uint64_t memory = OVERHEAD + m->memory + (old_packed ? m->old.n : 0) + m->plan.n +
 		fl_codec_zstd_patch.decode_memory(m->old.n, m->rest.n) + pack_memory(p, m->new.n) +
 		m->nested.n;
-	enum fl_code code = fl_codec_zstd_patch.encode(
-		m->old, (struct fl_bytes){ m->rest.p, m->rest.n }, m->level, &sink, err);
+	enum fl_code code =
+		fl_codec_zstd_patch.encode(m->old, bytes_of(&m->rest), m->level, &sink, err);
 
+	if (p->kind == PACK_TRACK)
+		memory += m->old_track.n +
+			fl_codec_zstd_patch.decode_memory(m->old_track.n, p->track.n);
+	if (code == FL_OK)
+		code = put_head(m, p, memory, out, err);
+	if (code == FL_OK)
+		code = put_plan(m, out, err);
 	if (code != FL_OK)
 		return code;
-	put_head(m, p, memory, out);
-	code = put_plan(m, out, err);
-	if (code != FL_OK)
-		return code;
-	add_number(out, rest.n);
+	number_add(out, rest.n);
 	fl_buf_add(out, rest.p, rest.n);
 	fl_buf_add(out, m->nested.p, m->nested.n);
 	return fl_buf_check(out, err);
@@ -323,12 +308,16 @@ static enum fl_code encode(struct fl_bytes old, struct fl_bytes new, int level,
 		code = fl_fail(err, FL_REFUSED, "not a layer: no tar archive");
 	if (code == FL_OK)
 		code = pack_find(new, m.new, &p, err);
+	if (code == FL_OK && p.kind == PACK_TRACK)
+		pack_track(old, &m.old_track);
 	if (code == FL_OK)
 		code = make_plan(&m, err);
 	if (code == FL_OK)
 		code = put_all(&m, &p, old_raw.n > 0, &data, err);
 	if (code == FL_OK)
 		code = out->write(out->ctx, (struct fl_bytes){ data.p, data.n }, err);
+	pack_fini(&p);
+	fl_buf_fini(&m.old_track);
 	fl_buf_fini(&m.plan);
 	fl_buf_fini(&m.rest);
 	fl_buf_fini(&m.nested);
@@ -341,31 +330,36 @@ static enum fl_code encode(struct fl_bytes old, struct fl_bytes new, int level,
 struct parts {
 	struct pack pack;
 	uint64_t memory, size;
-	struct fl_bytes plan_packed, rest, nested;
+	struct fl_bytes track_packed, plan_packed, rest, nested;
+	uint64_t track_size;
 	uint64_t plan_size;
 	size_t head_n;
 };
 
-static void parse_pack(struct reader *r, struct pack *p)
+static void parse_pack(struct number_reader *r, struct parts *p)
 {
-	if (p->kind == PACK_GZIP) {
-		struct fl_bytes head = next_bytes(r, next_number(r));
+	struct fl_bytes head = { 0 };
 
-		if (head.n > sizeof(p->head))
-			r->failed = true;
-		else if (head.n > 0)
-			memcpy(p->head, head.p, head.n);
-		p->head_n = head.n;
-	} else if (p->kind == PACK_ZSTD) {
-		p->version = (uint32_t)next_number(r);
+	if (p->pack.kind == PACK_GZIP || p->pack.kind == PACK_TRACK)
+		head = number_bytes(r, number_next(r));
+	else if (p->pack.kind == PACK_ZSTD)
+		p->pack.version = (uint32_t)number_next(r);
+	if (head.n > sizeof(p->pack.head))
+		r->failed = true;
+	else if (head.n > 0)
+		memcpy(p->pack.head, head.p, head.n);
+	p->pack.head_n = head.n;
+	if (p->pack.kind == PACK_TRACK) {
+		p->track_size = number_next(r);
+		p->track_packed = number_bytes(r, number_next(r));
 	}
 }
 
 static enum fl_code parse(struct fl_bytes data, struct parts *out, struct fl_err *err)
 {
 	struct parts p = { 0 };
-	struct reader r = { data, false };
-	struct fl_bytes head = next_bytes(&r, 4);
+	struct number_reader r = { data, false };
+	struct fl_bytes head = number_bytes(&r, 4);
 
 	if (r.failed || head.p[0] != MAGIC || head.p[1] >> 4 != VERSION ||
 		(head.p[1] & 15) >= PACK_MAX)
@@ -373,16 +367,16 @@ static enum fl_code parse(struct fl_bytes data, struct parts *out, struct fl_err
 	p.pack = (struct pack){
 		.kind = (enum pack_kind)(head.p[1] & 15), .level = head.p[2], .detail = head.p[3]
 	};
-	p.memory = next_number(&r);
-	p.size = next_number(&r);
-	parse_pack(&r, &p.pack);
-	p.plan_size = next_number(&r);
-	p.plan_packed = next_bytes(&r, next_number(&r));
+	p.memory = number_next(&r);
+	p.size = number_next(&r);
+	parse_pack(&r, &p);
+	p.plan_size = number_next(&r);
+	p.plan_packed = number_bytes(&r, number_next(&r));
 	p.head_n = data.n - r.left.n - p.plan_packed.n;
-	p.rest = next_bytes(&r, next_number(&r));
+	p.rest = number_bytes(&r, number_next(&r));
 	p.nested = r.left;
 	if (r.failed || p.size > ARCHIVE_MAX || p.plan_size > PLAN_MAX ||
-		p.memory > UINT64_MAX / UNIT)
+		p.track_size > ARCHIVE_MAX || p.memory > UINT64_MAX / UNIT)
 		return fl_fail(err, FL_CORRUPT, "the head of the layer-patch is damaged");
 	p.memory *= UNIT;
 	*out = p;
@@ -411,7 +405,7 @@ struct making_back {
 	const struct fl_codec_limits *limits;
 	struct packer *packer;
 	uint64_t left; /* bytes of the archive that are still to come */
-	struct reader nested;
+	struct number_reader nested;
 	size_t old_end;
 	ZSTD_DCtx *rest;
 	ZSTD_inBuffer rest_in;
@@ -478,19 +472,19 @@ static enum fl_code unnest(struct making_back *m, struct fl_bytes old, uint64_t 
 	return code;
 }
 
-static enum fl_code follow(struct making_back *m, struct reader *plan, struct fl_err *err)
+static enum fl_code follow(struct making_back *m, struct number_reader *plan, struct fl_err *err)
 {
-	uint64_t op = next_number(plan), n = op >> 2, distance = 0, old_n = n;
+	uint64_t op = number_next(plan), n = op >> 2, distance = 0, old_n = n;
 	struct fl_bytes old, data = { 0 };
 	enum fl_code code;
 
 	if ((op & 3) == PLAN_REST && !plan->failed)
 		return n > m->left ? fl_fail(err, FL_CORRUPT, "the plan makes more than the layer")
 				   : pull(m, n, err);
-	distance = next_number(plan);
+	distance = number_next(plan);
 	if ((op & 3) == PLAN_NEST) {
-		old_n = next_number(plan);
-		data = next_bytes(&m->nested, next_number(plan));
+		old_n = number_next(plan);
+		data = number_bytes(&m->nested, number_next(plan));
 	}
 	if (plan->failed || m->nested.failed || (op & 3) > PLAN_NEST)
 		return fl_fail(err, FL_CORRUPT, "the plan of the layer is damaged");
@@ -517,7 +511,7 @@ static int window_log_max(const struct making_back *m)
 static enum fl_code make_back(struct making_back *m, const struct fl_sink *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf plan = { 0 };
-	struct reader r;
+	struct number_reader r;
 	enum fl_code code = read_plan(m->parts, &plan, err);
 
 	m->rest = ZSTD_createDCtx();
@@ -530,7 +524,7 @@ static enum fl_code make_back(struct making_back *m, const struct fl_sink *out, 
 		code = fl_fail(err, FL_NOMEM, "no memory for a zstd decoder");
 	if (code == FL_OK)
 		code = packer_begin(&m->parts->pack, m->parts->size, out, &m->packer, err);
-	r = (struct reader){ { plan.p, plan.n }, false };
+	r = (struct number_reader){ { plan.p, plan.n }, false };
 	while (code == FL_OK && r.left.n > 0)
 		code = follow(m, &r, err);
 	if (code == FL_OK && (m->left != 0 || m->nested.left.n != 0))
@@ -568,7 +562,27 @@ static enum fl_code write_bounded(void *ctx, struct fl_bytes bytes, struct fl_er
 	return b->to->write(b->to->ctx, bytes, err);
 }
 
-static enum fl_code decode_parts(struct fl_bytes old, const struct parts *p,
+/* The new stream's track, from the old layer's. */
+static enum fl_code read_track(struct fl_bytes old, struct parts *p,
+	const struct fl_codec_limits *limits, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf old_track = { .max = ARCHIVE_MAX };
+	const struct fl_codec_limits most = { p->track_size, limits->memory_max };
+	const struct fl_source source = fl_source_bytes(&p->track_packed);
+	const struct fl_sink sink = fl_sink_buf(&p->pack.track);
+	enum fl_code code;
+
+	if (limits->memory_max != 0 && limits->memory_max < old_track.max)
+		old_track.max = (size_t)limits->memory_max;
+	p->pack.track.max = (size_t)p->track_size + 1;
+	pack_track(old, &old_track);
+	code = fl_codec_zstd_patch.decode(bytes_of(&old_track), &source, &most, &sink, err);
+	if (code == FL_OK && p->pack.track.n != p->track_size)
+		code = fl_fail(err, FL_CORRUPT, "the track of the layer is damaged");
+	return code;
+}
+
+static enum fl_code decode_parts(struct fl_bytes old, struct parts *p,
 	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf raw = { 0 };
@@ -582,7 +596,9 @@ static enum fl_code decode_parts(struct fl_bytes old, const struct parts *p,
 	*m = (struct making_back){
 		.parts = p, .limits = limits, .left = p->size, .nested = { p->nested, false }
 	};
-	code = open_layer(old, &raw, &m->old, err);
+	code = p->pack.kind == PACK_TRACK ? read_track(old, p, limits, err) : FL_OK;
+	if (code == FL_OK)
+		code = open_layer(old, &raw, &m->old, err);
 	/* what is stated holds for the right old layer; another one shall not take more */
 	if (code == FL_OK && limits->memory_max != 0 && raw.n > limits->memory_max)
 		code = FL_REFUSED;
@@ -595,7 +611,7 @@ static enum fl_code decode(struct fl_bytes old, const struct fl_source *data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf whole = { 0 };
-	struct parts p;
+	struct parts p = { 0 };
 	uint8_t *to;
 	enum fl_code code;
 
@@ -611,7 +627,10 @@ static enum fl_code decode(struct fl_bytes old, const struct fl_source *data,
 		code = parse((struct fl_bytes){ whole.p, whole.n }, &p, err);
 	if (code == FL_OK)
 		code = check_memory(&p, limits, err);
-	return code == FL_OK ? decode_parts(old, &p, limits, out, err) : code;
+	if (code == FL_OK)
+		code = decode_parts(old, &p, limits, out, err);
+	pack_fini(&p.pack);
+	return code;
 }
 
 static uint64_t stated_memory(struct fl_bytes data)
@@ -623,17 +642,18 @@ static uint64_t stated_memory(struct fl_bytes data)
 
 /* ---- looking */
 
-static const char *const pack_names[PACK_MAX] = { "tar", "tar in gzip", "tar in zstd" };
+static const char *const pack_names[PACK_MAX] = { "tar", "tar in gzip", "tar in zstd",
+	"tar in gzip of another compressor" };
 
 static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
 	void *ctx, struct fl_err *err)
 {
 	struct fl_codec_part head = { .name = "head" }, plan = { .name = "plan" },
 			     rest = { .name = "rest" }, copied = { .name = "copied members" },
-			     nested = { .name = "nested deltas" };
+			     nested = { .name = "nested deltas" }, track = { .name = "track" };
 	FL_AUTO_BUF struct fl_buf text = { 0 };
 	struct parts p;
-	struct reader r;
+	struct number_reader r;
 	uint64_t copied_bytes = 0;
 	enum fl_code code = parse(data, &p, err);
 
@@ -642,22 +662,23 @@ static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_
 		code = read_plan(&p, &text, err);
 	if (code != FL_OK)
 		return code;
-	for (r = (struct reader){ { text.p, text.n }, false }; r.left.n > 0 && !r.failed;) {
-		uint64_t op = next_number(&r);
+	for (r = (struct number_reader){ { text.p, text.n }, false }; r.left.n > 0 && !r.failed;) {
+		uint64_t op = number_next(&r);
 
 		plan.count++;
 		if ((op & 3) != PLAN_REST)
-			(void)next_number(&r);
+			(void)number_next(&r);
 		if ((op & 3) == PLAN_COPY) {
 			copied.count++;
 			copied_bytes += op >> 2;
 		} else if ((op & 3) == PLAN_NEST) {
 			nested.count++;
-			(void)next_number(&r);
-			(void)next_number(&r);
+			(void)number_next(&r);
+			(void)number_next(&r);
 		}
 	}
-	head.bytes = p.head_n;
+	track.bytes = p.track_packed.n;
+	head.bytes = p.head_n - track.bytes;
 	(void)snprintf(head.note, sizeof(head.note), "%s, level %u", pack_names[p.pack.kind],
 		p.pack.level);
 	plan.bytes = p.plan_packed.n;
@@ -666,6 +687,8 @@ static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_
 	(void)snprintf(copied.note, sizeof(copied.note), "%llu bytes of the old layer",
 		(unsigned long long)copied_bytes);
 	fn(ctx, &head);
+	if (track.bytes > 0)
+		fn(ctx, &track);
 	fn(ctx, &plan);
 	fn(ctx, &rest);
 	fn(ctx, &copied);

@@ -159,6 +159,30 @@ static void pack_gzip(struct fl_bytes raw, int level, const char *name, struct f
 	(void)deflateEnd(&z);
 }
 
+/* gzip as another compressor may write it: blocks and codes that no setting of zlib's default gives.
+ * `flush` after each piece. */
+static void pack_otherwise(
+	struct fl_bytes raw, int level, int strategy, int flush, struct fl_buf *out)
+{
+	z_stream z = { 0 };
+	size_t room = raw.n * 2 + 4096, at = 0;
+
+	assert_int_equal(deflateInit2(&z, level, Z_DEFLATED, 31, 8, strategy), Z_OK);
+	z.next_out = fl_buf_reserve(out, room);
+	z.avail_out = (uInt)room;
+	while (at < raw.n) {
+		size_t n = raw.n - at < 7001 ? raw.n - at : 7001;
+
+		z.next_in = (uint8_t *)(uintptr_t)(raw.p + at);
+		z.avail_in = (uInt)n;
+		assert_int_equal(deflate(&z, flush), Z_OK);
+		at += n;
+	}
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	out->n += z.total_out;
+	(void)deflateEnd(&z);
+}
+
 static void pack_zstd(struct fl_bytes raw, int level, int checksum, struct fl_buf *out)
 {
 	ZSTD_CCtx *c = ZSTD_createCCtx();
@@ -194,12 +218,85 @@ static void settings_are_found(void **state)
 		assert_int_equal(pack_open(bytes_of(&gzip), &back, NULL), FL_OK);
 		assert_int_equal(back.n, raw.n);
 		assert_memory_equal(back.p, raw.p, raw.n);
-		gzip.p[gzip.n / 2] ^= 1;
+		gzip.p[gzip.n - 6] ^= 1; /* the checksum */
 		assert_int_equal(pack_find(bytes_of(&gzip), bytes_of(&raw), &p, NULL), FL_REFUSED);
 		pack_zstd(bytes_of(&raw), level, level & 1, &zstd);
 		assert_int_equal(pack_find(bytes_of(&zstd), bytes_of(&raw), &p, NULL), FL_OK);
 		assert_int_equal(p.kind, PACK_ZSTD);
 	}
+}
+
+/* Pack `raw` in pieces of so many bytes. */
+static enum fl_code write_back(
+	const struct pack *p, struct fl_bytes raw, size_t piece, struct fl_buf *out)
+{
+	const struct fl_sink sink = fl_sink_buf(out);
+	struct packer *k = NULL;
+	enum fl_code code = packer_begin(p, raw.n, &sink, &k, NULL);
+
+	for (size_t at = 0; at < raw.n && code == FL_OK; at += piece)
+		code = packer_write(k,
+			(struct fl_bytes){ raw.p + at, raw.n - at < piece ? raw.n - at : piece },
+			NULL);
+	if (code == FL_OK)
+		code = packer_finish(k, NULL);
+	packer_end(k);
+	return code;
+}
+
+static void another_compressors_gzip_has_a_track(void **state)
+{
+	/* Fixed codes, own codes, stored blocks, empty blocks, whatever the compressor: the track and the
+	 * unpacked bytes make the same stream again, in pieces of any size. */
+	static const int strategies[] = { Z_DEFAULT_STRATEGY, Z_FILTERED, Z_HUFFMAN_ONLY, Z_RLE,
+		Z_FIXED };
+	static const int flushes[] = { Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FULL_FLUSH, Z_PARTIAL_FLUSH };
+	FL_AUTO_BUF struct fl_buf raw = { 0 }, unused = { 0 };
+
+	(void)state;
+	make_pair(&raw, &unused);
+	for (size_t s = 0; s < FL_COUNT(strategies); s++)
+		for (size_t f = 0; f < FL_COUNT(flushes); f++)
+			for (int level = 0; level <= 6; level += 6) {
+				FL_AUTO_BUF struct fl_buf gzip = { 0 }, back = { 0 };
+				struct pack p = { 0 };
+
+				pack_otherwise(
+					bytes_of(&raw), level, strategies[s], flushes[f], &gzip);
+				assert_int_equal(
+					pack_find(bytes_of(&gzip), bytes_of(&raw), &p, NULL),
+					FL_OK);
+				assert_true(p.kind == PACK_TRACK || (f == 0 && s < 2));
+				assert_int_equal(
+					write_back(&p, bytes_of(&raw), 1 + 977 * s, &back), FL_OK);
+				assert_int_equal(back.n, gzip.n);
+				assert_memory_equal(back.p, gzip.p, gzip.n);
+				pack_fini(&p);
+			}
+}
+
+static void a_track_is_for_its_bytes(void **state)
+{
+	/* Fewer bytes, more bytes and a cut track are noticed; a byte that the code has no symbol for too. */
+	FL_AUTO_BUF struct fl_buf raw = { 0 }, unused = { 0 }, gzip = { 0 }, back = { 0 };
+	struct pack p = { 0 };
+
+	(void)state;
+	make_pair(&raw, &unused);
+	pack_otherwise(bytes_of(&raw), 6, Z_DEFAULT_STRATEGY, Z_SYNC_FLUSH, &gzip);
+	assert_int_equal(pack_find(bytes_of(&gzip), bytes_of(&raw), &p, NULL), FL_OK);
+	assert_int_equal(p.kind, PACK_TRACK);
+	assert_int_equal(
+		write_back(&p, (struct fl_bytes){ raw.p, raw.n - 1 }, 5000, &back), FL_CORRUPT);
+	raw.n++; /* the NUL behind */
+	assert_int_equal(write_back(&p, bytes_of(&raw), 5000, &back), FL_CORRUPT);
+	raw.n--;
+	p.track.n--;
+	assert_int_equal(write_back(&p, bytes_of(&raw), 5000, &back), FL_CORRUPT);
+	p.track.n++;
+	raw.p[3000] = 0xff;
+	assert_int_equal(write_back(&p, bytes_of(&raw), 5000, &back), FL_CORRUPT);
+	pack_fini(&p);
 }
 
 /* ---- layers */
@@ -221,14 +318,15 @@ static enum fl_code decode(
 	return fl_codec_find("layer-patch")->decode(old, &source, &limits, &sink, NULL);
 }
 
-static void check_layers(const struct fl_buf *old, const struct fl_buf *new)
+/* The delta has fewer bytes than `most`, and comes back. */
+static void check_layers(const struct fl_buf *old, const struct fl_buf *new, size_t most)
 {
 	const struct fl_codec *c = fl_codec_find("layer-patch");
 	FL_AUTO_BUF struct fl_buf data = { 0 }, back = { 0 };
 	uint64_t memory;
 
 	assert_int_equal(encode(bytes_of(old), bytes_of(new), &data), FL_OK);
-	assert_true(data.n < 6000);
+	assert_true(data.n < most);
 	memory = c->stated_memory(bytes_of(&data));
 	assert_int_equal(decode(bytes_of(old), bytes_of(&data), memory, new->n, &back), FL_OK);
 	assert_int_equal(back.n, new->n);
@@ -244,7 +342,7 @@ static void layers_come_back(void **state)
 {
 	/* From each form to each other the delta is the one small member that changed, within the stated
 	 * memory, byte for byte. */
-	struct fl_buf old[3] = { { 0 }, { 0 }, { 0 } }, new[3] = { { 0 }, { 0 }, { 0 } };
+	struct fl_buf old[4] = { 0 }, new[4] = { 0 };
 
 	(void)state;
 	make_pair(&old[0], &new[0]);
@@ -252,10 +350,13 @@ static void layers_come_back(void **state)
 	pack_gzip(bytes_of(&new[0]), 9, "x", &new[1]);
 	pack_zstd(bytes_of(&old[0]), 3, 1, &old[2]);
 	pack_zstd(bytes_of(&new[0]), 7, 1, &new[2]);
-	for (int i = 0; i < 3; i++)
-		for (int k = 0; k < 3; k++)
-			check_layers(&old[i], &new[k]);
-	for (int i = 0; i < 3; i++) {
+	pack_otherwise(bytes_of(&old[0]), 6, Z_DEFAULT_STRATEGY, Z_SYNC_FLUSH, &old[3]);
+	pack_otherwise(bytes_of(&new[0]), 6, Z_DEFAULT_STRATEGY, Z_SYNC_FLUSH, &new[3]);
+	for (int i = 0; i < 4; i++)
+		for (int k = 0; k < 4; k++)
+			/* a track is small against one, whole otherwise */
+			check_layers(&old[i], &new[k], k == 3 && i % 2 == 0 ? 16000 : 6000);
+	for (int i = 0; i < 4; i++) {
 		fl_buf_fini(&old[i]);
 		fl_buf_fini(&new[i]);
 	}
@@ -263,7 +364,7 @@ static void layers_come_back(void **state)
 
 static void other_files_are_refused(void **state)
 {
-	/* What is no archive, or a layer of another compressor, is for another codec. */
+	/* What is no archive, or more than one stream, is for another codec. */
 	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, gzip = { 0 }, data = { 0 };
 	static const uint8_t text[600] = "no archive";
 
@@ -279,20 +380,19 @@ static void other_files_are_refused(void **state)
 	assert_int_equal(data.n, 0);
 }
 
-static void damaged_data_are_borne(void **state)
+/* Each byte of a delta turned over, each length cut, and a wrong old layer: never more output than
+ * allowed, never a crash. */
+static void check_damage(int flush)
 {
-	/* Each byte of a delta turned over, each length cut, and a wrong old layer: never more output than
-	 * allowed, never a crash. */
 	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, gzip = { 0 }, data = { 0 },
 				  back = { 0 };
 
-	(void)state;
 	add_noise(&old, "a", 5000, 1);
 	end_archive(&old);
 	add_noise(&new, "a", 5000, 1);
 	add_noise(&new, "b", 300, 2);
 	end_archive(&new);
-	pack_gzip(bytes_of(&new), 6, NULL, &gzip);
+	pack_otherwise(bytes_of(&new), 6, Z_DEFAULT_STRATEGY, flush, &gzip);
 	assert_int_equal(encode(bytes_of(&old), bytes_of(&gzip), &data), FL_OK);
 	for (size_t i = 0; i < data.n; i++) {
 		fl_buf_reset(&back);
@@ -310,12 +410,22 @@ static void damaged_data_are_borne(void **state)
 		decode((struct fl_bytes){ old.p, 100 }, bytes_of(&data), 0, gzip.n, &back), FL_OK);
 }
 
+static void damaged_data_are_borne(void **state)
+{
+	/* With settings of zlib, and with a track. */
+	(void)state;
+	check_damage(Z_NO_FLUSH);
+	check_damage(Z_SYNC_FLUSH);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_are_found_by_path),
 		cmocka_unit_test(a_damaged_archive_is_borne),
 		cmocka_unit_test(settings_are_found),
+		cmocka_unit_test(another_compressors_gzip_has_a_track),
+		cmocka_unit_test(a_track_is_for_its_bytes),
 		cmocka_unit_test(layers_come_back),
 		cmocka_unit_test(other_files_are_refused),
 		cmocka_unit_test(damaged_data_are_borne),

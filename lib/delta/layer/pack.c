@@ -7,9 +7,12 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "lib/delta/layer/track.h"
+
 #define PIECE      65536
 #define ZSTD_LEVEL 19 /* above it nobody packs layers */
 #define GZIP_MAX   9
+#define TRAILER    8 /* of gzip: checksum and size */
 #define FHCRC      2 /* RFC 1952 2.3.1: bits of FLG */
 #define FEXTRA     4
 #define FNAME      8
@@ -104,6 +107,7 @@ struct packer {
 	z_stream z;
 	bool z_open;
 	uint32_t crc, size;
+	struct track_writer *track;
 	ZSTD_CCtx *zstd;
 	uint8_t piece[PIECE];
 };
@@ -123,6 +127,17 @@ static enum fl_code begin_gzip(struct packer *k, struct fl_err *err)
 		Z_OK)
 		return fl_fail(err, FL_NOMEM, "no memory to pack");
 	k->z_open = true;
+	return k->to->write(k->to->ctx, (struct fl_bytes){ p->head, p->head_n }, err);
+}
+
+static enum fl_code begin_track(struct packer *k, struct fl_err *err)
+{
+	const struct pack *p = k->pack;
+	enum fl_code code =
+		track_begin((struct fl_bytes){ p->track.p, p->track.n }, k->to, &k->track, err);
+
+	if (code != FL_OK)
+		return code;
 	return k->to->write(k->to->ctx, (struct fl_bytes){ p->head, p->head_n }, err);
 }
 
@@ -166,6 +181,8 @@ enum fl_code packer_begin(const struct pack *p, uint64_t size, const struct fl_s
 		code = begin_gzip(k, err);
 	else if (p->kind == PACK_ZSTD)
 		code = begin_zstd(k, size, err);
+	else if (p->kind == PACK_TRACK)
+		code = begin_track(k, err);
 	if (code == FL_OK)
 		*out = k;
 	else
@@ -204,6 +221,18 @@ static enum fl_code run_zstd(
 	return code;
 }
 
+/* At most 2^30 bytes. */
+static enum fl_code write_gzip(struct packer *k, struct fl_bytes bytes, struct fl_err *err)
+{
+	k->crc = (uint32_t)crc32(k->crc, bytes.p, (uInt)bytes.n);
+	k->size += (uint32_t)bytes.n;
+	if (k->pack->kind == PACK_TRACK)
+		return track_write(k->track, bytes, err);
+	k->z.next_in = (uint8_t *)(uintptr_t)bytes.p;
+	k->z.avail_in = (uInt)bytes.n;
+	return run_gzip(k, Z_NO_FLUSH, err);
+}
+
 enum fl_code packer_write(struct packer *k, struct fl_bytes bytes, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
@@ -215,32 +244,36 @@ enum fl_code packer_write(struct packer *k, struct fl_bytes bytes, struct fl_err
 	while (bytes.n > 0 && code == FL_OK) {
 		size_t n = bytes.n < 1U << 30 ? bytes.n : 1U << 30;
 
-		k->crc = (uint32_t)crc32(k->crc, bytes.p, (uInt)n);
-		k->size += (uint32_t)n;
-		k->z.next_in = (uint8_t *)(uintptr_t)bytes.p;
-		k->z.avail_in = (uInt)n;
-		code = run_gzip(k, Z_NO_FLUSH, err);
+		code = write_gzip(k, (struct fl_bytes){ bytes.p, n }, err);
 		bytes.p += n;
 		bytes.n -= n;
 	}
 	return code;
 }
 
-enum fl_code packer_finish(struct packer *k, struct fl_err *err)
+static enum fl_code finish_gzip(struct packer *k, struct fl_err *err)
 {
 	enum fl_code code;
 
-	if (k->pack->kind == PACK_NONE)
-		return FL_OK;
-	if (k->pack->kind == PACK_ZSTD)
-		return run_zstd(k, (struct fl_bytes){ 0 }, ZSTD_e_end, err);
-	k->z.avail_in = 0;
-	code = run_gzip(k, Z_FINISH, err);
+	if (k->pack->kind == PACK_TRACK) {
+		code = track_finish(k->track, err);
+	} else {
+		k->z.avail_in = 0;
+		code = run_gzip(k, Z_FINISH, err);
+	}
 	for (int i = 0; i < 4; i++) {
 		k->piece[i] = (uint8_t)(k->crc >> (8 * i));
 		k->piece[4 + i] = (uint8_t)(k->size >> (8 * i));
 	}
-	return code == FL_OK ? give(k, 8, err) : code;
+	return code == FL_OK ? give(k, TRAILER, err) : code;
+}
+
+enum fl_code packer_finish(struct packer *k, struct fl_err *err)
+{
+	if (k->pack->kind == PACK_NONE)
+		return FL_OK;
+	return k->pack->kind == PACK_ZSTD ? run_zstd(k, (struct fl_bytes){ 0 }, ZSTD_e_end, err)
+					  : finish_gzip(k, err);
 }
 
 void packer_end(struct packer *k)
@@ -250,7 +283,13 @@ void packer_end(struct packer *k)
 	if (k->z_open)
 		(void)deflateEnd(&k->z);
 	(void)ZSTD_freeCCtx(k->zstd);
+	track_end(k->track);
 	free(k);
+}
+
+void pack_fini(struct pack *p)
+{
+	fl_buf_fini(&p->track);
 }
 
 uint64_t pack_memory(const struct pack *p, uint64_t size)
@@ -261,6 +300,8 @@ uint64_t pack_memory(const struct pack *p, uint64_t size)
 		return 0;
 	if (p->kind == PACK_GZIP)
 		return sizeof(struct packer) + (1U << 20);
+	if (p->kind == PACK_TRACK)
+		return sizeof(struct packer) + track_memory() + p->track.n;
 	tables = tables < (96U << 20) ? tables : 96U << 20;
 	/* a thread works on jobs of up to four windows, with a copy of each */
 	if ((p->detail & PACK_THREADED) != 0)
@@ -347,6 +388,31 @@ static enum fl_code find_gzip(
 	return code;
 }
 
+void pack_track(struct fl_bytes packed, struct fl_buf *track)
+{
+	struct pack p = { 0 };
+	size_t used, before = track->n;
+
+	if (pack_guess(packed) != PACK_GZIP || !take_head(packed, &p))
+		return;
+	packed.p += p.head_n;
+	packed.n -= p.head_n;
+	if (track_read(packed, track, &used, NULL) != FL_OK || used + TRAILER != packed.n)
+		track->n = before;
+	track->failed = false;
+}
+
+static enum fl_code find_track(
+	struct fl_bytes packed, struct fl_bytes raw, struct pack *p, struct fl_err *err)
+{
+	p->kind = PACK_TRACK;
+	p->level = p->detail = 0;
+	pack_track(packed, &p->track);
+	if (p->track.n == 0)
+		return fl_fail(err, FL_REFUSED, "the gzip stream cannot be followed");
+	return try(p, packed, raw, err);
+}
+
 static enum fl_code find_zstd(
 	struct fl_bytes packed, struct fl_bytes raw, struct pack *p, struct fl_err *err)
 {
@@ -375,13 +441,19 @@ enum fl_code pack_find(
 
 	if (p.kind == PACK_GZIP)
 		code = find_gzip(packed, raw, &p, err);
+	if (code == FL_REFUSED)
+		code = find_track(packed, raw, &p, err);
 	else if (p.kind == PACK_ZSTD)
 		code = find_zstd(packed, raw, &p, err);
-	if (code == FL_REFUSED)
-		return fl_fail(err, code,
-			"the settings of the layer's compressor cannot be found; "
-			"use the layer as it is uncompressed");
-	if (code == FL_OK)
+	if (code == FL_OK) {
 		*out = p;
-	return code;
+		return FL_OK;
+	}
+	pack_fini(&p);
+	/* a track that does not lead back is no damage of ours */
+	if (code != FL_REFUSED && code != FL_CORRUPT)
+		return code;
+	return fl_fail(err, FL_REFUSED,
+		"the settings of the layer's compressor cannot be found; use the layer as it is "
+		"uncompressed");
 }

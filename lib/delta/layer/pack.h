@@ -4,14 +4,16 @@
  * bytes again.
  *
  * DESIGN. A compressor gives the same bytes for the same settings. They are found by trying: each
- * setting is given up at the first byte that differs. Where none fits (another compressor made the
- * layer) there is no way back to the compressed bytes, and the layer is refused. */
+ * setting is given up at the first byte that differs. Where none fits, another compressor than zlib made
+ * a gzip stream (Go's, as in Docker and BuildKit, or pigz, libdeflate, zopfli); then the track of the
+ * stream (track.h) says what that one has chosen. There is no such way for zstd: the layer is refused. */
 #ifndef FL_LAYER_PACK_H
 #define FL_LAYER_PACK_H
 
 #include "lib/delta/codec.h"
 
-enum pack_kind { PACK_NONE, PACK_GZIP, PACK_ZSTD, PACK_MAX };
+/* TRACK: gzip by a track instead of settings. */
+enum pack_kind { PACK_NONE, PACK_GZIP, PACK_ZSTD, PACK_TRACK, PACK_MAX };
 
 #define PACK_HEAD_MAX 280 /* of a gzip header: fixed, a name, nothing else */
 
@@ -23,7 +25,11 @@ struct pack {
 	uint32_t version;            /* zstd's, which must be the same; 0 otherwise */
 	uint8_t head[PACK_HEAD_MAX]; /* gzip's header as it is */
 	size_t head_n;
+	struct fl_buf track; /* owned */
 };
+
+/* Free what it owns. Safe twice and on zeroed memory. */
+void pack_fini(struct pack *p);
 
 /* THREADED: in a thread of its own, as the zstd program does; its blocks are cut otherwise. */
 enum pack_detail { PACK_CHECKSUM = 1, PACK_PLEDGED = 2, PACK_THREADED = 4 };
@@ -33,7 +39,9 @@ enum pack_kind pack_guess(struct fl_bytes bytes);
 /* Unpack a whole layer; at most out->max bytes. PACK_NONE: nothing is done. FL_REFUSED: damaged, or more
  * than one stream; FL_TOO_LARGE. */
 enum fl_code pack_open(struct fl_bytes bytes, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
-/* Find the settings that make `packed` of `raw`. FL_REFUSED: there are none. */
+/* Append the track of a gzip stream; nothing if it is none, or has none below track->max. */
+void pack_track(struct fl_bytes packed, struct fl_buf *track);
+/* Find what makes `packed` of `raw`; the caller owns *out. FL_REFUSED: there is nothing. */
 enum fl_code pack_find(struct fl_bytes packed, struct fl_bytes raw, struct pack *out,
 	struct fl_err *err) FL_MUST_CHECK;
 
