@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zlib.h>
+
 #include "lib/delta/codec.h"
+#include "tests/lib/wasm_build.h"
 
 #define SIZE       6000
 #define OUTPUT_MAX (4 * SIZE)
@@ -75,12 +78,48 @@ static void make_layer(struct fl_buf *b, size_t at)
 	}
 }
 
+/* The same in gzip as another compressor than zlib's usual one makes it: by a track. */
+static void make_packed_layer(struct fl_buf *b, size_t at)
+{
+	FL_AUTO_BUF struct fl_buf raw = { 0 };
+	z_stream z = { 0 };
+
+	make_layer(&raw, at);
+	FL_BUG_IF(deflateInit2(&z, 6, Z_DEFLATED, 31, 8, Z_RLE) != Z_OK);
+	z.next_in = raw.p;
+	z.avail_in = (uInt)raw.n;
+	z.avail_out = (uInt)deflateBound(&z, raw.n);
+	z.next_out = fl_buf_reserve(b, z.avail_out);
+	FL_BUG_IF(deflate(&z, Z_FINISH) != Z_STREAM_END);
+	b->n += z.total_out;
+	(void)deflateEnd(&z);
+}
+
+static void make_module(struct fl_buf *b, size_t at)
+{
+	const struct wasm_recipe recipe = { .seed = 5,
+		.functions = 8,
+		.inserted = at == SIZE ? 0 : 1,
+		.changed = at == SIZE ? 0 : 3,
+		.names = true };
+
+	wasm_build(&recipe, b);
+}
+
 typedef void (*make_fn)(struct fl_buf *b, size_t at);
+
+/* The larger models are the smallest one's code with more memory to clear. */
+static bool is_slow(const struct fl_codec *codec)
+{
+	return strcmp(codec->name, "wasm-delta-1m") == 0 ||
+		strcmp(codec->name, "wasm-delta-16m") == 0;
+}
 
 /* All codecs that take one of the pairs. */
 static size_t make_all(struct made *made)
 {
-	static const make_fn kinds[] = { make_firmware, make_layer };
+	static const make_fn kinds[] = { make_firmware, make_layer, make_packed_layer,
+		make_module };
 	const struct fl_codec *codec;
 	size_t n = 0;
 
@@ -90,6 +129,8 @@ static size_t make_all(struct made *made)
 			struct made *m = &made[n];
 			const struct fl_sink sink = fl_sink_buf(&m->delta);
 
+			if (is_slow(codec))
+				continue;
 			kinds[k](&m->old, SIZE);
 			kinds[k](&new, 70);
 			m->codec = codec;
