@@ -22,10 +22,16 @@ static void write_number(struct fl_buf *b, uint64_t v)
 static uint64_t read_number(struct coder *c, unsigned stream)
 {
 	const struct fl_buf *b = &c->stream[stream];
-	struct wasm_reader r = { .p = b->p + c->at[stream], .end = b->p + b->n };
+	struct wasm_reader r;
 	unsigned pad = 0;
-	uint64_t v = wasm_unsigned(&r, &pad);
+	uint64_t v;
 
+	if (c->at[stream] >= b->n) { /* an empty stream has no place to read from */
+		c->bad = true;
+		return 0;
+	}
+	r = (struct wasm_reader){ .p = b->p + c->at[stream], .end = b->p + b->n };
+	v = wasm_unsigned(&r, &pad);
 	c->bad |= r.bad;
 	c->at[stream] = (size_t)(r.p - b->p);
 	return v;
