@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "cli/simulate_chart.h"
+#include "cli/simulate_curve.h"
 #include "cli/simulate_plot.h"
 #include "cli/text.h"
 #include "cli/value.h"
@@ -13,7 +15,7 @@
 
 struct simulate_options {
 	const char *release, *selector, *plot;
-	struct options_list strategies, cases, links;
+	struct options_list strategies, cases, versions, links;
 	int64_t devices, layers, bytes, runs, seed, days;
 };
 
@@ -36,13 +38,17 @@ static const struct options_row rows[] = {
 	ROW(cases, "case", LIST, .argument = "NAME:KEY=VALUE,...",
 		.help = "suppose this of the release: fail_percent, silent_percent, install_s (a "
 			"good and two bad ones)"),
+	ROW(versions, "suppose", LIST, .argument = "VERSION:KEY=VALUE,...",
+		.help = "suppose this of MODULE@VERSION, or of layer N, in every case: "
+			"fail_percent, silent_percent, install_s"),
 	ROW(links, "link", LIST, .argument = "KIND:KEY=VALUE,...",
 		.help = "connection of devices: always, duty or random; percent, poll_s, on_s, "
-			"off_s"),
+			"off_s (of the real fleet as observed)"),
 	ROW(runs, "runs", COUNT, .argument = "N", .help = "runs of each (20)"),
 	ROW(seed, "seed", COUNT, .argument = "N", .help = "repeat the runs of this seed (1)"),
 	ROW(days, "days", COUNT, .argument = "N", .help = "virtual days at most (30)"),
-	ROW(plot, "plot", TEXT, .argument = "FILE", .help = "write a picture too (SVG)"),
+	ROW(plot, "plot", TEXT, .argument = "FILE",
+		.help = "a picture too: as SVG, with - in the terminal"),
 	{ 0 },
 };
 
@@ -96,6 +102,45 @@ static enum fl_code add_objects(json_t *body, const char *name, const char *key,
 	}
 	if (list->n > 0)
 		(void)json_object_set(body, name, array);
+	return FL_OK;
+}
+
+/* "MODULE@VERSION:KEY=VALUE,..." or "N:KEY=VALUE,...". */
+static enum fl_code add_version(json_t *array, const char *text, struct fl_err *err)
+{
+	const char *at = strchr(text, '@'), *colon = strrchr(text, ':');
+	json_t *one = json_object();
+	char *end;
+	int64_t layer = strtoll(text, &end, 10);
+
+	(void)json_array_append_new(array, one);
+	if (colon != NULL && at != NULL && at < colon && at > text) {
+		(void)json_object_set_new(one, "module", json_stringn(text, (size_t)(at - text)));
+		(void)json_object_set_new(
+			one, "version", json_stringn(at + 1, (size_t)(colon - at - 1)));
+	} else if (colon != NULL && end == colon && colon > text) {
+		(void)json_object_set_new(one, "layer", json_integer(layer));
+	} else {
+		return fl_fail(err, FL_INVALID,
+			"--suppose takes MODULE@VERSION:KEY=VALUE,... or LAYER:KEY=VALUE,..., not "
+			"\"%.60s\"",
+			text);
+	}
+	return add_members(one, colon + 1, "suppose", err);
+}
+
+static enum fl_code add_versions(json_t *body, const struct options_list *list, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *array = json_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		enum fl_code code = add_version(array, list->v[i], err);
+
+		if (code != FL_OK)
+			return code;
+	}
+	if (list->n > 0)
+		(void)json_object_set(body, "versions", array);
 	return FL_OK;
 }
 
@@ -156,6 +201,8 @@ static enum fl_code make_body(const struct simulate_options *o, json_t **out, st
 	if (code == FL_OK)
 		code = add_objects(body, "cases", "name", "case", &o->cases, err);
 	if (code == FL_OK)
+		code = add_versions(body, &o->versions, err);
+	if (code == FL_OK)
 		code = add_objects(body, "links", "kind", "link", &o->links, err);
 	*out = fl_steal(&body);
 	return code;
@@ -205,18 +252,35 @@ static void show_results(const struct cli *cli, const json_t *answer)
 		{ .title = "PEAK/S", .right = true },
 	};
 	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
-	const json_t *results = json_object_get(answer, "results");
-	size_t n = json_array_size(results), cases = 1;
+	struct simulate_results r = simulate_results(answer);
 
-	while (cases < n &&
-		json_equal(json_object_get(json_array_get(results, 0), "strategy"),
-			json_object_get(json_array_get(results, cases), "strategy")))
-		cases++;
-	for (size_t k = 0; k < cases && k < n; k++)
-		for (size_t i = k; i < n; i += cases)
-			result_row(&t, json_array_get(results, i));
+	for (size_t k = 0; k < r.cases; k++)
+		for (size_t i = k; i < r.n; i += r.cases)
+			result_row(&t, json_array_get(r.rows, i));
 	if (t.n_cells > 0)
 		table_print(&t, &cli->out, stdout, false);
+}
+
+static void show_chart(const struct cli *cli, const json_t *answer)
+{
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+
+	fl_buf_str(&b, "\n");
+	simulate_chart(answer, &cli->out, &b);
+	(void)fwrite(b.p, 1, b.n, stdout);
+}
+
+/* What is known of how devices are connected. */
+static void say_connections(const struct cli *cli, const json_t *answer)
+{
+	const char *kind = value_text(answer, "connections");
+	char never[TEXT_SHORT], devices[TEXT_SHORT];
+
+	if (kind == NULL || strcmp(kind, "observed") != 0)
+		return;
+	cli_say(cli, "devices ask as they did so far; %s of %s never spoke",
+		text_count(never, value_int(answer, "never_seen")),
+		text_count(devices, value_int(answer, "devices")));
 }
 
 static enum fl_code run(struct cli *cli, const void *options, struct fl_err *err)
@@ -224,6 +288,7 @@ static enum fl_code run(struct cli *cli, const void *options, struct fl_err *err
 	const struct simulate_options *o = options;
 	FL_AUTO_JSON json_t *body = NULL, *answer = NULL;
 	char devices[TEXT_SHORT], facts[TEXT_SHORT];
+	bool in_terminal = o->plot != NULL && strcmp(o->plot, "-") == 0;
 	enum fl_code code = make_body(o, &body, err);
 
 	if (code == FL_OK)
@@ -231,18 +296,21 @@ static enum fl_code run(struct cli *cli, const void *options, struct fl_err *err
 			&(struct api_request){
 				.method = "POST", .path = "/api/v1/simulations", .body = body },
 			&answer, NULL, err);
-	if (code == FL_OK && o->plot != NULL)
+	if (code == FL_OK && o->plot != NULL && !in_terminal)
 		code = simulate_plot(answer, o->plot, err);
 	if (code != FL_OK || cli_json(cli, answer))
 		return code;
 	if (!cli->globals.quiet)
 		show_results(cli, answer);
+	if (in_terminal)
+		show_chart(cli, answer);
 	cli_say(cli, "%s devices, seed %lld, %s facts given to the engine%s",
 		text_count(devices, value_int(answer, "devices")),
 		(long long)value_int(answer, "seed"), text_count(facts, value_int(answer, "facts")),
 		json_is_true(json_object_get(answer, "complete"))
 			? ""
 			: "; the time was over before all runs were done");
+	say_connections(cli, answer);
 	return FL_OK;
 }
 
@@ -257,10 +325,14 @@ const struct command cmd_simulate = {
 		 "that "
 		 "got a version that fails on them, on average and at worst. Times are from the "
 		 "start "
-		 "to a device's last confirmation. The same seed gives the same answer.\n\n",
+		 "to a device's last confirmation. The same seed gives the same answer. "
+		 "Interrupted, "
+		 "it ends on the server too.\n\n",
 	.examples = "fleetctl simulate --devices 5000 --layers 3\n"
 		    "fleetctl simulate --release 2026.11 --strategy mine=strategy.json --case "
 		    "'bricks:silent_percent=10' --plot out.svg\n"
+		    "fleetctl simulate --release 2026.11 --suppose app@2.1.0:fail_percent=8,"
+		    "install_s=600 --plot -\n"
 		    "fleetctl simulate --link always:percent=60 --link "
 		    "duty:percent=40,on_s=3600,off_s=82800\n",
 	.run = run,

@@ -72,21 +72,6 @@ static enum fl_code run_some(struct request *rq, struct fl_err *err)
 
 /* ---- the real fleet */
 
-/* The waves of a plan, of the devices that it updates alone. */
-static enum fl_code take_plan(
-	struct simulation *s, size_t i, const struct plan *p, size_t n, struct fl_err *err)
-{
-	uint16_t *wave = calloc(n + 1, sizeof(*wave));
-	uint32_t devices = 0;
-
-	if (wave == NULL)
-		return fl_fail(err, FL_NOMEM, "there is no memory for a simulation");
-	for (size_t d = 0; d < n; d++)
-		if (p->wave_of[d] != PLAN_NO_WAVE)
-			wave[devices++] = p->wave_of[d];
-	return compare_fleet(&s->compare, i, wave, devices, (int)p->n_waves, (int)p->n_layers, err);
-}
-
 static enum fl_code plan_all(struct request *rq, struct fl_err *err)
 {
 	struct simulation *s = rq->state;
@@ -98,7 +83,7 @@ static enum fl_code plan_all(struct request *rq, struct fl_err *err)
 
 		code = plan_make(in, &plan, err);
 		if (code == FL_OK)
-			code = take_plan(s, i, &plan, in->devices.n, err);
+			code = compare_fleet(&s->compare, i, in, &plan, err);
 		plan_fini(&plan);
 	}
 	if (code == FL_OK)
@@ -114,7 +99,9 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 		struct planning_request wanted = { .release = s->compare.release,
 			.selector = s->compare.selector,
 			.scope = rq->who.selector,
-			.strategy = &s->compare.strategies[i].strategy };
+			.strategy = &s->compare.strategies[i].strategy,
+			.poll_s = planning_poll_s(rq->server),
+			.fleet = rq->server->fleet };
 
 		code = planning_load(rq->store, &wanted, &s->snapshots[i], err);
 	}

@@ -16,10 +16,17 @@ void compare_fini(struct compare *c)
 	for (size_t i = 0; i < c->n_strategies; i++) {
 		free(c->strategies[i].name);
 		free(c->strategies[i].wave);
+		free(c->strategies[i].class);
+		free(c->strategies[i].silent_s);
+		free(c->strategies[i].layers);
 		strategy_fini(&c->strategies[i].strategy);
 	}
 	for (size_t i = 0; i < c->n_cases; i++)
 		free(c->cases[i].name);
+	for (size_t i = 0; i < c->n_versions; i++) {
+		free(c->versions[i].module);
+		free(c->versions[i].version);
+	}
 	*c = (struct compare){ 0 };
 }
 
@@ -76,6 +83,10 @@ static void add_run(struct compare_sum *s, const struct simulate_out *o)
 	s->mean_s += o->mean_s;
 	s->p95_s += o->p95_s;
 	s->max_s += o->max_s;
+	for (size_t i = 0; i < SIMULATE_CURVE && o->reached_s[i] >= 0; i++) {
+		s->reached_s[i] += o->reached_s[i];
+		s->reached[i]++;
+	}
 }
 
 enum fl_code compare_next(
@@ -83,8 +94,6 @@ enum fl_code compare_next(
 {
 	size_t kinds = c->n_strategies * c->n_cases, kind;
 	const struct compare_strategy *s;
-	const struct compare_case *k;
-	struct simulate_layer layers[COMPARE_LAYERS_MAX];
 	struct engine_rules rules;
 	struct simulate_out out;
 	enum fl_code code;
@@ -94,19 +103,17 @@ enum fl_code compare_next(
 		return FL_OK;
 	kind = (size_t)c->next % kinds;
 	s = &c->strategies[kind / c->n_cases];
-	k = &c->cases[kind % c->n_cases];
 	rules = rules_of(c, s);
 	drop_words(&rules.gate);
-	for (int i = 0; i < c->layers; i++)
-		layers[i] = (struct simulate_layer){ k->fail_ppm, k->silent_ppm, k->install_ms,
-			c->bytes };
 	code = simulate(
 		&(struct simulate_in){ .rules = &rules,
 			.devices = c->devices,
 			.wave = s->wave,
 			.link = c->link,
 			.links = c->links,
-			.layers = layers,
+			.silent_s = c->observed ? s->silent_s : NULL,
+			.class = s->class,
+			.layers = s->layers + kind % c->n_cases * s->classes * (size_t)c->layers,
 			.until_ms = c->until_ms,
 			.facts_max = FACTS_MAX,
 			.seed = c->seed + (uint64_t)(c->next / (int64_t)kinds) * 0x9e3779b9u,
@@ -134,21 +141,34 @@ static json_t *real_or_null(double sum, int64_t n)
 	return n == 0 ? json_null() : json_real(round(sum / (double)n * 1e4) / 1e4);
 }
 
+/* When each part was through, in the runs that came so far; null where fewer than half of them did. */
+static json_t *curve_json(const struct compare_sum *s)
+{
+	json_t *curve = json_array();
+
+	for (size_t i = 0; i < SIMULATE_CURVE; i++)
+		(void)json_array_append_new(curve,
+			2 * s->reached[i] < s->runs ? json_null()
+						    : real_or_null(s->reached_s[i], s->reached[i]));
+	return curve;
+}
+
 static json_t *sum_json(const struct compare *c, size_t i, size_t k)
 {
 	const struct compare_sum *s = &c->sums[i][k];
 	double targets = (double)c->devices * (double)s->runs;
 
-	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I}", "strategy",
-		c->strategies[i].name, "case", c->cases[k].name, "runs", (json_int_t)s->runs,
-		"passed", real_or_null((double)s->passed, s->runs), "completion",
+	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o}",
+		"strategy", c->strategies[i].name, "case", c->cases[k].name, "runs",
+		(json_int_t)s->runs, "passed", real_or_null((double)s->passed, s->runs),
+		"completion",
 		targets > 0 ? real_or_null((double)s->confirmed, (int64_t)targets) : json_null(),
 		"cut", (json_int_t)s->cut, "harmed", real_or_null((double)s->harmed, s->runs),
 		"harmed_most", (json_int_t)s->harmed_most, "mean_s",
 		real_or_null(s->mean_s, s->timed), "p95_s", real_or_null(s->p95_s, s->timed),
 		"max_s", real_or_null(s->max_s, s->timed), "ended_s",
 		real_or_null(s->ended_s, s->runs), "bytes", real_or_null((double)s->bytes, s->runs),
-		"peak_requests_s", (json_int_t)s->peak);
+		"peak_requests_s", (json_int_t)s->peak, "curve", curve_json(s));
 }
 
 json_t *compare_json(const struct compare *c)
@@ -161,8 +181,12 @@ json_t *compare_json(const struct compare *c)
 			failed |= json_array_append_new(results, sum_json(c, i, k));
 	if (failed != 0)
 		return NULL;
-	return json_pack("{s:I,s:i,s:I,s:I,s:I,s:b,s:O}", "devices", (json_int_t)c->devices,
+	return json_pack("{s:I,s:i,s:I,s:I,s:I,s:b,s:s,s:I,s:O}", "devices", (json_int_t)c->devices,
 		"layers", c->layers, "seed", (json_int_t)c->seed, "runs", (json_int_t)c->runs,
 		"facts", (json_int_t)c->facts, "complete",
-		c->next >= c->runs * (int64_t)(c->n_strategies * c->n_cases), "results", results);
+		c->next >= c->runs * (int64_t)(c->n_strategies * c->n_cases), "connections",
+		c->observed          ? "observed"
+			: c->observe ? "assumed"
+				     : "given",
+		"never_seen", (json_int_t)c->never_seen, "results", results);
 }

@@ -3,18 +3,21 @@
  * Strategies side by side: many simulated runs of each, with good and with bad releases. Pure.
  *
  * DESIGN. compare_read takes the body of POST /api/v1/simulations; a described fleet is cut into waves
- * here, a real one by the planner (compare_fleet). compare_next does one run; the caller decides when to
+ * here, a real one by the planner (compare_fleet): who gets what in which layer, with how many bytes, and
+ * how long each device has been silent are the plan's. compare_next does one run; the caller decides when to
  * stop. Every run has a seed of its own, derived from the one given: equal bodies give equal answers, and
  * run i of every strategy meets the same lot. */
 #ifndef ROLLOUT_COMPARE_H
 #define ROLLOUT_COMPARE_H
 
+#include "server/rollout/plan.h"
 #include "server/rollout/simulate.h"
 #include "server/rollout/strategy.h"
 
 #define COMPARE_STRATEGIES_MAX 8
 #define COMPARE_CASES_MAX      8
 #define COMPARE_LINKS_MAX      8
+#define COMPARE_VERSIONS_MAX   16
 #define COMPARE_DEVICES_MAX    200000 /* times layers: at most five times as many */
 #define COMPARE_RUNS_MAX       1000
 #define COMPARE_LAYERS_MAX     16
@@ -25,12 +28,26 @@ struct compare_strategy {
 	struct strategy strategy;
 	uint16_t *wave; /* per device; owned; NULL: not cut yet */
 	int waves;
+	uint32_t devices;
+	uint32_t *class, *silent_s; /* per device of a real fleet; owned */
+	/* [(case * classes + class) * layers + layer]; owned */
+	struct simulate_layer *layers;
+	size_t classes;
 };
 
 /* A hypothesis about the release. */
 struct compare_case {
 	char *name; /* owned */
-	int64_t fail_ppm, silent_ppm, install_ms;
+	int64_t fail_ppm, silent_ppm;
+	int64_t install_ms; /* 0: as observed or, of what was never observed, two minutes */
+};
+
+/* A hypothesis about one version, in every case on top of the case's own. */
+struct compare_version {
+	char *module, *version; /* owned; NULL: of what `layer` brings */
+	int layer;
+	int64_t fail_ppm, silent_ppm, install_ms; /* 0: the case's */
+	bool brought;                             /* a layer brings it */
 };
 
 /* What came out of a strategy's runs in one case. */
@@ -39,6 +56,9 @@ struct compare_sum {
 	int64_t confirmed, harmed, harmed_most, delivered, bytes, peak;
 	double mean_s, p95_s, max_s, ended_s; /* sums over the runs that confirmed anybody */
 	int64_t timed;
+	/* until each of equal parts of the devices was through: sum over the runs that came so far */
+	double reached_s[SIMULATE_CURVE];
+	int64_t reached[SIMULATE_CURVE];
 };
 
 struct compare {
@@ -48,11 +68,16 @@ struct compare {
 	struct compare_strategy strategies[COMPARE_STRATEGIES_MAX];
 	struct compare_case cases[COMPARE_CASES_MAX];
 	struct compare_sum sums[COMPARE_STRATEGIES_MAX][COMPARE_CASES_MAX];
-	size_t n_strategies, n_cases, n_links;
+	struct compare_version versions[COMPARE_VERSIONS_MAX];
+	size_t n_strategies, n_cases, n_links, n_versions;
 	struct simulate_link links[COMPARE_LINKS_MAX];
 	int64_t link_ppm[COMPARE_LINKS_MAX]; /* share of the devices */
 	uint8_t *link;                       /* per device; owned */
-	int64_t bytes;                       /* per device and layer */
+	int64_t bytes;                       /* per device and layer of a described fleet */
+	int64_t install_ms;                  /* of cases that do not say it */
+	bool observe;                        /* no links were given */
+	bool observed;                       /* devices ask as their silence so far suggests */
+	uint32_t never_seen;                 /* devices of a real fleet that never spoke */
 	int64_t runs, until_ms;
 	uint64_t seed;
 	int64_t next;   /* number of the next run, over strategies and cases */
@@ -65,10 +90,11 @@ enum fl_code compare_read(
 	const json_t *body, int64_t poll_ms, struct compare *out, struct fl_err *err) FL_MUST_CHECK;
 void compare_fini(struct compare *c);
 
-/* Say how strategy i cuts the real fleet: `wave` (taken over) per device. The same number of devices and
- * layers for each. FL_REFUSED when that is too much, or differs. */
-enum fl_code compare_fleet(struct compare *c, size_t i, uint16_t *wave, uint32_t devices, int waves,
-	int layers, struct fl_err *err) FL_MUST_CHECK;
+/* Say what the planner made of strategy i for the real fleet. Both are read only now. The same number of
+ * devices and layers for each strategy. FL_REFUSED when that is too much or differs, or a version that was
+ * named is not brought to any device; FL_NOMEM. */
+enum fl_code compare_fleet(struct compare *c, size_t i, const struct plan_input *in,
+	const struct plan *p, struct fl_err *err) FL_MUST_CHECK;
 
 /* Do the next run; *done: there is none left. `canceled` and `arg` as simulate_in has them: a run that is
  * cut short by it does not count. FL_NOMEM; FL_INTERNAL when the engine broke an invariant. */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The body of a simulation: what is to be compared, on which fleet. */
-#include "server/rollout/compare.h"
+#include "server/rollout/compare_in.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define DAYS_MAX  365
-#define SEED_MAX  9007199254740991LL
-#define HOURS_MAX (1000LL * 3600)
-#define BYTES_MAX (1LL << 40)
+#define DAYS_MAX   365
+#define SEED_MAX   9007199254740991LL
+#define HOURS_MAX  (1000LL * 3600)
+#define BYTES_MAX  (1LL << 40)
+#define INSTALL_MS 120000
 
-static enum fl_code nomem(struct fl_err *err)
+enum fl_code compare_nomem(struct fl_err *err)
 {
 	return fl_fail(err, FL_NOMEM, "there is no memory for a simulation");
 }
@@ -46,7 +47,7 @@ static enum fl_code read_strategies(const json_t *given, struct compare *c, stru
 	const json_t *list = given != NULL ? given : standard;
 
 	if (list == NULL)
-		return nomem(err);
+		return compare_nomem(err);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct raw_strategy raw = { 0 };
 		struct compare_strategy *s = &c->strategies[i];
@@ -57,7 +58,7 @@ static enum fl_code read_strategies(const json_t *given, struct compare *c, stru
 		c->n_strategies = i + 1;
 		s->name = strdup(raw.name);
 		if (s->name == NULL)
-			return nomem(err);
+			return compare_nomem(err);
 		if (strategy_read(raw.strategy, c->seed, &s->strategy, err) != FL_OK)
 			return fl_wrap(err, "strategies[%zu]", i);
 	}
@@ -81,7 +82,7 @@ static const struct fl_json_field case_fields[] = {
 
 static enum fl_code read_case(const json_t *json, struct compare_case *k, struct fl_err *err)
 {
-	struct raw_case raw = { .install_s = 120 };
+	struct raw_case raw = { 0 };
 	enum fl_code code =
 		fl_json_read(json, case_fields, FL_COUNT(case_fields), FL_JSON_REJECT, &raw, err);
 
@@ -93,7 +94,7 @@ static enum fl_code read_case(const json_t *json, struct compare_case *k, struct
 		code = fl_fail(err, FL_INVALID, "more than 100 %% fail");
 	k->install_ms = raw.install_s * 1000;
 	if (code == FL_OK && (k->name = strdup(raw.name)) == NULL)
-		code = nomem(err);
+		code = compare_nomem(err);
 	return code;
 }
 
@@ -107,7 +108,7 @@ static enum fl_code read_cases(const json_t *given, struct compare *c, struct fl
 	const json_t *list = given != NULL ? given : standard;
 
 	if (list == NULL)
-		return nomem(err);
+		return compare_nomem(err);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		c->n_cases = i + 1;
 		if (read_case(json_array_get(list, i), &c->cases[i], err) != FL_OK)
@@ -180,87 +181,64 @@ static enum fl_code read_links(
 			  (double)all / 10000);
 }
 
-/* ---- the fleet */
+/* ---- versions */
 
-/* Spread the connections over the devices: by a hash, so that no wave has its own. */
-static enum fl_code spread_links(struct compare *c, struct fl_err *err)
+struct raw_version {
+	const char *module, *version;
+	int64_t layer, install_s;
+	double fail, silent;
+};
+
+static const struct fl_json_field version_fields[] = {
+	FL_FIELD(struct raw_version, module, "module", STRING, .min = 1, .max = 256),
+	FL_FIELD(struct raw_version, version, "version", STRING, .min = 1, .max = 256),
+	FL_FIELD(struct raw_version, layer, "layer", INT, .min = 0, .max = COMPARE_LAYERS_MAX - 1),
+	FL_FIELD(struct raw_version, fail, "fail_percent", REAL),
+	FL_FIELD(struct raw_version, silent, "silent_percent", REAL),
+	FL_FIELD(struct raw_version, install_s, "install_s", INT, .min = 1, .max = HOURS_MAX),
+};
+
+static enum fl_code read_version(const json_t *json, struct compare_version *v, struct fl_err *err)
 {
-	c->link = calloc(c->devices + 1, sizeof(*c->link));
-	if (c->link == NULL)
-		return nomem(err);
-	for (uint32_t d = 0; d < c->devices; d++) {
-		uint64_t h = (d + c->seed * 7919) * 0x9e3779b97f4a7c15u;
-		int64_t lot = (int64_t)((h >> 32) % STRATEGY_PPM);
+	struct raw_version raw = { .layer = -1 };
+	enum fl_code code = fl_json_read(
+		json, version_fields, FL_COUNT(version_fields), FL_JSON_REJECT, &raw, err);
 
-		while (lot >= c->link_ppm[c->link[d]])
-			lot -= c->link_ppm[c->link[d]++];
+	if (code == FL_OK &&
+		((raw.module == NULL) != (raw.version == NULL) ||
+			(raw.module == NULL) == (raw.layer < 0)))
+		code = fl_fail(err, FL_INVALID, "name a module and its version, or a layer");
+	if (code == FL_OK)
+		code = strategy_share_read(raw.fail, true, "fail_percent", &v->fail_ppm, err);
+	if (code == FL_OK)
+		code = strategy_share_read(raw.silent, true, "silent_percent", &v->silent_ppm, err);
+	if (code != FL_OK)
+		return code;
+	v->layer = (int)raw.layer;
+	v->install_ms = raw.install_s * 1000;
+	v->module = raw.module == NULL ? NULL : strdup(raw.module);
+	v->version = raw.version == NULL ? NULL : strdup(raw.version);
+	return (v->module == NULL) == (raw.module == NULL) &&
+			(v->version == NULL) == (raw.version == NULL)
+		? FL_OK
+		: compare_nomem(err);
+}
+
+static enum fl_code read_versions(const json_t *given, struct compare *c, struct fl_err *err)
+{
+	for (size_t i = 0; i < json_array_size(given); i++) {
+		c->n_versions = i + 1;
+		if (read_version(json_array_get(given, i), &c->versions[i], err) != FL_OK)
+			return fl_wrap(err, "versions[%zu]", i);
 	}
 	return FL_OK;
-}
-
-/* Cut a described fleet: the waves take their counts or shares, the last takes the rest. */
-static enum fl_code cut(struct compare *c, struct compare_strategy *s, struct fl_err *err)
-{
-	int64_t next = 0, n = c->devices;
-
-	s->wave = calloc(c->devices + 1, sizeof(*s->wave));
-	if (s->wave == NULL)
-		return nomem(err);
-	for (size_t i = 0; i < s->strategy.n_waves && next < n; i++) {
-		const struct strategy_wave *w = &s->strategy.waves[i];
-		int64_t size = w->kind == WAVE_COUNT
-			? w->count
-			: (n * w->ppm + STRATEGY_PPM - 1) / STRATEGY_PPM;
-
-		if (w->kind == WAVE_SELECTOR)
-			return fl_fail(err, FL_INVALID,
-				"a described fleet has no devices that a selector could match");
-		if (i + 1 == s->strategy.n_waves || size > n - next)
-			size = n - next;
-		for (int64_t k = 0; k < size; k++)
-			s->wave[next++] = (uint16_t)s->waves;
-		s->waves++;
-	}
-	return FL_OK;
-}
-
-static enum fl_code check_size(struct compare *c, int64_t devices, int layers, struct fl_err *err)
-{
-	if (devices > COMPARE_DEVICES_MAX || layers > COMPARE_LAYERS_MAX ||
-		devices * layers > 5LL * COMPARE_DEVICES_MAX)
-		return fl_fail(err, FL_REFUSED,
-			"at most %d devices and %d layers can be simulated (%d layers with all "
-			"devices)",
-			COMPARE_DEVICES_MAX, COMPARE_LAYERS_MAX, 5);
-	c->devices = (uint32_t)devices;
-	c->layers = layers;
-	return FL_OK;
-}
-
-enum fl_code compare_fleet(struct compare *c, size_t i, uint16_t *wave, uint32_t devices, int waves,
-	int layers, struct fl_err *err)
-{
-	enum fl_code code = FL_OK;
-
-	FL_BUG_IF(i >= c->n_strategies || c->strategies[i].wave != NULL);
-	c->strategies[i].wave = wave;
-	c->strategies[i].waves = waves;
-	if (i == 0)
-		code = check_size(c, devices, layers, err);
-	else if (devices != c->devices || layers != c->layers)
-		code = fl_fail(err, FL_REFUSED,
-			"the strategies plan for different devices: %u and %u", c->devices,
-			devices);
-	if (code == FL_OK && i == 0)
-		code = spread_links(c, err);
-	return code;
 }
 
 /* ---- the body */
 
 struct raw {
 	const char *release, *selector;
-	json_t *strategies, *cases, *links;
+	json_t *strategies, *cases, *versions, *links;
 	int64_t devices, layers, runs, seed, days, bytes;
 };
 
@@ -273,23 +251,12 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct raw, strategies, "strategies", ARRAY, .min = 1,
 		.max = COMPARE_STRATEGIES_MAX),
 	FL_FIELD(struct raw, cases, "cases", ARRAY, .min = 1, .max = COMPARE_CASES_MAX),
+	FL_FIELD(struct raw, versions, "versions", ARRAY, .min = 1, .max = COMPARE_VERSIONS_MAX),
 	FL_FIELD(struct raw, links, "links", ARRAY, .min = 1, .max = COMPARE_LINKS_MAX),
 	FL_FIELD(struct raw, runs, "runs", INT, .min = 1, .max = COMPARE_RUNS_MAX),
 	FL_FIELD(struct raw, seed, "seed", INT, .min = 0, .max = SEED_MAX),
 	FL_FIELD(struct raw, days, "days", INT, .min = 1, .max = DAYS_MAX),
 };
-
-static enum fl_code describe(const struct raw *raw, struct compare *c, struct fl_err *err)
-{
-	enum fl_code code = check_size(c, raw->devices, (int)raw->layers, err);
-
-	for (size_t i = 0; i < c->n_strategies && code == FL_OK; i++) {
-		code = cut(c, &c->strategies[i], err);
-		if (code != FL_OK)
-			return fl_wrap(err, "strategies[%zu]", i);
-	}
-	return code == FL_OK ? spread_links(c, err) : code;
-}
 
 enum fl_code compare_read(
 	const json_t *body, int64_t poll_ms, struct compare *c, struct fl_err *err)
@@ -303,14 +270,18 @@ enum fl_code compare_read(
 	c->seed = (uint64_t)raw.seed;
 	c->until_ms = raw.days * 86400000;
 	c->bytes = raw.bytes;
+	c->install_ms = INSTALL_MS;
+	c->observe = raw.links == NULL;
 	code = read_strategies(raw.strategies, c, err);
 	if (code == FL_OK)
 		code = read_cases(raw.cases, c, err);
 	if (code == FL_OK)
+		code = read_versions(raw.versions, c, err);
+	if (code == FL_OK)
 		code = read_links(raw.links, poll_ms, c, err);
 	if (code != FL_OK || raw.release == NULL)
-		return code == FL_OK ? describe(&raw, c, err) : code;
+		return code == FL_OK ? compare_described(c, raw.devices, raw.layers, err) : code;
 	c->release = strdup(raw.release);
 	c->selector = strdup(raw.selector == NULL ? "" : raw.selector);
-	return c->release == NULL || c->selector == NULL ? nomem(err) : FL_OK;
+	return c->release == NULL || c->selector == NULL ? compare_nomem(err) : FL_OK;
 }

@@ -212,8 +212,10 @@ struct plan {
 	int64_t time_s, time_max_s; /* forecast of all stages, in their order */
 	bool observed;              /* the times rest on rollouts that have been; else on guesses */
 	/* per device of the input, by its index; NULL in a plan that was read from JSON */
-	uint32_t *class_of;    /* UINT32_MAX for neighbours */
-	uint16_t *wave_of;     /* PLAN_NO_WAVE for all that are not to be updated */
+	uint32_t *class_of; /* UINT32_MAX for neighbours */
+	uint16_t *wave_of;  /* PLAN_NO_WAVE for all that are not to be updated */
+	int64_t *
+		class_bytes; /* [class * n_layers + layer]: what one device gets, with ready deltas */
 	struct fl_arena arena; /* owns everything above */
 };
 

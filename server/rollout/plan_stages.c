@@ -353,6 +353,23 @@ static void need_pair(
 	p->devices += devices;
 }
 
+/* What one device of a class gets in a layer, with the deltas that are ready. */
+static bool sum_class_bytes(struct staging *s)
+{
+	size_t n = (size_t)s->b->n_classes * s->b->n_layers;
+	int64_t *bytes = build_out(s->b, n + 1, sizeof(*bytes));
+
+	for (size_t at = 0; at < n && bytes != NULL; at++)
+		for (uint32_t i = s->first[at]; i < s->first[at + 1]; i++) {
+			const struct change *c = &s->changes[i];
+			int64_t delta = c->pair == BUILD_NONE ? -1 : s->pairs[c->pair].delta;
+
+			bytes[at] += delta >= 0 ? delta : c->full;
+		}
+	s->out->class_bytes = bytes;
+	return bytes != NULL;
+}
+
 /* Add the part of one class to a stage. */
 static void add_class(struct staging *s, struct plan_stage *stage, uint32_t class, uint32_t devices,
 	bool *any_delta)
@@ -364,13 +381,13 @@ static void add_class(struct staging *s, struct plan_stage *stage, uint32_t clas
 	if (s->first[at] == s->first[at + 1])
 		return;
 	stage->devices += devices;
+	stage->bytes_delta += s->out->class_bytes[at] * devices;
 	for (uint32_t i = s->first[at]; i < s->first[at + 1]; i++) {
 		const struct change *c = &s->changes[i];
 		struct pair *pair = c->pair == BUILD_NONE ? NULL : &s->pairs[c->pair];
 		bool ready = pair != NULL && pair->delta >= 0;
 
 		stage->bytes_full += c->full * devices;
-		stage->bytes_delta += (ready ? pair->delta : c->full) * devices;
 		*any_delta = *any_delta || ready;
 		if (pair == NULL)
 			continue;
@@ -501,8 +518,8 @@ static bool note_no_way_back(struct staging *s)
 bool build_stages(struct plan_builder *b)
 {
 	struct staging s = { .b = b, .out = b->out };
-	bool ok = make_waves(b) && find_changes(&s) && count_devices(&s) && make_stages(&s) &&
-		build_forecast(b) && write_pairs(&s) && note_no_way_back(&s);
+	bool ok = make_waves(b) && find_changes(&s) && sum_class_bytes(&s) && count_devices(&s) &&
+		make_stages(&s) && build_forecast(b) && write_pairs(&s) && note_no_way_back(&s);
 
 	free(s.changes);
 	free(s.pairs);

@@ -48,7 +48,7 @@ static int waiting_layer(const struct simulate_world *w, uint32_t device)
 /* Draw how the installation ends, and when. */
 static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 {
-	const struct simulate_layer *y = &w->in->layers[layer];
+	const struct simulate_layer *y = simulate_layer_of(w, layer, device);
 	struct simulate_device *d = &w->device[device];
 	const struct engine_step *s = simulate_step(w, layer, device);
 	uint64_t lot = simulate_below(w, 1000000);
@@ -401,6 +401,11 @@ static void sum_up(struct simulate_world *w)
 	o->mean_s = n > 0 ? sum / (double)n : 0;
 	o->p95_s = n > 0 ? (double)times[(n - 1) * 95 / 100] : 0;
 	o->max_s = n > 0 ? (double)times[n - 1] : 0;
+	for (size_t i = 0; i < SIMULATE_CURVE; i++) {
+		size_t needed = ((i + 1) * w->in->devices + SIMULATE_CURVE - 1) / SIMULATE_CURVE;
+
+		o->reached_s[i] = needed > n ? -1 : needed == 0 ? 0 : (double)times[needed - 1];
+	}
 	free(times);
 }
 
@@ -432,7 +437,9 @@ static void begin(struct simulate_world *w)
 				w->first[i / w->in->rules->layers],
 			.state = STAGE_PENDING };
 	for (uint32_t d = 0; d < w->in->devices; d++)
-		w->device[d].done_s = -1;
+		w->device[d] = (struct simulate_device){ .done_s = -1,
+			.class = w->in->class == NULL ? 0 : w->in->class[d],
+			.wave = w->in->wave[d] };
 	simulate_give(w, -1, &(struct engine_fact){ .kind = FACT_START });
 }
 

@@ -16,6 +16,8 @@
 #define SIMULATE_DEVICES_MAX 2000000
 #define SIMULATE_LAYERS_MAX  32
 #define SIMULATE_STAGES_MAX  4096
+#define SIMULATE_CURVE       20
+#define SIMULATE_NEVER       UINT32_MAX
 
 enum simulate_link_kind {
 	SIMULATE_ALWAYS, /* asks every poll_ms */
@@ -30,8 +32,9 @@ struct simulate_link {
 	int64_t on_ms, off_ms; /* of the last two kinds, at least 1000 */
 };
 
-/* What is supposed of one layer's versions. */
+/* What is supposed of the versions that a layer brings to the devices of a class. */
 struct simulate_layer {
+	bool absent;        /* it brings them nothing: they have no step in it */
 	int64_t fail_ppm;   /* installations that fail and say so */
 	int64_t silent_ppm; /* that never answer again */
 	int64_t install_ms; /* mean; between half and one and a half of it, evenly */
@@ -49,7 +52,13 @@ struct simulate_in {
 	const uint16_t *wave; /* per device */
 	const uint8_t *link;  /* per device: index of links; NULL: 0 */
 	const struct simulate_link *links;
-	const struct simulate_layer *layers; /* as many as the rules have */
+	/* per device: for how many seconds it has been silent, as observed, SIMULATE_NEVER: always. A
+	 * fleet that polls regularly is silent from any moment on as long as it has been so until then:
+	 * a device asks first after that time, then each time after twice as long, never more often than
+	 * its link's poll_ms. NULL: the link alone decides */
+	const uint32_t *silent_s;
+	const uint32_t *class;               /* per device; NULL: 0 */
+	const struct simulate_layer *layers; /* [class * layers of the rules + layer] */
 	int64_t offers_per_minute;           /* 0: no limit */
 	/* fleetd is away; devices take no orders but finish what they have begun. Ascending */
 	const struct simulate_span *outages, *sleeps;
@@ -75,6 +84,8 @@ struct simulate_out {
 	int64_t harmed;              /* that got a version that fails on them */
 	int64_t delivered;           /* orders */
 	double mean_s, p95_s, max_s; /* from the start to a device's last confirmation */
+	/* until the 1st, 2nd … of SIMULATE_CURVE equal parts of the devices is through; below 0: never */
+	double reached_s[SIMULATE_CURVE];
 	int64_t bytes;
 	int64_t peak_per_s; /* requests that are not idle polls */
 	uint64_t facts;     /* given to the engine */

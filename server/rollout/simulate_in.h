@@ -35,6 +35,8 @@ struct simulate_device {
 	int32_t done_s;   /* when its last layer was confirmed; -1: not yet */
 	uint32_t waiting; /* layers, as bits, whose step it may be offered */
 	uint32_t back;    /* of those the ones on their way back */
+	uint32_t class;
+	uint16_t wave;
 	uint8_t layer;    /* of the order that it carries out */
 	uint8_t act;      /* enum simulate_act */
 	bool acts : 1;    /* it is in the wheel */
@@ -43,6 +45,8 @@ struct simulate_device {
 	bool bricked : 1; /* it never answers again */
 	bool harmed : 1;
 };
+
+_Static_assert(sizeof(struct simulate_device) == 32, "two of them share a line of the cache");
 
 /* The order of delivery of a stage: place -> device. */
 struct simulate_order {
@@ -114,6 +118,9 @@ void simulate_count(struct simulate_world *w);
 /* The step of a device in a layer. */
 struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t device);
 int simulate_stage_of(const struct simulate_world *w, int layer, uint32_t device);
+/* What is supposed of a layer for a device. */
+const struct simulate_layer *simulate_layer_of(
+	const struct simulate_world *w, int layer, uint32_t device);
 /* Whether the rollout goes on by itself. */
 bool simulate_goes_on(const struct simulate_world *w);
 

@@ -69,12 +69,29 @@ static int64_t away(struct simulate_world *w, const struct simulate_link *l, dou
 	return (int64_t)(-log(1 - simulate_even(w)) * (double)l->off_ms);
 }
 
+/* When a device asks of which it is known how long it has been silent; who never spoke does not before
+ * the end. */
+static int64_t observed_poll(struct simulate_world *w, uint32_t device, int times)
+{
+	const struct simulate_link *l = link_of(w, device);
+	uint32_t silent_s = w->in->silent_s[device];
+	int64_t wait = (int64_t)silent_s * 1000 * times;
+
+	if (silent_s == SIMULATE_NEVER)
+		return w->in->until_ms + 1000;
+	if (times > 1 && wait < l->poll_ms)
+		wait = l->poll_ms;
+	return when_there(w, device, w->t_ms + wait + 1000);
+}
+
 int64_t simulate_first_poll(struct simulate_world *w, uint32_t device)
 {
 	const struct simulate_link *l = link_of(w, device);
 	double off =
 		l->kind == SIMULATE_RANDOM ? (double)l->off_ms / (double)(l->on_ms + l->off_ms) : 0;
 
+	if (w->in->silent_s != NULL)
+		return observed_poll(w, device, 1);
 	return when_there(w, device, w->t_ms + 1000 + within(w, l) + away(w, l, off));
 }
 
@@ -84,5 +101,7 @@ int64_t simulate_next_poll(struct simulate_world *w, uint32_t device)
 	double leaves =
 		l->kind == SIMULATE_RANDOM ? 1 - exp(-(double)l->poll_ms / (double)l->on_ms) : 0;
 
+	if (w->in->silent_s != NULL)
+		return observed_poll(w, device, 2);
 	return when_there(w, device, w->t_ms + l->poll_ms + away(w, l, leaves));
 }

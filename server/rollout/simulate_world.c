@@ -18,7 +18,23 @@ struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t 
 
 int simulate_stage_of(const struct simulate_world *w, int layer, uint32_t device)
 {
-	return (int)w->in->wave[device] * w->in->rules->layers + layer;
+	return (int)w->device[device].wave * w->in->rules->layers + layer;
+}
+
+const struct simulate_layer *simulate_layer_of(
+	const struct simulate_world *w, int layer, uint32_t device)
+{
+	return &w->in->layers[(size_t)w->device[device].class * (size_t)w->in->rules->layers +
+		(size_t)layer];
+}
+
+/* The next layer from `layer` on, upwards or downwards, that brings the device something; -1: none. */
+static int next_layer(const struct simulate_world *w, uint32_t device, int layer, int step)
+{
+	for (layer += step; layer >= 0 && layer < w->in->rules->layers; layer += step)
+		if (!simulate_layer_of(w, layer, device)->absent)
+			return layer;
+	return -1;
 }
 
 bool simulate_goes_on(const struct simulate_world *w)
@@ -95,8 +111,8 @@ static void take_step(struct simulate_world *w, int stage, uint32_t device)
 	w->dirty[stage] = w->any_dirty = true;
 	if (o->offer)
 		remember_order(w, stage, s->delivered, device);
-	if (o->follow && w->stages[stage].layer + 1 < w->in->rules->layers)
-		make(w, stage + 1, device);
+	if (o->follow && next_layer(w, device, layer, 1) >= 0)
+		make(w, simulate_stage_of(w, next_layer(w, device, layer, 1), device), device);
 	if (w->in->each && ended)
 		simulate_count(w);
 }
@@ -138,16 +154,16 @@ bool simulate_give_step(
 static void make(struct simulate_world *w, int stage, uint32_t device)
 {
 	const struct engine_stage *g = &w->stages[stage];
-	const struct engine_step *lower =
-		g->layer == 0 ? NULL : simulate_step(w, g->layer - 1, device);
+	int below = next_layer(w, device, g->layer, -1);
+	const struct engine_step *lower = below < 0 ? NULL : simulate_step(w, below, device);
 	struct engine_fact fact = { .kind = FACT_MADE };
 
 	if (simulate_step(w, g->layer, device)->stage_id != 0 || g->state == STAGE_PENDING ||
-		g->state == STAGE_SKIPPED)
+		g->state == STAGE_SKIPPED || simulate_layer_of(w, g->layer, device)->absent)
 		return;
 	if (lower != NULL && (lower->stage_id == 0 || !engine_ready_for_next(lower)))
 		return;
-	fact.flags = g->layer == w->in->rules->layers - 1 ? ENGINE_LAST : 0;
+	fact.flags = next_layer(w, device, g->layer, 1) < 0 ? ENGINE_LAST : 0;
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		fact.flags |= ENGINE_SWITCHED_BEFORE;
 	if (simulate_give_step(w, stage, device, &fact) && !w->device[device].acts &&

@@ -40,6 +40,14 @@ def test_the_real_fleet(shared_fleetd):
     assert answer.status == 200, answer
     got = answer.json()
     assert (got["devices"], got["layers"]) == (40, 1)
+    assert (got["connections"], got["never_seen"]) == ("assumed", 40), got
+    result = by_name(got)["all at once", "good: 0.5 % fail"]
+    assert result["bytes"] == 40, "each device gets the one byte of its version"
+    fear = {"release": "r", "runs": 2, "versions": [{"module": "app", "version": "1.0.0", "fail_percent": 90}]}
+    feared = by_name(shared_fleetd.post(API, fear).json())["all at once", "good: 0.5 % fail"]
+    assert feared["harmed"] > 25 > result["harmed"]
+    fear["versions"][0]["version"] = "7.0.0"
+    assert "brings it to no device" in shared_fleetd.post(API, fear).json()["detail"]
     assert by_name(got)["fixed waves", "good: 0.5 % fail"]["runs"] == 2
     assert shared_fleetd.get("/api/v1/rollouts").json()["items"] == []
     assert shared_fleetd.post(API, {"release": "none"}).status == 422

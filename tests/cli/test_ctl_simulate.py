@@ -23,7 +23,11 @@ def test_strategies_side_by_side(real, tmp_path):
     assert result.code == 0, result
     assert "bricks" in result.out and "mine" in result.out and "200 devices, seed 1" in result.out
     assert xml.dom.minidom.parse(str(tmp_path / "out.svg")).documentElement.tagName == "svg"
+    chart = real(*words, "--plot", "-", "--suppose", "0:install_s=900").out
+    assert "bricks: devices that are through" in chart and "mine" in chart, chart
     got = real(*words, "--json").json
+    assert len(got["results"][0]["curve"]) == 20 and got["connections"] == "given"
+    assert real("simulate", "--suppose", "app:fail_percent=3").code == 2
     assert got["results"][0]["case"] == "bricks" and got["complete"]
     assert real("simulate", "--case", "x:fail_percent").code == 2
     assert real("simulate", "--strategy", "nofile").code == 2

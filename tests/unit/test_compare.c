@@ -79,6 +79,59 @@ static void answers_repeat(void **state)
 	compare_fini(&b);
 }
 
+/* Behaviour: what is supposed of one layer comes on top of the case, for this layer alone; a longer
+ * installation takes the place of the case's. */
+static void versions_have_hypotheses(void **state)
+{
+	struct compare c;
+	const struct simulate_layer *l;
+
+	(void)state;
+	assert_int_equal(
+		read_body("{\"layers\":2,\"devices\":100,\"runs\":1,\"cases\":[{\"name\":\"a\","
+			  "\"fail_percent\":10}],\"versions\":[{\"layer\":1,\"fail_percent\":50,"
+			  "\"install_s\":600},{\"layer\":1,\"silent_percent\":60}]}",
+			&c, NULL),
+		FL_OK);
+	l = c.strategies[0].layers;
+	assert_int_equal(l[0].fail_ppm, 100000);
+	assert_int_equal(l[0].install_ms, 120000);
+	assert_int_equal(l[1].install_ms, 600000);
+	assert_int_equal(l[1].silent_ppm, 600000);
+	assert_int_equal(l[1].fail_ppm, 400000); /* nobody fails twice */
+	compare_fini(&c);
+}
+
+/* Behaviour: the curve says when each part of the devices was through; it never falls, ends with the last
+ * device, and is null where most runs did not come. */
+static void curves_rise(void **state)
+{
+	struct compare c;
+	FL_AUTO_JSON json_t *json = NULL;
+	const json_t *good, *bad;
+	double before = 0;
+
+	(void)state;
+	assert_int_equal(
+		read_body("{\"devices\":200,\"runs\":3,\"cases\":[{\"name\":\"good\"},{\"name\":"
+			  "\"bad\",\"fail_percent\":100}],\"strategies\":[{\"name\":\"s\"}]}",
+			&c, NULL),
+		FL_OK);
+	run_all(&c);
+	json = compare_json(&c);
+	good = json_array_get(json_object_get(json, "results"), 0);
+	bad = json_object_get(json_array_get(json_object_get(json, "results"), 1), "curve");
+	for (size_t i = 0; i < SIMULATE_CURVE; i++) {
+		double at = json_number_value(json_array_get(json_object_get(good, "curve"), i));
+
+		assert_true(at >= before && at > 0);
+		before = at;
+		assert_true(json_is_null(json_array_get(bad, i)));
+	}
+	assert_true(before >= json_number_value(json_object_get(good, "max_s")) - 1e-3);
+	compare_fini(&c);
+}
+
 static bool now(void *arg)
 {
 	(void)arg;
@@ -114,6 +167,11 @@ static void refuses_nonsense(void **state)
 			"cases[0]" },
 		{ "{\"links\":[{\"kind\":\"sometimes\"}]}", "links[0]" },
 		{ "{\"links\":[{\"kind\":\"always\",\"percent\":50}]}", "50, not 100" },
+		{ "{\"versions\":[{\"fail_percent\":1}]}", "versions[0]" },
+		{ "{\"versions\":[{\"layer\":0,\"module\":\"a\",\"version\":\"1.0.0\"}]}",
+			"or a layer" },
+		{ "{\"versions\":[{\"layer\":1}]}", "layers below 1" },
+		{ "{\"versions\":[{\"module\":\"a\",\"version\":\"1.0.0\"}]}", "no modules" },
 		{ "{\"colour\":1}", "colour" },
 	};
 
@@ -134,6 +192,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compares_what_is_known),
 		cmocka_unit_test(answers_repeat),
+		cmocka_unit_test(versions_have_hypotheses),
+		cmocka_unit_test(curves_rise),
 		cmocka_unit_test(stops_when_told),
 		cmocka_unit_test(refuses_nonsense),
 	};

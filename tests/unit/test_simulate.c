@@ -197,6 +197,50 @@ static void connections_matter(void **state)
 	assert_true(b.out.p95_s > always && b.out.mean_s > 3600 && b.out.mean_s < 4 * 3600);
 }
 
+/* Behaviour: devices get steps only in the layers that bring their class something, and only those count. */
+static void classes_skip_layers(void **state)
+{
+	static struct bench b;
+	static uint32_t class[300];
+	struct simulate_layer layers[6];
+
+	(void)state;
+	set_up(&b, "{}", 300);
+	b.rules.layers = 3;
+	for (int i = 0; i < 6; i++)
+		layers[i] = (struct simulate_layer){ .install_ms = MINUTE, .bytes = 10 };
+	layers[1].absent = true; /* class 0: layers 0 and 2 */
+	layers[3].absent = layers[5].absent = true;
+	for (int i = 0; i < 300; i++)
+		class[i] = i >= 100;
+	b.in.class = class;
+	b.in.layers = layers;
+	run(&b);
+	assert_int_equal(b.out.state, ROLLOUT_COMPLETED);
+	assert_int_equal(b.out.confirmed, 300);
+	assert_int_equal(b.out.delivered, 2 * 100 + 200);
+	assert_int_equal(b.out.bytes, 10 * b.out.delivered);
+}
+
+/* Behaviour: devices that were observed ask first after as long as they have been silent; who never spoke is
+ * not reached. */
+static void silence_is_observed(void **state)
+{
+	static struct bench b;
+	static uint32_t silent_s[200];
+
+	(void)state;
+	set_up(&b, "{\"success\":{\"percent\":50}}", 200);
+	for (uint32_t i = 0; i < 200; i++)
+		silent_s[i] = i < 100 ? 60 : i < 190 ? 7200 : SIMULATE_NEVER;
+	b.in.silent_s = silent_s;
+	run(&b);
+	assert_int_equal(b.out.confirmed, 190);
+	assert_true(b.out.reached_s[9] > 60 && b.out.reached_s[9] < 1000);
+	assert_true(b.out.reached_s[10] > 7200 && b.out.reached_s[18] < 9000);
+	assert_true(b.out.reached_s[19] < 0);
+}
+
 /* ---- what is promised */
 
 /* The release that silently bricks every tenth device. */
@@ -371,6 +415,8 @@ int main(void)
 		cmocka_unit_test(a_bad_release_is_taken_back),
 		cmocka_unit_test(runs_are_bounded),
 		cmocka_unit_test(connections_matter),
+		cmocka_unit_test(classes_skip_layers),
+		cmocka_unit_test(silence_is_observed),
 		cmocka_unit_test(silent_bricks_do_not_pass),
 		cmocka_unit_test(disturbances_change_no_verdict),
 		cmocka_unit_test(printed_chances_are_right),
