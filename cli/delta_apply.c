@@ -136,7 +136,8 @@ static enum fl_code apply_unknown(const struct cli *cli, struct delta_patch *p,
 	const struct delta_file *old, const struct delta_output *out, uint64_t memory,
 	struct fl_err *err)
 {
-	const struct fl_codec_limits limits = { SIZE_MAX_DEFAULT, memory };
+	const struct fl_codec_limits limits = { .output_max = SIZE_MAX_DEFAULT,
+		.memory_max = memory };
 	struct written w = { .fd = out->fd };
 	const struct fl_sink sink = { write_some, &w };
 	const struct fl_source source = fl_source_bytes(&p->data);

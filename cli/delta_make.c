@@ -85,10 +85,13 @@ static enum fl_code compare(void *ctx, struct fl_bytes bytes, struct fl_err *err
 	return FL_OK;
 }
 
-static enum fl_code check(const struct make *m, const struct fl_codec *codec, struct fl_bytes data,
+/* Decode and compare; then the data can say what that takes. */
+static enum fl_code check(const struct make *m, const struct fl_codec *codec, struct fl_buf *delta,
 	struct fl_err *err)
 {
-	const struct fl_codec_limits limits = { m->new.bytes.n, 0 };
+	struct fl_heap heap = { 0 };
+	const struct fl_codec_limits limits = { .output_max = m->new.bytes.n, .heap = &heap };
+	const struct fl_bytes data = { delta->p, delta->n };
 	FL_AUTOFREE char *label = text_format("checking %s", codec->name);
 	struct compared c = { .with = m->new.bytes };
 	const struct fl_sink sink = { compare, &c };
@@ -100,7 +103,10 @@ static enum fl_code check(const struct make *m, const struct fl_codec *codec, st
 	progress_end(&c.bar);
 	if (code == FL_OK && c.at != m->new.bytes.n)
 		code = fl_fail(err, FL_INTERNAL, "the delta decodes to fewer bytes");
-	return code;
+	if (code != FL_OK || codec->state_memory == NULL)
+		return code;
+	codec->state_memory(delta, heap.peak);
+	return fl_buf_check(delta, err);
 }
 
 /* Encode with one codec; keep it if it is the smallest. FL_REFUSED: it is not for such files. */
@@ -114,7 +120,7 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	enum fl_code code = codec->encode(m->old.bytes, m->new.bytes, level, &sink, err);
 
 	if (code == FL_OK)
-		code = check(m, codec, (struct fl_bytes){ data.p, data.n }, err);
+		code = check(m, codec, &data, err);
 	if (code != FL_OK)
 		return code;
 	cli_note(m->cli, "%s: %s in %s", codec->name, text_bytes(size, (int64_t)data.n),

@@ -7,8 +7,8 @@
 
 void fl_buf_fini(struct fl_buf *b)
 {
-	free(b->p);
-	*b = (struct fl_buf){ 0 };
+	fl_heap_free(b->heap, b->p);
+	*b = (struct fl_buf){ .heap = b->heap };
 }
 
 void fl_buf_reset(struct fl_buf *b)
@@ -31,10 +31,10 @@ uint8_t *fl_buf_reserve(struct fl_buf *b, size_t n)
 	need = b->n + n + 1;
 	if (need <= b->cap)
 		return b->p + b->n;
-	cap = b->cap == 0 ? 256 : b->cap;
-	while (cap < need)
-		cap *= 2;
-	p = realloc(b->p, cap);
+	cap = b->cap < 128 ? 256 : 2 * b->cap;
+	if (cap < need)
+		cap = need;
+	p = fl_heap_resize(b->heap, b->p, cap, 1);
 	if (p == NULL) {
 		b->failed = true;
 		return NULL;

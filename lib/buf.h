@@ -8,6 +8,7 @@
 #define FL_BUF_H
 
 #include "lib/err.h"
+#include "lib/heap.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,14 +21,15 @@ struct fl_bytes {
 
 /* Zeroed memory is a valid empty buffer without a limit. */
 struct fl_buf {
-	uint8_t *p; /* owned; NUL-terminated behind n whenever p is not NULL */
-	size_t n;   /* used */
-	size_t cap; /* allocated */
-	size_t max; /* append fails beyond this; 0 = no limit */
+	uint8_t *p;           /* owned; NUL-terminated behind n whenever p is not NULL */
+	size_t n;             /* used */
+	size_t cap;           /* allocated */
+	size_t max;           /* append fails beyond this; 0 = no limit */
+	struct fl_heap *heap; /* where the memory comes from, borrowed; NULL = malloc */
 	bool failed;
 };
 
-/* Free what `b` owns and zero it. Safe twice and on zeroed memory. */
+/* Free what `b` owns and zero it but for its heap. Safe twice and on zeroed memory. */
 void fl_buf_fini(struct fl_buf *b);
 /* Forget the content and the failure, keep the memory. */
 void fl_buf_reset(struct fl_buf *b);
@@ -44,7 +46,7 @@ void fl_buf_hex(struct fl_buf *b, const void *p, size_t n);
 /* FL_NOMEM with a sentence if an append failed, else FL_OK. */
 enum fl_code fl_buf_check(const struct fl_buf *b, struct fl_err *err) FL_MUST_CHECK;
 /* Hand the memory over to the caller (free() it); the buffer is empty afterwards. NULL if failed
- * or empty. */
+ * or empty. Only without a heap. */
 char *fl_buf_take(struct fl_buf *b);
 
 /* Locals that clean up after themselves: FL_AUTO_BUF struct fl_buf b = { 0 }; */

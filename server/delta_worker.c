@@ -112,10 +112,32 @@ static enum fl_code compare(void *ctx, struct fl_bytes bytes, struct fl_err *err
 	return FL_OK;
 }
 
+/* Let the data say what decoding them was seen to take. */
+static enum fl_code state(const struct fl_codec *codec, uint64_t memory, struct fl_err *err)
+{
+	FL_AUTO_BUF struct fl_buf data = { 0 };
+	struct fl_bytes mapped;
+	enum fl_code code = fl_apply_map(WORKER_OUT, &mapped, err);
+
+	if (code != FL_OK)
+		return code;
+	fl_buf_add(&data, mapped.p, mapped.n);
+	fl_apply_unmap(&mapped);
+	if (!data.failed)
+		codec->state_memory(&data, memory);
+	code = fl_buf_check(&data, err);
+	if (code != FL_OK)
+		return code;
+	if (lseek(WORKER_OUT, 0, SEEK_SET) != 0 || ftruncate(WORKER_OUT, 0) != 0)
+		return fl_fail_errno(err, errno, "cannot write the delta again");
+	return fl_file_write(WORKER_OUT, (struct fl_bytes){ data.p, data.n }, err);
+}
+
 static enum fl_code check(
 	const struct fl_codec *codec, struct fl_bytes old, struct fl_bytes new, struct fl_err *err)
 {
-	const struct fl_codec_limits limits = { new.n, 0 };
+	struct fl_heap heap = { 0 };
+	const struct fl_codec_limits limits = { .output_max = new.n, .heap = &heap };
 	const int fd = WORKER_OUT;
 	struct compared c = { new, 0 };
 	const struct fl_sink sink = { compare, &c };
@@ -126,6 +148,8 @@ static enum fl_code check(
 		code = codec->decode(old, &data, &limits, &sink, err);
 	if (code == FL_OK && c.at != new.n)
 		code = fl_fail(err, FL_CORRUPT, "the delta decodes to fewer bytes");
+	if (code == FL_OK && codec->state_memory != NULL)
+		code = state(codec, heap.peak, err);
 	return code;
 }
 

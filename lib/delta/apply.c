@@ -102,7 +102,8 @@ void fl_apply_unmap(struct fl_bytes *mapped)
 static enum fl_code decode(
 	const struct fl_apply *a, struct fl_bytes old, struct checked *to, struct fl_err *err)
 {
-	const struct fl_codec_limits limits = { a->size, a->memory_max };
+	const struct fl_codec_limits limits = { .output_max = a->size,
+		.memory_max = a->memory_max };
 	const struct fl_sink sink = { write_checked, to };
 	struct fl_source data;
 	enum fl_code code = fl_source_file(&a->data_fd, &data, err);

@@ -37,6 +37,9 @@ struct fl_sink {
 struct fl_codec_limits {
 	uint64_t output_max; /* more output is FL_CORRUPT: the offer says the size */
 	uint64_t memory_max; /* heap; data that needs more is FL_TOO_LARGE; 0: no limit */
+	/* Where memory comes from, so that the caller sees what was used; codecs whose data state
+	 * how much that is do not take more. NULL: the decoder has one of its own. Others ignore it. */
+	struct fl_heap *heap;
 };
 
 /* One line of what is in a delta. */
@@ -72,6 +75,9 @@ struct fl_codec {
 	/* The same as whole data state it in their head, which may be less or more; 0: they are
 	 * damaged. NULL: this codec's data do not say it, decode_memory holds. */
 	uint64_t (*stated_memory)(struct fl_bytes data);
+	/* After encoding: state in whole data what decoding them was seen to take (limits->heap), instead
+	 * of the most that it could. No memory shows in data->failed. NULL: as stated_memory. */
+	void (*state_memory)(struct fl_buf *data, uint64_t memory);
 
 	/* Likewise of encoding, both files mapped; an estimate from above. */
 	uint64_t (*encode_memory)(uint64_t old_size, uint64_t new_size, int level);

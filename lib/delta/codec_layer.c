@@ -458,7 +458,8 @@ static enum fl_code unnest(struct making_back *m, struct fl_bytes old, uint64_t 
 	struct fl_bytes data, struct fl_err *err)
 {
 	const struct fl_codec *codec = fl_codec_guess(data, true);
-	const struct fl_codec_limits limits = { n, m->limits->memory_max };
+	const struct fl_codec_limits limits = { .output_max = n,
+		.memory_max = m->limits->memory_max };
 	const struct fl_sink sink = { emit, m };
 	const struct fl_source source = fl_source_bytes(&data);
 	uint64_t before = m->left;
@@ -567,7 +568,8 @@ static enum fl_code read_track(struct fl_bytes old, struct parts *p,
 	const struct fl_codec_limits *limits, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf old_track = { .max = ARCHIVE_MAX };
-	const struct fl_codec_limits most = { p->track_size, limits->memory_max };
+	const struct fl_codec_limits most = { .output_max = p->track_size,
+		.memory_max = limits->memory_max };
 	const struct fl_source source = fl_source_bytes(&p->track_packed);
 	const struct fl_sink sink = fl_sink_buf(&p->pack.track);
 	enum fl_code code;

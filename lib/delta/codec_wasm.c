@@ -17,10 +17,11 @@ static enum fl_code encode(const struct wasm_delta_options *options, struct fl_b
 	return out->write(out->ctx, (struct fl_bytes){ delta.p, delta.n }, err);
 }
 
-static enum fl_code decode(struct fl_bytes old, const struct fl_source *data,
+/* The delta counts as memory like all that decoding takes. */
+static enum fl_code decode_counted(struct fl_bytes old, const struct fl_source *data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
 {
-	FL_AUTO_BUF struct fl_buf delta = { 0 };
+	FL_AUTO_BUF struct fl_buf delta = { .heap = limits->heap };
 	uint8_t *to;
 	enum fl_code code;
 
@@ -35,6 +36,17 @@ static enum fl_code decode(struct fl_bytes old, const struct fl_source *data,
 		return code;
 	return wasm_delta_decode(
 		old, (struct fl_bytes){ to, (size_t)data->size }, limits, out, err);
+}
+
+static enum fl_code decode(struct fl_bytes old, const struct fl_source *data,
+	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
+{
+	struct fl_heap own = { 0 };
+	struct fl_codec_limits counted = *limits;
+
+	if (counted.heap == NULL)
+		counted.heap = &own;
+	return decode_counted(old, data, &counted, out, err);
 }
 
 static uint64_t encode_memory(uint64_t old_size, uint64_t new_size, int level)
@@ -66,6 +78,7 @@ static uint64_t stated_memory(struct fl_bytes data)
 		.decode = decode,                                                               \
 		.decode_memory = decode_memory_##id,                                            \
 		.stated_memory = stated_memory,                                                 \
+		.state_memory = wasm_delta_state_memory,                                        \
 		.encode_memory = encode_memory,                                                 \
 	}
 

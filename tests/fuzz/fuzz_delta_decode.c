@@ -32,7 +32,7 @@ static struct fl_bytes copy(const uint8_t *p, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	const struct fl_codec_limits limits = { OUTPUT_MAX, 64U << 20 };
+	const struct fl_codec_limits limits = { .output_max = OUTPUT_MAX, .memory_max = 64U << 20 };
 	FL_AUTO_BUF struct fl_buf out = { .max = OUTPUT_MAX };
 	struct fl_sink sink = fl_sink_buf(&out);
 	struct fl_source source;

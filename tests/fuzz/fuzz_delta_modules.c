@@ -31,7 +31,7 @@ static bool takes(const struct fl_codec *codec, struct fl_bytes old, struct fl_b
 {
 	FL_AUTO_BUF struct fl_buf data = { 0 }, out = { .max = new.n + 1 };
 	const struct fl_sink to_data = fl_sink_buf(&data), to_out = fl_sink_buf(&out);
-	struct fl_codec_limits limits = { new.n, 0 };
+	struct fl_codec_limits limits = { .output_max = new.n };
 	struct fl_bytes bytes;
 	struct fl_source source;
 	enum fl_code code = codec->encode(old, new, 1, &to_data, NULL);

@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static struct made made[CODECS_MAX];
 	static size_t n_made;
-	const struct fl_codec_limits limits = { OUTPUT_MAX, 64U << 20 };
+	const struct fl_codec_limits limits = { .output_max = OUTPUT_MAX, .memory_max = 64U << 20 };
 	FL_AUTO_BUF struct fl_buf out = { .max = OUTPUT_MAX }, data = { 0 };
 	const struct fl_sink sink = fl_sink_buf(&out);
 	const struct made *m;

@@ -78,7 +78,7 @@ static void encode(
 static enum fl_code decode(const struct fl_codec *c, struct fl_bytes old, struct fl_bytes data,
 	uint64_t output_max, struct fl_buf *out)
 {
-	const struct fl_codec_limits limits = { output_max, 0 };
+	const struct fl_codec_limits limits = { .output_max = output_max };
 	struct fl_source source = fl_source_bytes(&data);
 	struct fl_sink sink = fl_sink_buf(out);
 
@@ -224,7 +224,7 @@ static void memory_limits_are_kept(void **state)
 	/* A frame whose window is above the memory limit is FL_TOO_LARGE; decode_memory is enough. */
 	struct fl_bytes old = make_bytes(1 << 20, 1), new = make_bytes(3 << 20, 2);
 	const struct fl_codec *c = fl_codec_find("zstd-patch");
-	struct fl_codec_limits limits = { new.n, 1 << 20 };
+	struct fl_codec_limits limits = { .output_max = new.n, .memory_max = 1 << 20 };
 	FL_AUTO_BUF struct fl_buf data = { 0 }, back = { 0 };
 	struct fl_bytes bytes;
 	struct fl_source source;

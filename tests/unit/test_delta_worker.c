@@ -79,7 +79,7 @@ static void a_build_gives_a_delta(void **state)
 	struct delta_build b;
 	FL_AUTO_BUF struct fl_buf out = { 0 };
 	struct fl_sink sink = fl_sink_buf(&out);
-	struct fl_codec_limits limits = { new.n, 0 };
+	struct fl_codec_limits limits = { .output_max = new.n };
 	struct fl_source data;
 	struct fl_err err = { 0 };
 

@@ -245,7 +245,7 @@ static void encode(const char *name, struct fl_bytes old, struct fl_bytes new, s
 static enum fl_code decode(
 	struct fl_bytes old, struct fl_bytes data, uint64_t memory, size_t most, struct fl_buf *out)
 {
-	const struct fl_codec_limits limits = { most, memory };
+	const struct fl_codec_limits limits = { .output_max = most, .memory_max = memory };
 	struct fl_source source = fl_source_bytes(&data);
 	struct fl_sink sink = fl_sink_buf(out);
 

@@ -311,7 +311,7 @@ static enum fl_code encode(struct fl_bytes old, struct fl_bytes new, struct fl_b
 static enum fl_code decode(
 	struct fl_bytes old, struct fl_bytes data, uint64_t memory, size_t most, struct fl_buf *out)
 {
-	const struct fl_codec_limits limits = { most, memory };
+	const struct fl_codec_limits limits = { .output_max = most, .memory_max = memory };
 	const struct fl_source source = fl_source_bytes(&data);
 	const struct fl_sink sink = fl_sink_buf(out);
 

@@ -34,7 +34,7 @@ static void encode(
 static enum fl_code decode(
 	const struct fl_buf *old, struct fl_bytes delta, uint64_t output_max, struct fl_buf *back)
 {
-	const struct fl_codec_limits limits = { output_max, 0 };
+	const struct fl_codec_limits limits = { .output_max = output_max };
 	struct fl_sink sink = fl_sink_buf(back);
 
 	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
@@ -389,6 +389,83 @@ static void limits_are_kept(void **state)
 		wasm_delta_decode(bytes_of(&old), bytes_of(&delta), &limits, &sink, NULL), FL_OK);
 }
 
+/* ---- memory */
+
+static enum fl_code decode_on(
+	struct fl_heap *heap, const struct fl_buf *old, struct fl_bytes delta, struct fl_buf *back)
+{
+	const struct fl_codec_limits limits = { .output_max = 1 << 20, .heap = heap };
+	struct fl_sink sink = fl_sink_buf(back);
+
+	fl_buf_reset(back);
+	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
+}
+
+static void decoding_takes_what_is_stated(void **state)
+{
+	/* The encoder states the most that decoding may take; with what it was seen to take the delta
+	 * decodes too, and nothing is left allocated. One that states less does not decode. */
+	struct wasm_recipe next = first;
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 };
+
+	(void)state;
+	next.inserted = 2;
+	next.changed = 3;
+	next.data_grown = 32;
+	wasm_build(&first, &old);
+	wasm_build(&next, &new);
+	for (unsigned kind = WASM_ZSTD; kind <= WASM_ADAPTIVE_16M; kind++) {
+		FL_AUTO_BUF struct fl_buf delta = { 0 }, back = { 0 };
+		struct fl_heap heap = { 0 }, again = { 0 }, less = { 0 };
+		uint64_t stated;
+
+		encode(&old, &new, kind, &delta);
+		stated = wasm_delta_stated_memory(bytes_of(&delta));
+		assert_int_equal(decode_on(&heap, &old, bytes_of(&delta), &back), FL_OK);
+		assert_int_equal(heap.used, 0);
+		assert_in_range(heap.peak, 1, stated);
+		wasm_delta_state_memory(&delta, heap.peak);
+		assert_in_range(
+			wasm_delta_stated_memory(bytes_of(&delta)), heap.peak, heap.peak + 65535);
+		assert_int_equal(decode_on(&again, &old, bytes_of(&delta), &back), FL_OK);
+		assert_int_equal(back.n, new.n);
+		assert_memory_equal(back.p, new.p, new.n);
+		assert_int_equal(again.peak, heap.peak);
+		wasm_delta_state_memory(&delta, heap.peak - 65536);
+		assert_int_equal(decode_on(&less, &old, bytes_of(&delta), &back), FL_CORRUPT);
+		assert_true(less.over && less.used == 0);
+	}
+}
+
+static void no_memory_at_any_point_leaves_nothing(void **state)
+{
+	/* Whichever allocation fails, decoding says FL_NOMEM and frees all of its memory. */
+	struct wasm_recipe small = { .seed = 3, .functions = 6, .names = true, .raw = 2 },
+			   next = small;
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, back = { 0 };
+
+	(void)state;
+	next.inserted = 1;
+	next.changed = 2;
+	next.data_grown = 8;
+	wasm_build(&small, &old);
+	wasm_build(&next, &new);
+	for (unsigned kind = WASM_ZSTD; kind <= WASM_ADAPTIVE_256K; kind++) {
+		FL_AUTO_BUF struct fl_buf delta = { 0 };
+		struct fl_heap all = { 0 };
+
+		encode(&old, &new, kind, &delta);
+		assert_int_equal(decode_on(&all, &old, bytes_of(&delta), &back), FL_OK);
+		assert_in_range(all.calls, 20, 500);
+		for (uint64_t call = 1; call <= all.calls; call++) {
+			struct fl_heap heap = { .fail_at = call };
+
+			assert_int_equal(decode_on(&heap, &old, bytes_of(&delta), &back), FL_NOMEM);
+			assert_int_equal(heap.used, 0);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +481,8 @@ int main(void)
 		cmocka_unit_test(damaged_deltas_stay_in_their_limits),
 		cmocka_unit_test(a_delta_for_another_module_is_harmless),
 		cmocka_unit_test(limits_are_kept),
+		cmocka_unit_test(decoding_takes_what_is_stated),
+		cmocka_unit_test(no_memory_at_any_point_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests_name("wasm_delta", tests, NULL, NULL);

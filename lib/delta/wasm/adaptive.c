@@ -22,6 +22,7 @@
 #define BYTE_SETS (ADAPTIVE_STREAMS_MAX * 4 * 2)
 
 struct adaptive {
+	struct fl_heap *heap;
 	uint32_t *slots;
 	uint32_t mask;
 	struct fl_buf *out; /* NULL: decoding */
@@ -102,17 +103,19 @@ static void fill_weights(int32_t *weights, size_t n)
 		weights[i] = WEIGHT_START;
 }
 
-struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struct fl_bytes in)
+struct adaptive *adaptive_new(
+	struct fl_heap *heap, enum adaptive_size size, struct fl_buf *out, struct fl_bytes in)
 {
-	struct adaptive *a = calloc(1, sizeof(*a));
+	struct adaptive *a = fl_heap_alloc(heap, 1, sizeof(*a));
 	uint32_t n = slots_of(size);
 
 	tables();
 	if (a == NULL)
 		return NULL;
-	a->slots = malloc(n * sizeof(*a->slots));
+	a->heap = heap;
+	a->slots = fl_heap_alloc(heap, n, sizeof(*a->slots));
 	if (a->slots == NULL) {
-		free(a);
+		fl_heap_free(heap, a);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -133,8 +136,8 @@ void adaptive_free(struct adaptive *a)
 {
 	if (a == NULL)
 		return;
-	free(a->slots);
-	free(a);
+	fl_heap_free(a->heap, a->slots);
+	fl_heap_free(a->heap, a);
 }
 
 void adaptive_silent(struct adaptive *a, bool silent)

@@ -19,8 +19,9 @@ enum adaptive_size { ADAPTIVE_256K, ADAPTIVE_1M, ADAPTIVE_16M, ADAPTIVE_SIZE_MAX
 struct adaptive;
 
 /* A coder with an empty model. Encoding appends to `out` (borrowed); decoding (out NULL) reads `in`
- * (borrowed); behind its end come zero bytes. NULL without memory. */
-struct adaptive *adaptive_new(enum adaptive_size size, struct fl_buf *out, struct fl_bytes in);
+ * (borrowed); behind its end come zero bytes. `heap` is borrowed, NULL: malloc's. NULL without memory. */
+struct adaptive *adaptive_new(
+	struct fl_heap *heap, enum adaptive_size size, struct fl_buf *out, struct fl_bytes in);
 void adaptive_free(struct adaptive *a);
 /* Heap that a coder of this size takes. */
 uint64_t adaptive_memory(enum adaptive_size size);

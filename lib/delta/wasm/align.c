@@ -431,6 +431,6 @@ enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new,
 
 void wasm_copies_fini(struct wasm_copies *c)
 {
-	free(c->list);
-	*c = (struct wasm_copies){ 0 };
+	fl_heap_free(c->heap, c->list);
+	*c = (struct wasm_copies){ .heap = c->heap };
 }

@@ -18,6 +18,7 @@ struct wasm_copy {
 };
 
 struct wasm_copies {
+	struct fl_heap *heap;   /* of the list, borrowed; NULL: malloc's */
 	struct wasm_copy *list; /* owned */
 	size_t n;
 };

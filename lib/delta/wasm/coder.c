@@ -183,7 +183,7 @@ enum fl_code coder_encode_adaptive(
 	struct coder *c, enum adaptive_size size, struct fl_buf *out, struct fl_err *err)
 {
 	c->mode = CODER_ENCODE;
-	c->adaptive = adaptive_new(size, out, (struct fl_bytes){ 0 });
+	c->adaptive = adaptive_new(c->heap, size, out, (struct fl_bytes){ 0 });
 	if (c->adaptive == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
 	return FL_OK;
@@ -193,7 +193,7 @@ enum fl_code coder_decode_adaptive(
 	struct coder *c, enum adaptive_size size, struct fl_bytes in, struct fl_err *err)
 {
 	c->mode = CODER_DECODE;
-	c->adaptive = adaptive_new(size, NULL, in);
+	c->adaptive = adaptive_new(c->heap, size, NULL, in);
 	if (c->adaptive == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
 	return FL_OK;
@@ -287,10 +287,20 @@ enum fl_code coder_finish(struct coder *c, int level, struct fl_buf *out, struct
 	return fl_buf_check(out, err);
 }
 
+static void *allocate(void *heap, size_t n)
+{
+	return fl_heap_alloc(heap, n, 1);
+}
+
+static void release(void *heap, void *p)
+{
+	fl_heap_free(heap, p);
+}
+
 static enum fl_code unsqueeze(
 	struct fl_buf *to, struct fl_bytes from, uint64_t size, struct fl_err *err)
 {
-	ZSTD_DCtx *z = ZSTD_createDCtx();
+	ZSTD_DCtx *z = ZSTD_createDCtx_advanced((ZSTD_customMem){ allocate, release, to->heap });
 	uint8_t *at = fl_buf_reserve(to, (size_t)size);
 	size_t n;
 
@@ -331,13 +341,15 @@ static enum fl_code read_piece(
 enum fl_code coder_decode_plain(
 	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err)
 {
-	FL_AUTO_BUF struct fl_buf head = { 0 };
+	FL_AUTO_BUF struct fl_buf head = { .heap = c->heap };
 	struct wasm_reader r = wasm_reader(in), h;
 	uint64_t sizes[STREAM_MAX] = { 0 }, used, at = 0;
 	unsigned pad = 0;
 	enum fl_code code;
 
 	c->mode = CODER_DECODE;
+	for (unsigned i = 0; i < STREAM_MAX; i++)
+		c->stream[i].heap = c->heap;
 	code = read_piece(&r, &head, &limit, err);
 	if (code != FL_OK)
 		return code;

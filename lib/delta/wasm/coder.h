@@ -58,6 +58,7 @@ enum wasm_imm_stream { IMM_HIT, IMM_OTHER, IMM_EXACT, IMM_NEW, IMM_STREAMS };
 enum coder_mode { CODER_ENCODE, CODER_DECODE };
 
 struct coder {
+	struct fl_heap *heap; /* DECODE: for all below, borrowed */
 	enum coder_mode mode;
 	bool bad;                         /* DECODE: the data ended early or make no sense */
 	struct adaptive *adaptive;        /* NULL: plain */
@@ -137,7 +138,7 @@ static inline int64_t coder_unfold(uint64_t u)
 /* Plain only. Up to `n` hits at once; encoding: exactly n. Returns how many came. */
 uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n);
 
-/* Prepare for encoding into `out` with a model, or plain. Zeroed memory; FL_NOMEM. */
+/* Prepare for encoding into `out` with a model, or plain. Zeroed memory but for the heap; FL_NOMEM. */
 enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,
 	struct fl_err *err) FL_MUST_CHECK;
 void coder_encode_plain(struct coder *c);

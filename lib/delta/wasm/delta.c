@@ -254,6 +254,24 @@ static enum fl_code read_head(struct wasm_reader *r, struct head *h, struct fl_e
 	return FL_OK;
 }
 
+void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory)
+{
+	struct wasm_reader r = wasm_reader((struct fl_bytes){ delta->p, delta->n });
+	FL_AUTO_BUF struct fl_buf again = { 0 };
+	struct head h;
+
+	FL_BUG_IF(read_head(&r, &h, NULL) != FL_OK);
+	h.memory = memory;
+	write_head(&again, &h);
+	fl_buf_add(&again, r.p, wasm_left(&r));
+	if (again.failed) {
+		delta->failed = true;
+		return;
+	}
+	fl_buf_reset(delta);
+	fl_buf_add(delta, again.p, again.n);
+}
+
 uint64_t wasm_delta_stated_memory(struct fl_bytes delta)
 {
 	struct wasm_reader r = wasm_reader(delta);
@@ -333,13 +351,14 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 static enum fl_code decode_modules(const struct wasm_module *old, uint64_t size, struct coder *c,
 	const struct fl_sink *out, struct fl_err *err)
 {
-	struct wasm_module new = { 0 };
-	struct model *m = calloc(1, sizeof(*m));
+	struct wasm_module new = { .heap = c->heap, .residue.heap = c->heap };
+	struct model *m = fl_heap_alloc(c->heap, 1, sizeof(*m));
 	enum fl_code code;
 
 	if (m == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a delta");
 	m->c = c;
+	m->heap = c->heap;
 	m->old = old;
 	m->new = &new;
 	m->limit = size;
@@ -348,7 +367,7 @@ static enum fl_code decode_modules(const struct wasm_module *old, uint64_t size,
 	if (code == FL_OK && m->written != size)
 		code = fl_fail(err, FL_CORRUPT, "the delta gives fewer bytes than it says");
 	model_fini(m);
-	free(m);
+	fl_heap_free(c->heap, m);
 	wasm_module_fini(&new);
 	return code;
 }
@@ -376,12 +395,30 @@ static enum fl_code check_limits(
 	return FL_OK;
 }
 
+/* Everything behind the head; `data` are the coder's bytes. */
+static enum fl_code decode_body(struct fl_bytes old, struct fl_bytes data, const struct head *h,
+	struct coder *c, const struct fl_sink *out, struct fl_err *err)
+{
+	struct wasm_module o = { .heap = c->heap };
+	enum fl_code code = wasm_module_split(&o, old, err);
+
+	if (code == FL_REFUSED)
+		code = fl_fail(
+			err, FL_CORRUPT, "the old bytes are not the module that the delta is for");
+	if (code == FL_OK)
+		code = start_decoding(c, h->back, data, h->size, err);
+	if (code == FL_OK)
+		code = decode_modules(&o, h->size, c, out, err);
+	wasm_module_fini(&o);
+	return code;
+}
+
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
 {
+	struct fl_heap own = { 0 }, *heap = limits->heap != NULL ? limits->heap : &own;
 	struct wasm_reader r = wasm_reader(data);
-	struct wasm_module o = { 0 };
-	struct coder *c = NULL;
+	struct coder *c;
 	struct head h;
 	enum fl_code code = read_head(&r, &h, err);
 
@@ -390,20 +427,20 @@ enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 	if (code != FL_OK)
 		return code;
 	wasm_opcodes_init();
-	c = calloc(1, sizeof(*c));
-	if (c == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory for a delta");
-	code = wasm_module_split(&o, old, err);
-	if (code == FL_REFUSED)
-		code = fl_fail(
-			err, FL_CORRUPT, "the old bytes are not the module that the delta is for");
-	if (code == FL_OK)
-		code = start_decoding(
-			c, h.back, (struct fl_bytes){ r.p, wasm_left(&r) }, h.size, err);
-	if (code == FL_OK)
-		code = decode_modules(&o, h.size, c, out, err);
-	coder_fini(c);
-	free(c);
-	wasm_module_fini(&o);
+	heap->limit = h.memory;
+	c = fl_heap_alloc(heap, 1, sizeof(*c));
+	if (c != NULL) {
+		c->heap = heap;
+		code = decode_body(old, (struct fl_bytes){ r.p, wasm_left(&r) }, &h, c, out, err);
+		coder_fini(c);
+		fl_heap_free(heap, c);
+	} else {
+		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
+	}
+	/* Without memory a table may have stayed empty, and what came out be anything. */
+	if (heap->over)
+		code = fl_fail(err, FL_CORRUPT, "the delta takes more memory than it says");
+	else if (heap->failed)
+		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
 	return code;
 }

@@ -28,13 +28,17 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 
 /* Decode all of `data`; new bytes go to `out` in order. FL_CORRUPT: damaged, or made for another old
  * module, or larger than limits->output_max; FL_TOO_LARGE: needs more than limits->memory_max;
- * FL_NOMEM, failures of `out`. */
+ * FL_NOMEM, failures of `out`. All heap comes from limits->heap, if there is one, which gets as its limit
+ * what the delta says: one that takes more is FL_CORRUPT. Nothing is left allocated. */
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out,
 	struct fl_err *err) FL_MUST_CHECK;
 
 /* Heap that whole data say decoding takes; 0: they are damaged. */
 uint64_t wasm_delta_stated_memory(struct fl_bytes delta);
+/* Say in a whole delta what its decoding was seen to take, the delta itself included. No memory shows in
+ * delta->failed. */
+void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory);
 
 /* No delta of a module of `new_size` bytes is larger than this. */
 uint64_t wasm_delta_size_max(uint64_t new_size);

@@ -7,11 +7,11 @@
 void learned_fini(struct learned *l)
 {
 	for (size_t i = 0; i < l->n_chunks; i++)
-		free(l->chunks[i]);
-	free(l->chunks);
-	free(l->pairs);
-	free(l->undo);
-	*l = (struct learned){ 0 };
+		fl_heap_free(l->heap, l->chunks[i]);
+	fl_heap_free(l->heap, l->chunks);
+	fl_heap_free(l->heap, l->pairs);
+	fl_heap_free(l->heap, l->undo);
+	*l = (struct learned){ .heap = l->heap };
 }
 
 /* ---- pairs */
@@ -28,7 +28,7 @@ static size_t place(const struct learned_pair *pairs, size_t cap, uint64_t old)
 static bool grow_pairs(struct learned *l)
 {
 	size_t cap = l->cap == 0 ? 1024 : 2 * l->cap;
-	struct learned_pair *pairs = reallocarray(NULL, cap, sizeof(*pairs));
+	struct learned_pair *pairs = fl_heap_resize(l->heap, NULL, cap, sizeof(*pairs));
 
 	if (pairs == NULL)
 		return false;
@@ -36,7 +36,7 @@ static bool grow_pairs(struct learned *l)
 	for (size_t i = 0; i < l->cap; i++)
 		if (l->pairs[i].old != LEARNED_NONE)
 			pairs[place(pairs, cap, l->pairs[i].old)] = l->pairs[i];
-	free(l->pairs);
+	fl_heap_free(l->heap, l->pairs);
 	l->pairs = pairs;
 	l->cap = cap;
 	return true;
@@ -103,15 +103,15 @@ uint64_t learned_near(const struct learned *l, uint64_t old)
 
 static bool insert_chunk(struct learned *l, size_t at)
 {
-	struct learned_chunk *chunk = malloc(sizeof(*chunk));
+	struct learned_chunk *chunk = fl_heap_alloc(l->heap, 1, sizeof(*chunk));
 
 	if (chunk != NULL && l->n_chunks == l->cap_chunks) {
 		size_t cap = l->cap_chunks == 0 ? 16 : 2 * l->cap_chunks;
 		struct learned_chunk **chunks =
-			reallocarray(l->chunks, cap, sizeof(struct learned_chunk *));
+			fl_heap_resize(l->heap, l->chunks, cap, sizeof(struct learned_chunk *));
 
 		if (chunks == NULL) {
-			free(chunk);
+			fl_heap_free(l->heap, chunk);
 			return false;
 		}
 		l->chunks = chunks;
@@ -179,7 +179,7 @@ static void remove_shift(struct learned *l, uint64_t old)
 		(chunk->n - (n - 1)) * sizeof(chunk->shift[0]));
 	if (chunk->n > 0)
 		return;
-	free(chunk);
+	fl_heap_free(l->heap, chunk);
 	l->n_chunks--;
 	memmove(l->chunks + at, l->chunks + at + 1,
 		(l->n_chunks - at) * sizeof(struct learned_chunk *));
@@ -193,7 +193,7 @@ static bool record(struct learned *l, const struct learned_pair *before, uint64_
 		return true;
 	if (l->n_undo == l->cap_undo) {
 		size_t cap = l->cap_undo == 0 ? 256 : 2 * l->cap_undo;
-		struct learned_undo *undo = reallocarray(l->undo, cap, sizeof(*undo));
+		struct learned_undo *undo = fl_heap_resize(l->heap, l->undo, cap, sizeof(*undo));
 
 		if (undo == NULL)
 			return false;

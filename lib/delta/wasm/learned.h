@@ -33,8 +33,9 @@ struct learned_undo {
 	bool was;          /* it was there */
 };
 
-/* Zeroed: nothing learned. */
+/* Zeroed, but for the heap: nothing learned. */
 struct learned {
+	struct fl_heap *heap; /* borrowed; NULL: malloc's */
 	struct learned_pair *pairs;
 	size_t n, cap;
 	struct learned_chunk **chunks; /* ordered; never empty chunks */

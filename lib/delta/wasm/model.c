@@ -73,7 +73,7 @@ void model_write_head(struct model *m, const struct wasm_section *s, uint64_t si
 static void write_joined(struct model *m, size_t i)
 {
 	const struct wasm_section *s = &m->new->sections[i];
-	FL_AUTO_BUF struct fl_buf joined = { 0 };
+	FL_AUTO_BUF struct fl_buf joined = { .heap = m->heap };
 
 	if (!s->structured) {
 		model_write_head(m, s, s->residue_n);
@@ -112,6 +112,8 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 	static const uint8_t magic[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
 
 	m->err = err;
+	m->slots.heap = m->addresses.heap = m->words.heap = m->heap;
+	m->residue_copies.heap = m->data_copies.heap = m->out.heap = m->heap;
 	model_tables(m);
 	if (!m->encoding)
 		model_write(m, (struct fl_bytes){ magic, sizeof(magic) });
@@ -131,22 +133,22 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 void model_fini(struct model *m)
 {
 	old_code_fini(&m->old_code);
-	free(m->partner);
-	free(m->function_map);
-	free(m->function_known);
-	free(m->old_of);
-	free(m->type_map);
+	fl_heap_free(m->heap, m->partner);
+	fl_heap_free(m->heap, m->function_map);
+	fl_heap_free(m->heap, m->function_known);
+	fl_heap_free(m->heap, m->old_of);
+	fl_heap_free(m->heap, m->type_map);
 	learned_fini(&m->slots);
 	learned_fini(&m->addresses);
 	learned_fini(&m->words);
-	free(m->intervals);
+	fl_heap_free(m->heap, m->intervals);
 	wasm_copies_fini(&m->data_copies);
 	wasm_copies_fini(&m->residue_copies);
-	free(m->bias_undo);
-	free(m->op);
-	free(m->aligned);
-	free(m->local.to);
-	free(m->local.sure);
+	fl_heap_free(m->heap, m->bias_undo);
+	fl_heap_free(m->heap, m->op);
+	fl_heap_free(m->heap, m->aligned);
+	fl_heap_free(m->heap, m->local.to);
+	fl_heap_free(m->heap, m->local.sure);
 	fl_buf_fini(&m->out);
-	fl_buf_fini(&m->names);
+	model_free_names(m);
 }

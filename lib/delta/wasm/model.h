@@ -36,6 +36,13 @@ struct model_interval {
 	uint64_t old, new, n;
 };
 
+/* Bytes of new names, in pieces that never move. */
+struct model_names {
+	struct model_names *next;
+	size_t n, cap;
+	uint8_t bytes[];
+};
+
 /* What a function teaches about itself; forgotten at its end. */
 struct model_local {
 	uint32_t *to;  /* local index old -> new, MODEL_NONE */
@@ -48,6 +55,7 @@ struct model_local {
 
 struct model {
 	struct coder *c;
+	struct fl_heap *heap; /* decoding: for all below, borrowed */
 	const struct wasm_module *old;
 	struct wasm_module *new;
 	bool encoding;
@@ -87,11 +95,11 @@ struct model {
 	struct model_local local;
 	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
 	uint8_t last_pad[WASM_IMM_MAX];
-	unsigned run;         /* aligned tokens in a row */
-	struct fl_buf out;    /* bytes on their way to the sink; encoding, of one function */
-	struct fl_buf names;  /* the bytes of new names; never moves */
-	uint64_t written;     /* those in `out` too */
-	enum fl_code failure; /* of the sink, or no memory */
+	unsigned run;              /* aligned tokens in a row */
+	struct fl_buf out;         /* bytes on their way to the sink; encoding, of one function */
+	struct model_names *names; /* the bytes of new names */
+	uint64_t written;          /* those in `out` too */
+	enum fl_code failure;      /* of the sink, or no memory */
 	struct fl_err *err;
 };
 
@@ -134,6 +142,7 @@ void model_tables(struct model *m);
 void model_code(struct model *m, size_t section);
 void model_data(struct model *m, size_t section);
 void model_names(struct model *m);
+void model_free_names(struct model *m);
 /* Append to m->out what the old body of `partner` becomes where everything moves as expected, and learn
  * from that; one that did not parse stays as it is. False: it is not as `expected` (NULL: any), or
  * m->out.failed; then half of it may have been appended and learned. */

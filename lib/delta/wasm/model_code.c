@@ -68,10 +68,10 @@ static bool room_for_ops(struct model *m, size_t n)
 
 	if (n <= m->cap_op - m->n_op)
 		return true;
-	ops = reallocarray(m->op, cap, sizeof(*ops));
+	ops = fl_heap_resize(m->heap, m->op, cap, sizeof(*ops));
 	if (ops != NULL)
 		m->op = ops;
-	places = reallocarray(m->aligned, cap, sizeof(*places));
+	places = fl_heap_resize(m->heap, m->aligned, cap, sizeof(*places));
 	if (places != NULL)
 		m->aligned = places;
 	if (ops == NULL || places == NULL) {

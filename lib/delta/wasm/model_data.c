@@ -9,6 +9,8 @@
 #define RECENT 16    /* differences of words that are kept */
 #define PIECE  65536 /* of payloads, worth to be handed on */
 
+#define NAMES_PIECE 16384 /* bytes of names that are allocated together */
+
 /* What a changed word may have become. */
 enum word_kind { WORD_ADDRESS, WORD_SLOT, WORD_LIKE_BEFORE, WORD_BYTES, WORD_RECENT };
 
@@ -304,7 +306,7 @@ static void code_data_new(struct model *m, struct data_state *s, uint32_t n, siz
 /* Decoding: the head of the section, and all that stands between the payloads. */
 static void begin_section(struct model *m, struct data_state *s, size_t section)
 {
-	s->ends = calloc(m->new->n_data + 1, sizeof(*s->ends));
+	s->ends = fl_heap_alloc(m->heap, m->new->n_data + 1, sizeof(*s->ends));
 	if (s->ends == NULL ||
 		wasm_data_heads(m->new, section, &s->heads, s->ends, m->err) != FL_OK)
 		model_fail(m, FL_NOMEM, "no memory for the heads of data segments");
@@ -329,7 +331,7 @@ static void code_data(struct model *m, struct data_state *s)
 
 void model_data(struct model *m, size_t section)
 {
-	struct data_state s = { 0 };
+	struct data_state s = { .payload.heap = m->heap, .heads.heap = m->heap };
 
 	if (!m->encoding)
 		begin_section(m, &s, section);
@@ -342,7 +344,7 @@ void model_data(struct model *m, size_t section)
 	}
 	fl_buf_fini(&s.payload);
 	fl_buf_fini(&s.heads);
-	free(s.ends);
+	fl_heap_free(m->heap, s.ends);
 }
 
 /* ---- names */
@@ -365,43 +367,76 @@ static size_t common_back(struct fl_bytes a, struct fl_bytes b, size_t front)
 	return n;
 }
 
-/* A name beside the one it is like: how much of both ends they share, and what lies between. */
-static struct fl_bytes code_name(
-	struct model *m, struct fl_bytes name, struct fl_bytes like, struct fl_buf *store)
+/* Room for a new name of n bytes, which stays where it is until the end: names refer to each other. */
+static uint8_t *room_for_name(struct model *m, uint64_t n)
 {
-	size_t front = common_front(like, name), back = common_back(like, name, front),
-	       start = store->n;
+	struct model_names *names = m->names;
+
+	if (names == NULL || n > names->cap - names->n) {
+		size_t cap = n > NAMES_PIECE ? (size_t)n : NAMES_PIECE;
+
+		names = fl_heap_alloc(m->heap, 1, sizeof(*names) + cap);
+		if (names == NULL) {
+			model_fail(m, FL_NOMEM, "no memory for names");
+			return NULL;
+		}
+		names->next = m->names;
+		names->cap = cap;
+		m->names = names;
+	}
+	names->n += (size_t)n;
+	return names->bytes + names->n - n;
+}
+
+void model_free_names(struct model *m)
+{
+	struct model_names *next;
+
+	for (struct model_names *names = m->names; names != NULL; names = next) {
+		next = names->next;
+		fl_heap_free(m->heap, names);
+	}
+	m->names = NULL;
+}
+
+/* A name beside the one it is like: how much of both ends they share, and what lies between. */
+static struct fl_bytes code_name(struct model *m, struct fl_bytes name, struct fl_bytes like)
+{
+	size_t front = common_front(like, name), back = common_back(like, name, front);
 	uint64_t f = front, b = back, n = name.n - front - back;
-	uint64_t like_left = like.n;
+	uint8_t *to;
 
 	f = coder_value(m->c, STREAM_NAME_LENGTH, f, CONTEXT(0, context(0, like.n)));
 	b = coder_value(m->c, STREAM_NAME_LENGTH, b, CONTEXT(1, context(1, f)));
 	n = coder_value(m->c, STREAM_NAME_LENGTH, n, CONTEXT(2, context(2, like.n - f - b)));
-	if (f > like_left || b > like_left - f || (!m->encoding && n > m->limit)) {
+	if (f > like.n || b > like.n - f || (!m->encoding && n > m->limit)) {
 		m->c->bad = true;
 		return name;
 	}
-	fl_buf_add(store, like.p, f);
-	for (uint64_t i = 0; i < n && model_ok(m); i++) {
-		uint8_t at = f + i < like.n ? like.p[f + i] : 0;
-		uint8_t one = store->n > start ? store->p[store->n - 1] : 0;
-		uint8_t two = store->n > start + 1 ? store->p[store->n - 2] : 0;
-		uint8_t v = m->encoding ? name.p[front + i] : 0;
+	to = room_for_name(m, f + n + b);
+	if (to == NULL)
+		return name;
+	if (f > 0)
+		memcpy(to, like.p, f);
+	for (uint64_t i = f; i < f + n && model_ok(m); i++) {
+		uint8_t at = i < like.n ? like.p[i] : 0;
+		uint8_t one = i > 0 ? to[i - 1] : 0, two = i > 1 ? to[i - 2] : 0;
+		uint8_t v = m->encoding ? name.p[i] : 0;
 
-		v = coder_byte(m->c, STREAM_NAME, v,
+		to[i] = coder_byte(m->c, STREAM_NAME, v,
 			CONTEXT(context(one, two), context(at, one),
-				context(i < 20 ? i : 20, n < 40 ? n : 40)));
-		fl_buf_byte(store, v);
+				context(i - f < 20 ? i - f : 20, n < 40 ? n : 40)));
 	}
 	if (b > 0)
-		fl_buf_add(store, like.p + like.n - b, b);
-	return (struct fl_bytes){ store->p + start, store->n - start };
+		memcpy(to + f + n, like.p + like.n - b, b);
+	return (struct fl_bytes){ to, f + n + b };
 }
 
 /* Old names by old function index; NULL without memory. */
 static struct fl_bytes *names_of_old(struct model *m)
 {
-	struct fl_bytes *names = calloc((size_t)m->n_old_functions + 1, sizeof(*names));
+	struct fl_bytes *names =
+		fl_heap_alloc(m->heap, (size_t)m->n_old_functions + 1, sizeof(*names));
 
 	if (names == NULL) {
 		model_fail(m, FL_NOMEM, "no memory for names");
@@ -413,7 +448,7 @@ static struct fl_bytes *names_of_old(struct model *m)
 	return names;
 }
 
-static void code_names(struct model *m, const struct fl_bytes *old_names, struct fl_buf *store)
+static void code_names(struct model *m, const struct fl_bytes *old_names)
 {
 	struct fl_bytes last = { 0 };
 	uint32_t expected = 0;
@@ -438,8 +473,7 @@ static void code_names(struct model *m, const struct fl_bytes *old_names, struct
 				CONTEXT(0))) {
 			name->name = like;
 		} else {
-			struct fl_bytes v =
-				code_name(m, name->name, like.p != NULL ? like : last, store);
+			struct fl_bytes v = code_name(m, name->name, like.p != NULL ? like : last);
 
 			if (!m->encoding)
 				name->name = v;
@@ -450,23 +484,9 @@ static void code_names(struct model *m, const struct fl_bytes *old_names, struct
 
 void model_names(struct model *m)
 {
-	/* Names refer to each other's bytes: the store must not move. */
-	FL_AUTOFREE struct fl_bytes *old_names = names_of_old(m);
+	struct fl_bytes *old_names = names_of_old(m);
 
-	if (old_names == NULL)
-		return;
-	if (!m->encoding && fl_buf_reserve(&m->names, m->limit - m->written) == NULL) {
-		model_fail(m, FL_NOMEM, "no memory for names");
-		return;
-	}
-	if (m->encoding) {
-		for (size_t i = 0; i < m->new->n_names; i++)
-			m->limit += m->new->names[i].name.n;
-		if (fl_buf_reserve(&m->names, m->limit) == NULL)
-			model_fail(m, FL_NOMEM, "no memory for names");
-	}
-	m->names.max = m->limit - m->written + 1;
-	code_names(m, old_names, &m->names);
-	if (m->names.failed)
-		m->c->bad = true;
+	if (old_names != NULL)
+		code_names(m, old_names);
+	fl_heap_free(m->heap, old_names);
 }

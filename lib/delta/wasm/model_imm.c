@@ -92,10 +92,10 @@ static bool room_for_local(struct model *m, uint64_t old)
 		return true;
 	if (old >= 1 << 20)
 		return false;
-	to = reallocarray(l->to, cap, sizeof(*to));
+	to = fl_heap_resize(m->heap, l->to, cap, sizeof(*to));
 	if (to != NULL)
 		l->to = to;
-	sure = realloc(l->sure, cap);
+	sure = fl_heap_resize(m->heap, l->sure, cap, 1);
 	if (sure != NULL)
 		l->sure = sure;
 	if (to == NULL || sure == NULL) {
@@ -218,7 +218,7 @@ static void set_bias(struct model *m, uint32_t i, int value)
 	if (m->trying) {
 		if (m->n_bias_undo == m->cap_bias_undo) {
 			size_t cap = m->cap_bias_undo == 0 ? 256 : 2 * m->cap_bias_undo;
-			uint32_t *undo = reallocarray(m->bias_undo, cap, sizeof(*undo));
+			uint32_t *undo = fl_heap_resize(m->heap, m->bias_undo, cap, sizeof(*undo));
 
 			if (undo == NULL) {
 				model_fail(m, FL_NOMEM, "no memory to try a function");

@@ -13,7 +13,7 @@ static const struct wasm_align_options bytes_options = {
 
 static void *table(struct model *m, size_t n, size_t size)
 {
-	void *p = calloc(n + 1, size);
+	void *p = fl_heap_alloc(m->heap, n + 1, size);
 
 	if (p == NULL)
 		model_fail(m, FL_NOMEM, "no memory for the tables of a delta");
@@ -49,7 +49,7 @@ static void code_copies(struct model *m, struct wasm_copies *copies, uint64_t ol
 			if (k == cap) {
 				size_t more = cap == 0 ? 64 : 2 * cap;
 				struct wasm_copy *list =
-					reallocarray(copies->list, more, sizeof(x));
+					fl_heap_resize(copies->heap, copies->list, more, sizeof(x));
 
 				if (list == NULL) {
 					model_fail(
@@ -449,7 +449,7 @@ static void add_interval(struct model *m, const struct model_interval *x)
 
 	if ((n & (n - 1)) == 0) {
 		struct model_interval *list =
-			reallocarray(m->intervals, n == 0 ? 1 : 2 * n, sizeof(*list));
+			fl_heap_resize(m->heap, m->intervals, n == 0 ? 1 : 2 * n, sizeof(*list));
 
 		if (list == NULL) {
 			model_fail(m, FL_NOMEM, "no memory for the address map of a delta");
@@ -460,13 +460,41 @@ static void add_interval(struct model *m, const struct model_interval *x)
 	m->intervals[m->n_intervals++] = *x;
 }
 
-static int by_old(const void *a, const void *b)
+/* One order on every machine: intervals may begin at the same old address. */
+static bool is_before(const struct model_interval *x, const struct model_interval *y)
 {
-	const struct model_interval *x = a, *y = b;
-
 	if (x->old != y->old)
-		return x->old < y->old ? -1 : 1;
-	return x->new < y->new ? -1 : x->new > y->new;
+		return x->old < y->old;
+	return x->new != y->new ? x->new < y->new : x->n < y->n;
+}
+
+static void sift(struct model_interval *list, size_t from, size_t n)
+{
+	struct model_interval x = list[from];
+
+	for (size_t child = 2 * from + 1; child < n; child = 2 * from + 1) {
+		if (child + 1 < n && is_before(&list[child], &list[child + 1]))
+			child++;
+		if (!is_before(&x, &list[child]))
+			break;
+		list[from] = list[child];
+		from = child;
+	}
+	list[from] = x;
+}
+
+/* In place: qsort may take memory that nobody counts. */
+static void sort_intervals(struct model_interval *list, size_t n)
+{
+	for (size_t i = n / 2; i-- > 0;)
+		sift(list, i, n);
+	while (n-- > 1) {
+		struct model_interval last = list[n];
+
+		list[n] = list[0];
+		list[0] = last;
+		sift(list, 0, n);
+	}
 }
 
 /* Copies cut at the ends of segments give blocks of memory that moved. */
@@ -493,8 +521,7 @@ static void map_addresses(struct model *m)
 		}
 		at += x->length + x->extra;
 	}
-	if (m->n_intervals > 0)
-		qsort(m->intervals, m->n_intervals, sizeof(*m->intervals), by_old);
+	sort_intervals(m->intervals, m->n_intervals);
 	m->data_low = UINT64_MAX;
 	for (size_t i = 0; i < m->old->n_data; i++) {
 		const struct wasm_data_segment *d = &m->old->data[i];

@@ -12,7 +12,7 @@ static const uint8_t magic[8] = { 0, 'a', 's', 'm', 1, 0, 0, 0 };
 
 #define SECTIONS_MAX 4096
 
-bool module_grow(void *table, size_t n, size_t size)
+bool module_grow(struct fl_heap *heap, void *table, size_t n, size_t size)
 {
 	void *p;
 
@@ -20,7 +20,24 @@ bool module_grow(void *table, size_t n, size_t size)
 	if ((n & (n - 1)) != 0 || (n != 0 && n < 16))
 		return true;
 	memcpy(&p, table, sizeof(p));
-	p = reallocarray(p, n == 0 ? 16 : 2 * n, size);
+	p = fl_heap_resize(heap, p, n == 0 ? 16 : 2 * n, size);
+	if (p == NULL)
+		return false;
+	memcpy(table, &p, sizeof(p));
+	return true;
+}
+
+bool module_room(struct wasm_module *m, void *table, uint64_t n, const struct module_row *row,
+	struct wasm_reader *r)
+{
+	void *p;
+
+	if (n > wasm_left(r) / row->bytes) {
+		r->bad = true;
+		return false;
+	}
+	memcpy(&p, table, sizeof(p));
+	p = fl_heap_resize(m->heap, p, (size_t)n + 1, row->size);
 	if (p == NULL)
 		return false;
 	memcpy(table, &p, sizeof(p));
@@ -114,7 +131,7 @@ void module_data_head(struct wasm_reader *r, struct wasm_data_segment *segment, 
 	if (flags != 0 || segment->address == WASM_NO_ADDRESS || *expression != 0x41 ||
 		(size_t)(r->p - expression) != 2 + wasm_leb_signed_size((int32_t)segment->address))
 		*plain = false;
-	segment->n = (size_t)wasm_unsigned(r, &pad);
+	module_data_size(r, wasm_unsigned(r, &pad), segment);
 	*plain &= pad == 0;
 }
 
@@ -227,6 +244,7 @@ enum fl_code wasm_module_split(struct wasm_module *m, struct fl_bytes bytes, str
 	enum fl_code code;
 
 	m->bytes = bytes;
+	m->residue.heap = m->heap;
 	if (bytes.n < sizeof(magic) || memcmp(bytes.p, magic, sizeof(magic)) != 0)
 		return fl_fail(err, FL_REFUSED, "not a WebAssembly core module of version 1");
 	code = find_sections(m, err);
@@ -239,16 +257,16 @@ enum fl_code wasm_module_split(struct wasm_module *m, struct fl_bytes bytes, str
 
 void wasm_module_fini(struct wasm_module *m)
 {
-	free(m->sections);
+	fl_heap_free(m->heap, m->sections);
 	fl_buf_fini(&m->residue);
-	free(m->types);
-	free(m->imports);
-	free(m->function_types);
-	free(m->exports);
-	free(m->elements);
-	free(m->element_segments);
-	free(m->bodies);
-	free(m->data);
-	free(m->names);
-	*m = (struct wasm_module){ 0 };
+	fl_heap_free(m->heap, m->types);
+	fl_heap_free(m->heap, m->imports);
+	fl_heap_free(m->heap, m->function_types);
+	fl_heap_free(m->heap, m->exports);
+	fl_heap_free(m->heap, m->elements);
+	fl_heap_free(m->heap, m->element_segments);
+	fl_heap_free(m->heap, m->bodies);
+	fl_heap_free(m->heap, m->data);
+	fl_heap_free(m->heap, m->names);
+	*m = (struct wasm_module){ .heap = m->heap };
 }

@@ -56,7 +56,7 @@ struct wasm_element_segment {
 
 /* A data segment: n bytes at `at` of all payloads in a row, loaded to `address`. */
 struct wasm_data_segment {
-	size_t at, n;
+	uint32_t at, n;
 	uint64_t address;     /* WASM_NO_ADDRESS: passive or not constant */
 	const uint8_t *bytes; /* of the module; NULL in a decoder's new one */
 };
@@ -67,6 +67,7 @@ struct wasm_name {
 };
 
 struct wasm_module {
+	struct fl_heap *heap; /* for all below, borrowed; NULL: malloc's */
 	struct fl_bytes bytes;
 	struct wasm_section *sections;
 	size_t n_sections;
@@ -91,7 +92,7 @@ struct wasm_module {
 	size_t n_names;
 };
 
-/* Split `bytes` (borrowed by `m`, which is zeroed). FL_REFUSED: not a core module of version 1, or
+/* Split `bytes` (borrowed by `m`, which is zeroed but for its heap). FL_REFUSED: not a core module of version 1, or
  * its sections do not fill it; FL_NOMEM. */
 enum fl_code wasm_module_split(
 	struct wasm_module *m, struct fl_bytes bytes, struct fl_err *err) FL_MUST_CHECK;

@@ -18,13 +18,14 @@ static bool scan_exports(struct wasm_module *m, struct wasm_reader *r)
 {
 	uint64_t n = module_any(r);
 
+	if (!MODULE_ROOM(m, exports, n, 2, r))
+		return false;
 	for (uint64_t i = 0; i < n && !r->bad; i++) {
 		struct wasm_export export = { 0 };
 
 		export.name = wasm_take(r, module_any(r));
 		export.kind = wasm_byte(r);
-		if (r->bad || !MODULE_ADD(m, exports, n_exports, export))
-			return false;
+		m->exports[m->n_exports++] = export;
 	}
 	return true;
 }
@@ -42,7 +43,7 @@ static bool scan_elements(struct wasm_module *m, struct wasm_reader *r, uint64_t
 			return false;
 		m->n_elements += (size_t)items;
 	}
-	m->elements = calloc(m->n_elements + 1, sizeof(*m->elements));
+	m->elements = fl_heap_alloc(m->heap, m->n_elements + 1, sizeof(*m->elements));
 	return m->elements != NULL;
 }
 
@@ -59,7 +60,7 @@ static void next_head(
 	}
 	gap = module_any(r);
 	segment->address = (uint32_t)(end + (gap >> 1 ^ -(gap & 1)));
-	segment->n = (size_t)module_any(r);
+	module_data_size(r, module_any(r), segment);
 }
 
 static bool scan_data(struct wasm_module *m, struct wasm_reader *r, uint64_t limit)
@@ -67,13 +68,15 @@ static bool scan_data(struct wasm_module *m, struct wasm_reader *r, uint64_t lim
 	bool compact = wasm_byte(r) == DATA_COMPACT;
 	uint64_t n = module_any(r), end = 0;
 
+	if (!MODULE_ROOM(m, data, n, 2, r))
+		return false;
 	for (uint64_t i = 0; i < n && !r->bad; i++) {
-		struct wasm_data_segment segment = { .at = m->data_bytes };
+		struct wasm_data_segment segment = { .at = (uint32_t)m->data_bytes };
 
 		next_head(r, compact, end, &segment);
-		if (r->bad || segment.n > limit - m->data_bytes ||
-			!MODULE_ADD(m, data, n_data, segment))
+		if (r->bad || segment.n > limit - m->data_bytes)
 			return false;
+		m->data[m->n_data++] = segment;
 		m->data_bytes += segment.n;
 		end = segment.address + segment.n;
 	}
@@ -94,25 +97,30 @@ static bool scan_names(struct wasm_module *m, struct wasm_reader *r, uint64_t li
 		if (n > limit || m->names != NULL)
 			return false;
 		m->n_names = (size_t)n;
-		m->names = calloc(m->n_names + 1, sizeof(*m->names));
+		m->names = fl_heap_alloc(m->heap, m->n_names + 1, sizeof(*m->names));
 		if (m->names == NULL)
 			return false;
 	}
 	return true;
 }
 
-static bool scan_counted(void *table, size_t *n, size_t size, struct wasm_reader *r, uint64_t limit)
+/* Counts come once, and name no more than the output can hold. */
+static bool scan_count(struct wasm_reader *r, size_t *n, uint64_t limit)
 {
 	uint64_t count = module_any(r);
-	void *p;
 
-	memcpy(&p, table, sizeof(p));
-	if (r->bad || count > limit || p != NULL)
+	if (r->bad || count > limit || *n != 0)
 		return false;
-	p = calloc((size_t)count + 1, size);
-	memcpy(table, &p, sizeof(p));
 	*n = (size_t)count;
-	return p != NULL;
+	return true;
+}
+
+static bool scan_functions(struct wasm_module *m, struct wasm_reader *r, uint64_t limit)
+{
+	if (m->function_types != NULL || !scan_count(r, &m->n_functions, limit))
+		return false;
+	m->function_types = fl_heap_alloc(m->heap, m->n_functions + 1, sizeof(*m->function_types));
+	return m->function_types != NULL;
 }
 
 static bool scan_section(struct wasm_module *m, size_t i, uint64_t limit)
@@ -121,14 +129,13 @@ static bool scan_section(struct wasm_module *m, size_t i, uint64_t limit)
 
 	switch (m->sections[i].id) {
 	case WASM_SECTION_FUNCTION:
-		return scan_counted(
-			&m->function_types, &m->n_functions, sizeof(uint32_t), &r, limit);
+		return scan_functions(m, &r, limit);
 	case WASM_SECTION_EXPORT:
 		return m->exports == NULL && scan_exports(m, &r) && !r.bad;
 	case WASM_SECTION_ELEMENT:
 		return m->elements == NULL && scan_elements(m, &r, limit) && !r.bad;
 	case WASM_SECTION_CODE:
-		return scan_counted(&m->bodies, &m->n_bodies, sizeof(struct wasm_body), &r, limit);
+		return scan_count(&r, &m->n_bodies, limit); /* the model gives the bodies */
 	case WASM_SECTION_DATA:
 		return m->data == NULL && scan_data(m, &r, limit) && !r.bad;
 	case WASM_SECTION_CUSTOM:
@@ -202,17 +209,18 @@ static void join_elements(const struct wasm_module *m, struct wasm_reader *r, st
 
 static void join_name_map(const struct wasm_module *m, uint64_t n, struct fl_buf *out)
 {
-	FL_AUTO_BUF struct fl_buf map = { 0 };
+	uint64_t bytes = wasm_leb_unsigned_size(n);
 
-	module_put(&map, n);
+	for (size_t i = 0; i < m->n_names; i++)
+		bytes += wasm_leb_unsigned_size(m->names[i].index) +
+			wasm_leb_unsigned_size(m->names[i].name.n) + m->names[i].name.n;
+	module_put(out, bytes);
+	module_put(out, n);
 	for (size_t i = 0; i < m->n_names; i++) {
-		module_put(&map, m->names[i].index);
-		module_put(&map, m->names[i].name.n);
-		fl_buf_add(&map, m->names[i].name.p, m->names[i].name.n);
+		module_put(out, m->names[i].index);
+		module_put(out, m->names[i].name.n);
+		fl_buf_add(out, m->names[i].name.p, m->names[i].name.n);
 	}
-	module_put(out, map.n);
-	fl_buf_add(out, map.p, map.n);
-	out->failed |= map.failed;
 }
 
 static void join_names(const struct wasm_module *m, struct wasm_reader *r, struct fl_buf *out)

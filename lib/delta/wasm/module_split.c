@@ -28,12 +28,10 @@ static bool split_functions(struct splitter *s)
 	uint64_t n = module_plain(&s->r);
 
 	keep(s);
-	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
-		uint32_t type = (uint32_t)module_plain(&s->r);
-
-		if (!MODULE_ADD(s->m, function_types, n_functions, type))
-			return false;
-	}
+	if (!MODULE_ROOM(s->m, function_types, n, 1, &s->r))
+		return false;
+	for (uint64_t i = 0; i < n; i++)
+		s->m->function_types[s->m->n_functions++] = (uint32_t)module_plain(&s->r);
 	return true;
 }
 
@@ -41,6 +39,8 @@ static bool split_exports(struct splitter *s)
 {
 	uint64_t n = module_any(&s->r);
 
+	if (!MODULE_ROOM(s->m, exports, n, 3, &s->r))
+		return false;
 	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
 		struct wasm_export export = { 0 };
 
@@ -49,8 +49,7 @@ static bool split_exports(struct splitter *s)
 		keep(s);
 		export.index = (uint32_t)module_plain(&s->r);
 		skip(s);
-		if (!MODULE_ADD(s->m, exports, n_exports, export))
-			return false;
+		s->m->exports[s->m->n_exports++] = export;
 	}
 	keep(s);
 	return true;
@@ -84,14 +83,15 @@ static bool split_code(struct splitter *s)
 	uint64_t n = module_plain(&s->r);
 
 	keep(s);
+	if (!MODULE_ROOM(s->m, bodies, n, 1, &s->r))
+		return false;
 	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
 		unsigned pad = 0;
 		struct wasm_body body;
 
 		body.bytes = wasm_take(&s->r, wasm_unsigned(&s->r, &pad));
 		body.size_pad = (uint8_t)pad;
-		if (!MODULE_ADD(s->m, bodies, n_bodies, body))
-			return false;
+		s->m->bodies[s->m->n_bodies++] = body;
 	}
 	skip(s);
 	return true;
@@ -120,8 +120,10 @@ static bool split_data(struct splitter *s)
 	bool plain = pad == 0;
 
 	fl_buf_byte(&s->m->residue, DATA_VERBATIM);
+	if (!MODULE_ROOM(s->m, data, n, 2, &s->r))
+		return false;
 	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
-		struct wasm_data_segment segment = { .at = s->m->data_bytes };
+		struct wasm_data_segment segment = { .at = (uint32_t)s->m->data_bytes };
 		struct fl_bytes payload;
 
 		module_data_head(&s->r, &segment, &plain);
@@ -130,8 +132,7 @@ static bool split_data(struct splitter *s)
 		segment.bytes = payload.p;
 		s->m->data_bytes += payload.n;
 		skip(s);
-		if (!MODULE_ADD(s->m, data, n_data, segment))
-			return false;
+		s->m->data[s->m->n_data++] = segment;
 	}
 	keep(s);
 	if (plain && !s->r.bad && !s->m->residue.failed) {
@@ -147,13 +148,14 @@ static bool split_name_map(struct splitter *s)
 	uint64_t n = module_plain(&s->r);
 
 	keep(s);
+	if (!MODULE_ROOM(s->m, names, n, 2, &s->r))
+		return false;
 	for (uint64_t i = 0; i < n && !s->r.bad; i++) {
 		struct wasm_name name;
 
 		name.index = (uint32_t)module_plain(&s->r);
 		name.name = wasm_take(&s->r, module_plain(&s->r));
-		if (!MODULE_ADD(s->m, names, n_names, name))
-			return false;
+		s->m->names[s->m->n_names++] = name;
 	}
 	skip(s);
 	return true;
@@ -238,7 +240,7 @@ static bool split_structure(struct splitter *s, unsigned id, const struct mark *
 static bool joins(struct wasm_module *m, size_t i)
 {
 	const struct wasm_section *section = &m->sections[i];
-	FL_AUTO_BUF struct fl_buf again = { 0 };
+	FL_AUTO_BUF struct fl_buf again = { .heap = m->heap };
 	struct fl_err err;
 
 	if (section->id == WASM_SECTION_CODE || section->id == WASM_SECTION_DATA)

@@ -3,8 +3,6 @@
 
 #include "lib/delta/wasm/walk.h"
 
-#include <stdlib.h>
-
 struct old_code_window {
 	uint32_t place; /* of its first token */
 	struct wasm_code code;
@@ -22,11 +20,13 @@ void old_code_take(struct old_code *o, const struct wasm_module *module,
 
 void old_code_fini(struct old_code *o)
 {
+	struct fl_heap *heap = o->module == NULL ? NULL : o->module->heap;
+
 	for (size_t i = 0; o->windows != NULL && i < OLD_CODE_WINDOWS; i++)
-		free(o->windows[i]);
-	free(o->windows);
-	free(o->points);
-	free(o->own_start);
+		fl_heap_free(heap, o->windows[i]);
+	fl_heap_free(heap, o->windows);
+	fl_heap_free(heap, o->points);
+	fl_heap_free(heap, o->own_start);
 	*o = (struct old_code){ 0 };
 }
 
@@ -45,7 +45,8 @@ static bool add_point(struct counting *c, const struct wasm_walk *w)
 
 	if (o->n_points == o->cap_points) {
 		size_t cap = o->cap_points == 0 ? 64 : o->cap_points * 3 / 2;
-		struct old_code_point *points = reallocarray(o->points, cap, sizeof(*points));
+		struct old_code_point *points =
+			fl_heap_resize(o->module->heap, o->points, cap, sizeof(*points));
 
 		c->no_memory = points == NULL;
 		if (points == NULL)
@@ -102,8 +103,9 @@ enum fl_code old_code_count(
 	struct counting c = { .o = o };
 
 	*o = (struct old_code){ .module = module };
-	o->own_start = calloc(module->n_bodies + 1, sizeof(*o->own_start));
-	o->windows = calloc(OLD_CODE_WINDOWS, sizeof(struct old_code_window *));
+	o->own_start = fl_heap_alloc(module->heap, module->n_bodies + 1, sizeof(*o->own_start));
+	o->windows =
+		fl_heap_alloc(module->heap, OLD_CODE_WINDOWS, sizeof(struct old_code_window *));
 	o->start = o->own_start;
 	c.no_memory = o->own_start == NULL || o->windows == NULL;
 	for (size_t f = 0; f < module->n_bodies && !c.no_memory; f++) {
@@ -194,7 +196,7 @@ const struct wasm_code *old_code_at(
 		*left = (uint32_t)(OLD_CODE_WINDOW - *index);
 	window = &o->windows[(from * 0x9e3779b1u) >> 16 & (OLD_CODE_WINDOWS - 1)];
 	if (*window == NULL) {
-		*window = malloc(sizeof(**window));
+		*window = fl_heap_alloc(o->module->heap, 1, sizeof(**window));
 		if (*window == NULL)
 			return NULL;
 	} else if ((*window)->place == from) {

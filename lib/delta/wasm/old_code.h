@@ -12,7 +12,7 @@
 #include "lib/delta/wasm/module.h"
 
 #define OLD_CODE_WINDOW  128 /* tokens */
-#define OLD_CODE_WINDOWS 512 /* that are kept */
+#define OLD_CODE_WINDOWS 256 /* that are kept */
 
 /* Where a window begins that is not the first one of its body. */
 struct old_code_point {
@@ -37,7 +37,7 @@ struct old_code {
 /* Take all tokens, parsed. `tokens` and `start` are borrowed. */
 void old_code_take(struct old_code *o, const struct wasm_module *module,
 	const struct wasm_code *tokens, const uint32_t *start);
-/* Count the tokens of a module (borrowed). FL_NOMEM. */
+/* Count the tokens of a module (borrowed), whose heap is used. FL_NOMEM. */
 enum fl_code old_code_count(
 	struct old_code *o, const struct wasm_module *module, struct fl_err *err) FL_MUST_CHECK;
 void old_code_fini(struct old_code *o);
