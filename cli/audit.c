@@ -22,6 +22,8 @@ struct walk {
 	bool have_key;
 	struct fl_audit_mark since; /* of an older export */
 	bool have_since, since_met;
+	struct fl_audit_mark kept; /* that the server has kept apart from the trail */
+	bool have_kept;
 	struct audit_result *result;
 	FILE *out; /* where lines are copied to; NULL: nowhere */
 };
@@ -51,10 +53,15 @@ static enum fl_code same_server(
 	return FL_OK;
 }
 
-static enum fl_code meet_since(struct walk *w, struct fl_err *err)
+/* Whether the line that was reached agrees with what must be there. */
+static enum fl_code meet(struct walk *w, struct fl_err *err)
 {
-	if (!w->have_since || w->at.seq != w->since.seq)
-		return FL_OK;
+	enum fl_code code = FL_OK;
+
+	if (w->have_kept && w->at.seq == w->kept.seq)
+		code = fl_audit_agree(&w->at, &w->kept, err);
+	if (code != FL_OK || !w->have_since || w->at.seq != w->since.seq)
+		return code;
 	w->since_met = true;
 	return fl_audit_agree(&w->at, &w->since, err);
 }
@@ -66,7 +73,7 @@ static enum fl_code take_checkpoint(struct walk *w, const json_t *envelope, stru
 	enum fl_code code;
 
 	if (envelope == NULL || json_is_null(envelope))
-		return meet_since(w, err);
+		return meet(w, err);
 	code = fl_audit_open(envelope, FL_AUDIT_CHECKPOINT, &w->key, &mark, err);
 	if (code != FL_OK)
 		return fl_wrap(err, "the checkpoint");
@@ -78,7 +85,7 @@ static enum fl_code take_checkpoint(struct walk *w, const json_t *envelope, stru
 			(long long)mark.seq, (long long)w->since.seq);
 	w->at.seq = w->result->pruned = mark.seq;
 	memcpy(w->at.hash, mark.hash, sizeof(w->at.hash));
-	return code == FL_OK ? meet_since(w, err) : code;
+	return code == FL_OK ? meet(w, err) : code;
 }
 
 static enum fl_code copy_line(const struct walk *w, const json_t *json, struct fl_err *err)
@@ -99,7 +106,7 @@ static enum fl_code take_event(struct walk *w, const json_t *event, struct fl_er
 	if (code == FL_OK)
 		code = fl_audit_follow(&w->at, &line, err);
 	if (code == FL_OK)
-		code = meet_since(w, err);
+		code = meet(w, err);
 	if (code == FL_OK)
 		code = copy_line(w, event, err);
 	if (code != FL_OK)
@@ -125,6 +132,12 @@ static enum fl_code take_head(
 {
 	enum fl_code code = fl_audit_agree(&w->at, head, err);
 
+	if (code == FL_OK && w->have_kept && w->kept.seq > head->seq)
+		code = fl_fail(err, FL_CORRUPT,
+			"the last %lld events are missing: the server has kept a head behind event "
+			"%lld, the trail ends at %lld",
+			(long long)(w->kept.seq - head->seq), (long long)w->kept.seq,
+			(long long)head->seq);
 	if (code == FL_OK && w->have_since && !w->since_met)
 		code = fl_fail(err, FL_CORRUPT,
 			"the trail ends at %lld, before the older export, which ends at %lld: its "
@@ -280,6 +293,16 @@ static enum fl_code take_page(
 	return code;
 }
 
+static enum fl_code take_kept(struct walk *w, const json_t *envelope, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	w->have_kept = envelope != NULL && !json_is_null(envelope);
+	if (w->have_kept)
+		code = fl_audit_open(envelope, FL_AUDIT_HEAD, &w->key, &w->kept, err);
+	return code == FL_OK ? FL_OK : fl_wrap(err, "the kept head");
+}
+
 /* From the checkpoint to the head that `answer` tells. */
 static enum fl_code walk_server(
 	struct cli *cli, struct walk *w, const json_t *answer, struct fl_err *err)
@@ -287,6 +310,8 @@ static enum fl_code walk_server(
 	struct fl_audit_mark head;
 	enum fl_code code = take_key(w, json_object_get(answer, "key"), err);
 
+	if (code == FL_OK)
+		code = take_kept(w, json_object_get(answer, "kept"), err);
 	if (code == FL_OK)
 		code = take_checkpoint(w, json_object_get(answer, "checkpoint"), err);
 	if (code == FL_OK)

@@ -440,7 +440,8 @@ static const struct command cmd_verify = {
 	.help = "find any event that was altered, removed or reordered",
 	.prose = "Follows the chain of hashes from the beginning (or the newest checkpoint) and "
 		 "compares "
-		 "its end with the signed head. With FILE, an export, no server is asked.\n\n"
+		 "its end with the signed head and with the one that the server has kept apart. "
+		 "With FILE, an export, no server is asked.\n\n"
 		 "Whoever holds the audit key could write another history: keep an export "
 		 "elsewhere from time "
 		 "to time and give it with --since.\n\n",

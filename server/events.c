@@ -3,6 +3,7 @@
 
 #include "server/http/request.h" /* request_wake, TOPIC */
 #include "server/identity.h"
+#include "server/kept_head.h"
 #include "server/server.h"
 #include "server/store/device.h"
 #include "server/trust.h"
@@ -62,7 +63,7 @@ static struct fl_audit_line line_of(const struct event *e, const json_t *data)
 	return line;
 }
 
-/* After COMMIT: who waits for events reads on, webhooks go on. */
+/* After COMMIT: who waits for events reads on, webhooks go on, the new head is kept. */
 static void wake(struct server *server, const void *payload)
 {
 	uint64_t topic;
@@ -70,6 +71,7 @@ static void wake(struct server *server, const void *payload)
 	memcpy(&topic, payload, sizeof(topic));
 	request_wake(server, topic);
 	webhooks_wake(server);
+	kept_head_wake(server);
 }
 
 static enum fl_code append(

@@ -3,7 +3,7 @@
  * The audit trail: an operator's act, an engine's decision, a change of trust, one line each.
  *
  * DESIGN. An event is written in the same transaction as the change that it tells. Lines are chained
- * in commit order (lib/audit.h). Heads are signed when somebody asks for one; pruning leaves a signed
+ * in commit order (lib/audit.h). Heads are signed when somebody asks for one (and kept, kept_head.h); pruning leaves a signed
  * checkpoint from which the rest of the chain goes on. Seen by others (SSE, webhooks, waits) after
  * COMMIT. Secrets and what a device reports about persons never go in. */
 #ifndef EVENTS_H

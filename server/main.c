@@ -72,6 +72,7 @@ static const struct part {
 	{ "fleet", fleet_up, fleet_down },
 	{ "lanes", lanes_up, lanes_down },
 	{ "seen", seen_up, seen_down },
+	{ "kept head", kept_head_up, kept_head_down },
 	{ "deltas", deltas_up, deltas_down },
 	{ "rollouts", rollouts_up, rollouts_down },
 	{ "planning", planning_up, planning_down },
@@ -366,9 +367,10 @@ static enum fl_code serve(struct server *s, int64_t began_ms, struct fl_err *err
 static enum fl_code verify(struct server *s, struct fl_err *err)
 {
 	char blobs[PATH_MAX];
-	struct verify_options o = {
-		.blobs_dir = blobs, .hash_blobs = process.options.hash_blobs, .out = stdout
-	};
+	struct verify_options o = { .blobs_dir = blobs,
+		.data_dir = s->settings->data_dir,
+		.hash_blobs = process.options.hash_blobs,
+		.out = stdout };
 	struct store store = { 0 };
 	struct db *db = NULL;
 	int64_t wrong = 0;

@@ -28,7 +28,8 @@ PART(blobs);    /* blobs.c: folders, removes unfinished temporary files */
 PART(fleet);    /* fleet.c: loads the devices and their attention */
 PART(lanes);    /* http/lanes.c: loops' structures, reader, writer and worker threads */
 PART(seen);     /* seen.c: writes when devices were last seen, bit by bit; all at the end */
-PART(deltas);   /* delta_service.c */
+PART(kept_head); /* kept_head.c: signs the audit trail's head now and then; the last one at the end */
+PART(deltas);    /* delta_service.c */
 PART(rollouts); /* rollouts.c: goes on with jobs and timers */
 PART(planning); /* planning.c: goes on with plans that were not finished */
 PART(channels); /* channels.c: brings devices up to the releases of their channels */

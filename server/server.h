@@ -19,6 +19,8 @@ struct server {
 	struct blobs *blobs;       /* blobs.h: content-addressed files */
 	struct fleet *fleet;       /* fleet.h: devices in memory: sessions, attention, last seen */
 	struct seen *seen;         /* seen.c: writes when devices were last seen */
+	struct kept_head
+		*kept_head; /* kept_head.h: the audit trail's head, outside of the database */
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct planning *planning;    /* planning.h: plans in the making */

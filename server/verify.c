@@ -7,6 +7,7 @@
 
 #include "server/blobs.h"
 #include "server/events.h"
+#include "server/kept_head.h"
 #include "server/rollout/plan.h"
 #include "server/store/artifact.h"
 #include "server/store/check.h"
@@ -67,6 +68,8 @@ static enum fl_code verify_events(struct verify *v, struct fl_err *err)
 {
 	enum fl_code code = events_verify(v->store, &v->n, err);
 
+	if (code == FL_OK && v->options->data_dir != NULL)
+		code = kept_head_verify(v->options->data_dir, v->store, err);
 	if (code != FL_CORRUPT)
 		return code;
 	finding(v, "%s", err->msg);

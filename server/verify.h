@@ -15,6 +15,7 @@ struct store;
 
 struct verify_options {
 	const char *blobs_dir; /* where the artifacts are; NULL: not looked at */
+	const char *data_dir;  /* where the head of the audit trail is kept; NULL: not looked at */
 	bool hash_blobs;       /* read and hash each blob, instead of comparing its size */
 	FILE *out;             /* one line per check: what was looked at, how many, what is wrong */
 };

@@ -5,6 +5,7 @@
 
 #include "server/api/list.h"
 #include "server/events.h"
+#include "server/kept_head.h"
 #include "server/server.h"
 #include "server/store/webhook.h"
 #include "server/trust.h"
@@ -32,16 +33,19 @@ static enum fl_code checkpoint_json(struct store *store, json_t **out, struct fl
 enum fl_code api_audit_head(struct request *rq, struct fl_err *err)
 {
 	const struct server *s = rq->server;
-	FL_AUTO_JSON json_t *head = NULL, *checkpoint = NULL;
+	FL_AUTO_JSON json_t *head = NULL, *checkpoint = NULL, *kept = NULL;
 	enum fl_code code = list_unlimited(rq, "verify the audit trail", err);
 
+	if (code == FL_OK)
+		code = kept_head_json(rq->server, &kept, err);
 	if (code == FL_OK)
 		code = events_head(s, rq->store, &head, err);
 	if (code == FL_OK)
 		code = checkpoint_json(rq->store, &checkpoint, err);
 	if (code == FL_OK)
 		reply_json(rq, 200,
-			json_pack("{s:O, s:O, s:o}", "head", head, "checkpoint", checkpoint, "key",
+			json_pack("{s:O, s:O, s:O, s:o}", "head", head, "checkpoint", checkpoint,
+				"kept", kept, "key",
 				fl_public_json(&trust_key(s->trust, TRUST_AUDIT)->public)));
 	return code;
 }

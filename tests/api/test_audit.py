@@ -3,6 +3,7 @@
 that no way to change something goes unnoticed."""
 import json
 import os
+import re
 import sqlite3
 import subprocess
 
@@ -101,6 +102,61 @@ def test_the_database_is_checked_through_the_api(audit, fleetd):
     assert "event 5 was changed" in audit("verify", code=10)
 
 
+def cut_off(server, above):
+    """Behind the server's back the events with greater numbers are deleted."""
+    server.stop()
+    db = sqlite3.connect(server.data / "fleetd.db")
+    with db:
+        db.execute("DELETE FROM event WHERE seq > ?", (above,))
+    db.close()
+
+
+@pytest.mark.parametrize("above", [6, 3, 0])
+def test_events_that_were_cut_off_are_missed(audit, fleetd, above):
+    """The head is kept outside of the database; new events in the place of the old ones do not hide it."""
+    cut_off(fleetd, above)
+    checked = fleetd.run("--verify")
+    assert checked.returncode == 10 and "events are missing" in checked.stdout, checked.stdout
+    fleetd.start()
+    assert re.search("events are missing|written anew", audit("verify", code=10))
+    for i in range(8):
+        fleetd.put(f"{API}/modules/new{i}", {"kind": "wasm"})
+    assert "written anew" in audit("verify", code=10)
+    fleetd.stop()
+    fleetd.start()
+    assert "written anew" in audit("verify", code=10)
+
+
+def test_the_kept_head_goes_along(audit, fleetd):
+    """What is kept is a head of the trail, also after pruning; a killed server misses nothing by it."""
+    fleetd.kill()
+    fleetd.start()
+    assert "whole" in audit("verify", "--key", "audit.pub")
+    fleetd.stop()
+    kept = json.loads((fleetd.data / "audit.head").read_text())["signed"]
+    assert kept["seq"] == 8
+    fleetd.start()
+    answer = fleetd.get(f"{API}/audit/head").json()
+    assert answer["kept"]["signed"] == kept
+    assert prune_all(fleetd).status == 200
+    assert "whole" in audit("verify", "--key", "audit.pub")
+
+
+def test_a_kept_head_that_was_changed_is_found(audit, fleetd):
+    """Neither nonsense nor another signature in its place passes."""
+    fleetd.stop()
+    path = fleetd.data / "audit.head"
+    good = path.read_text()
+    for bad in ("nonsense", good.replace('"seq":7', '"seq":6')):
+        assert bad != good
+        path.write_text(bad)
+        assert fleetd.run("--verify").returncode == 10
+        fleetd.start()
+        assert "audit.head" in audit("verify", code=10)
+        fleetd.stop()
+        assert path.read_text() == bad
+
+
 def test_a_rewritten_history_does_not_fit_an_older_export(audit, fleetd, tmp_path):
     """Who holds the key can sign another history; an older export shows that it is another."""
     audit("export", "old.ndjson")
@@ -111,6 +167,7 @@ def test_a_rewritten_history_does_not_fit_an_older_export(audit, fleetd, tmp_pat
     with db:
         db.execute("DELETE FROM event WHERE seq > 5")
     db.close()
+    (fleetd.data / "audit.head").unlink()
     fleetd.start()
     assert "whole: events 1 to 6" in audit("verify")
     assert "before the older export" in audit("verify", "--since", "old.ndjson", code=10)

@@ -25,7 +25,7 @@ def test_filters_are_in_the_address(story, browser):
     assert all("rollout." in row for row in rows(browser))
     ok(story.api.put("/api/v1/modules/other", {"kind": "wasm"}))
     story.verb("autumn", "start")
-    browser.see(".list", "start: started with 3 waves and 3 layers")
+    browser.see(".list", "start: started: 3 waves of 3 layers")
     assert all("rollout." in row for row in rows(browser))
     browser.type("#filter-subject", "device-003")
     browser.run("document.getElementById('filter-kind').value = ''")

@@ -24,7 +24,7 @@ def test_start_pause_resume(story, browser):
     browser.see(".now", "Nothing is delivered before it is started")
     act(browser, "Start")
     browser.see("h1 .badge", "running")
-    browser.see("#notice", "started with 3 waves and 3 layers")
+    browser.see("#notice", "started: 3 waves of 3 layers")
     act(browser, "Pause", ("[name=why]", "the line in Graz stands still"))
     browser.see(".reason", "the line in Graz stands still")
     assert story.rollout("autumn")["state"] == "paused"
