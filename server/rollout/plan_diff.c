@@ -133,17 +133,31 @@ static void compare_stages(struct diff *d, const json_t *a, const json_t *b)
 	}
 }
 
-static const json_t *class_like(const json_t *classes, const json_t *like)
+static bool members_equal(const json_t *a, const json_t *b, const char *const *keys, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		if (!json_equal(json_object_get(a, keys[i]), json_object_get(b, keys[i])))
+			return false;
+	return true;
+}
+
+/* The class that goes the same way; else, as gateways and devices may start alike, the first that starts
+ * there and is not what another class of `its` goes. NULL: there is none. */
+static const json_t *class_like(const json_t *classes, const json_t *its, const json_t *like)
+{
+	static const char *const keys[] = { "kind", "from", "reason", "to" };
+	const json_t *found = NULL;
+
 	for (size_t i = 0; i < json_array_size(classes); i++) {
 		const json_t *c = json_array_get(classes, i);
 
-		if (json_equal(json_object_get(c, "kind"), json_object_get(like, "kind")) &&
-			json_equal(json_object_get(c, "from"), json_object_get(like, "from")) &&
-			json_equal(json_object_get(c, "reason"), json_object_get(like, "reason")))
+		if (members_equal(c, like, keys, 4))
 			return c;
+		if (found == NULL && members_equal(c, like, keys, 3) &&
+			(its == NULL || class_like(its, NULL, c) == like))
+			found = c;
 	}
-	return NULL;
+	return found;
 }
 
 /* "update from app 1.0.0, lib 1.2.0" */
@@ -181,9 +195,9 @@ static void compare_class(struct diff *d, const json_t *a, const json_t *b)
 static void compare_classes(struct diff *d, const json_t *a, const json_t *b)
 {
 	for (size_t i = 0; i < json_array_size(a); i++)
-		compare_class(d, json_array_get(a, i), class_like(b, json_array_get(a, i)));
+		compare_class(d, json_array_get(a, i), class_like(b, a, json_array_get(a, i)));
 	for (size_t i = 0; i < json_array_size(b); i++) {
-		if (class_like(a, json_array_get(b, i)) == NULL)
+		if (class_like(a, b, json_array_get(b, i)) == NULL)
 			compare_class(d, NULL, json_array_get(b, i));
 	}
 }

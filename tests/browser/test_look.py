@@ -48,6 +48,7 @@ return Array.from(document.querySelectorAll('.scroll')).filter((e) => e.scrollWi
 PAGES = {
     "/": "[data-rollout]", "/rollouts/autumn": ".timeline, .list", "/rollouts/autumn/plan": ".planned",
     "/rollouts/autumn/decisions": ".decisions", "/rollouts/autumn/L0.W1": ".filters", "/devices": ".list", "/devices/device-001": ".facts", "/channels": ".empty", "/simulate": ".filter-form", "/deltas": ".list", "/audit": ".list",
+    "/new": "form", "/software": ".list", "/software/application": ".list", "/new-release": "textarea", "/tokens": ".list", "/webhooks": ".empty",
 }
 
 

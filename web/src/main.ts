@@ -13,10 +13,14 @@ import { deltasPage } from './pages/deltas'
 import { devicePage } from './pages/device'
 import { devicesPage } from './pages/devices'
 import { loginPage } from './pages/login'
+import { newRolloutPage } from './pages/new'
 import { rolloutPage, type View } from './pages/rollout'
 import { rolloutsPage } from './pages/rollouts'
 import { simulatePage } from './pages/simulate'
+import { modulePage, newReleasePage, softwarePage } from './pages/software'
 import { stagePage } from './pages/stage'
+import { tokensPage } from './pages/tokens'
+import { webhooksPage } from './pages/webhooks'
 import { empty } from './parts/table'
 
 interface Known {
@@ -27,9 +31,15 @@ type Show = (page: Element, parts: string[], query: URLSearchParams, known: Know
 
 /** Addresses behind the #; the first that matches is shown. */
 const PAGES: [RegExp, Show][] = [
-  [/^\/$/, (page, _, __, ___, signal) => rolloutsPage(page, signal)],
+  [/^\/$/, (page, _, __, known, signal) => rolloutsPage(page, known.who.roles, signal)],
   [/^\/rollouts\/([^/]+)\/L(\d+)\.W(\d+)$/, (page, [name = '', l, w], _, __, signal) => stagePage(page, name, Number(l), Number(w), signal)],
   [/^\/rollouts\/([^/]+)(?:\/(plan|decisions))?$/, (page, [name = '', view], _, known, signal) => rolloutPage(page, name, (view || 'progress') as View, known.who.roles, signal)],
+  [/^\/new$/, (page, _, query, known, signal) => newRolloutPage(page, query, known.who.roles, signal)],
+  [/^\/software$/, (page, _, __, known, signal) => softwarePage(page, known.who.roles, signal)],
+  [/^\/software\/([^/]+)$/, (page, [name = ''], _, known, signal) => modulePage(page, name, known.who.roles, signal)],
+  [/^\/new-release$/, (page, _, __, ___, signal) => newReleasePage(page, signal)],
+  [/^\/tokens$/, (page, _, __, known, signal) => tokensPage(page, known.who.roles, signal)],
+  [/^\/webhooks$/, (page, _, __, known, signal) => webhooksPage(page, known.who.roles, signal)],
   [/^\/devices$/, (page, _, query, __, signal) => devicesPage(page, query.get('q') ?? '', signal)],
   [/^\/devices\/([^/]+)$/, (page, [id = ''], _, __, signal) => devicePage(page, id, signal)],
   [/^\/channels$/, (page, _, __, known, signal) => channelsPage(page, known.who.roles, signal)],
@@ -37,7 +47,10 @@ const PAGES: [RegExp, Show][] = [
   [/^\/audit$/, (page, _, query, __, signal) => auditPage(page, Object.fromEntries(query), signal)],
   [/^\/deltas$/, (page, _, __, ___, signal) => deltasPage(page, signal)],
 ]
-const MENU: [string, string][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/channels', 'Channels'], ['/simulate', 'Simulation'], ['/deltas', 'Deltas'], ['/audit', 'Audit']]
+const MENU: [path: string, text: string, roles?: string[]][] = [['/', 'Rollouts'], ['/devices', 'Devices'], ['/software', 'Software'], ['/channels', 'Channels'], ['/simulate', 'Simulation'], ['/deltas', 'Deltas'],
+  ['/audit', 'Audit'], ['/webhooks', 'Webhooks', ['operator', 'admin']], ['/tokens', 'Tokens', ['admin']]]
+/** Pages that belong to a place of the menu whose address they do not begin with. */
+const INSIDE: Record<string, string> = { '/new': '/', '/new-release': '/software' }
 
 let leave = new AbortController()
 let known: Known | null = null
@@ -57,10 +70,12 @@ function signOut(): void {
 }
 
 function bar(path: string): void {
-  const here = (to: string) => (to === '/' ? path === '/' || path.startsWith('/rollouts') : path.startsWith(to))
+  const place = INSIDE[path] ?? path
+  const here = (to: string) => (to === '/' ? place === '/' || place.startsWith('/rollouts') : place.startsWith(to))
+  const seen = MENU.filter(([, , roles]) => !roles || roles.some((r) => known?.who.roles.includes(r)))
   show(byId('top'), h('a', { href: '#/', class: 'brand' }, h('i', { class: 'mark', 'aria-hidden': 'true' }, h('i'), h('i'), h('i'), h('i')), 'fleetd'),
     known && [
-      h('nav', { 'aria-label': 'Pages' }, MENU.map(([to, text]) => h('a', { href: `#${to}`, 'aria-current': here(to) ? 'page' : null }, text))),
+      h('nav', { 'aria-label': 'Pages' }, seen.map(([to, text]) => h('a', { href: `#${to}`, 'aria-current': here(to) ? 'page' : null }, text))),
       h('div', { class: 'who' },
         !link.up && h('span', { class: 'badge wait', role: 'status', key: 'link' }, icon('half'), 'no answer, trying again'),
         known.server.quick_start_root && h('span', { class: 'badge wait', key: 'root', title: 'The root key was made at the first start. Replace it before production.' }, icon('warning'), 'quick-start root'),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Calls of the management API; the shapes are in types.ts.
 
-import type { AuditHead, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Freeze, Page, Plan, Report, Rollout, Server, Simulation, StageExplanation, Stats, Step, VerbDone, WhoAmI } from './types'
+import type { AuditHead, Blocked, Channel, Decision, Delta, DeltaQueue, DeltaStats, Device, DeviceExplanation, Event, Freeze, Module, Page, Plan, PlanDiff, Release, Report, Rollout, Server, Simulation, StageExplanation, Stats, Step, Token, VerbDone, Version, Webhook, WhoAmI } from './types'
 
 /** A refusal of the server, as RFC 9457 says it. */
 export class Problem extends Error {
@@ -57,11 +57,18 @@ async function post<T>(path: string, body: object, signal?: AbortSignal): Promis
   return (await answer.json()) as T
 }
 
+async function put<T>(path: string, body: object): Promise<T> {
+  const answer = await call('PUT', path, { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })
+  return (await answer.json()) as T
+}
+
 /** "?a=1&b=2" of what has a value. */
 function query(values: Record<string, string | number | null | undefined>): string {
   const set = Object.entries(values).filter(([, value]) => value !== '' && value !== null && value !== undefined)
   return set.length === 0 ? '' : '?' + set.map(([key, value]) => `${key}=${encodeURIComponent(String(value))}`).join('&')
 }
+
+const ALL = 1000 // rows of a list that is shown whole
 
 const name = encodeURIComponent
 const rollout = (r: string): string => `/api/v1/rollouts/${name(r)}`
@@ -115,10 +122,27 @@ export const api = {
   channels: (signal: AbortSignal) => get<Page<Channel>>('/api/v1/channels' + query({ limit: 200 }), signal),
   channelVerb: (c: string, verb: string) => call('POST', `/api/v1/channels/${name(c)}/${verb}`),
 
-  releases: (signal: AbortSignal) => get<Page<{ name: string }>>('/api/v1/releases' + query({ limit: 200 }), signal),
+  releases: (signal: AbortSignal) => get<Page<Release>>('/api/v1/releases' + query({ limit: ALL }), signal),
+  createRelease: (r: string, body: object) => put<Release>(`/api/v1/releases/${name(r)}`, body),
+  modules: (signal: AbortSignal) => get<Page<Module>>('/api/v1/modules' + query({ limit: ALL }), signal),
+  module: (m: string, signal: AbortSignal) => get<Module>(`/api/v1/modules/${name(m)}`, signal),
+  versions: (m: string, signal: AbortSignal) => get<Page<Version>>(`/api/v1/modules/${name(m)}/versions` + query({ limit: ALL }), signal),
+  block: (m: string, v: string, blocked: boolean, why: string) => post<Blocked>(`/api/v1/modules/${name(m)}/versions/${name(v)}/block`, { blocked, ...(why && { why }) }),
+
+  tokens: (signal: AbortSignal) => get<Page<Token>>('/api/v1/tokens' + query({ limit: ALL }), signal),
+  createToken: (body: object) => post<Token>('/api/v1/tokens', body),
+  revokeToken: (id: number) => call('DELETE', `/api/v1/tokens/${id}`),
+  webhooks: (signal: AbortSignal) => get<Page<Webhook>>('/api/v1/webhooks' + query({ limit: ALL }), signal),
+  putWebhook: (w: string, body: object) => put<Webhook>(`/api/v1/webhooks/${name(w)}`, body),
+  deleteWebhook: (w: string) => call('DELETE', `/api/v1/webhooks/${name(w)}`),
+  webhookVerb: (w: string, verb: string) => call('POST', `/api/v1/webhooks/${name(w)}/${verb}`),
   simulate: (wish: object, signal: AbortSignal) => post<Simulation>('/api/v1/simulations', wish, signal),
 
   freezes: (signal: AbortSignal) => get<Page<Freeze>>('/api/v1/freezes', signal),
+
+  preview: (body: object, signal: AbortSignal) => post<Plan>('/api/v1/plans', body, signal),
+  createRollout: (r: string, body: object) => put<Rollout>(rollout(r), body),
+  planDiff: (a: string, b: string, signal: AbortSignal) => get<PlanDiff>(`/api/v1/plans/${name(a)}/diff/${name(b)}`, signal),
 
   verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),
 }

@@ -214,6 +214,12 @@ export interface Plan {
   forecast?: { time_s: number; time_max_s: number; observed: boolean }
 }
 
+export interface PlanDiff {
+  same: boolean
+  changes: { what: string; a: unknown; b: unknown }[]
+  members: { only_a: number; only_b: number; same_wave: number; other_wave: number }
+}
+
 export interface Step {
   device: string
   layer: number
@@ -366,4 +372,70 @@ export interface DeltaQueue {
 export interface AuditHead {
   head: { signed: { seq: number; at: number } }
   checkpoint: { signed: { seq: number; at: number } } | null
+}
+
+export interface Module {
+  name: string
+  kind: string
+  tier: string
+  description: string
+  versions: number
+  newest: string | null
+}
+
+export interface Version {
+  module: string
+  version: string
+  variants: { selector: string | null; artifact: { sha256: string; size: number } | null }[]
+  requires: Record<string, string>
+  needs: Record<string, string>
+  floor: boolean
+  downgrade: boolean
+  blocked: { at: string; why: string } | null
+  notes: string
+  created_at: string
+  created_by: string
+}
+
+export interface Blocked {
+  changed: boolean
+  paused: string[]
+  waiting: string[]
+  runs_on: { devices: number; whole: boolean }
+}
+
+export interface Release {
+  name: string
+  notes: string
+  entries: { module: string; version: string | null; action: string }[]
+  created_at: string
+  created_by: string
+}
+
+export interface Token {
+  id: number
+  name: string
+  roles: string[]
+  selector: string | null
+  uses_left: number | null
+  expires_at: string | null
+  created_at: string
+  created_by: string
+  revoked_at: string | null
+  token?: string
+}
+
+export interface Webhook {
+  name: string
+  url: string
+  kinds: string[]
+  selector: string | null
+  enabled: boolean
+  behind: number
+  retry_at: string | null
+  failing_since: string | null
+  last_error: string
+  delivered: number
+  dead: number
+  secret?: string
 }

@@ -8,6 +8,7 @@ import { icon } from '../base/icon'
 import { listen, once, refresher } from '../base/live'
 import type { Decision, Event, Plan, Rollout, Stats, Step } from '../base/types'
 import { decisionsTable } from '../parts/decisions'
+import { comparing, diffView } from '../parts/diff'
 import { figuresTable, headline } from '../parts/figures'
 import { grid } from '../parts/grid'
 import { planView } from '../parts/plan'
@@ -100,13 +101,14 @@ async function failedSteps(name: string, stats: Stats, signal: AbortSignal): Pro
 export function rolloutPage(page: Element, name: string, view: View, roles: string[], signal: AbortSignal): void {
   let known: Known | null = null
   let events: Event[] = []
+  const compared = comparing()
   let tag = ''
 
   function draw(): void {
     if (!known) return
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
       rolloutHead(known.rollout, known.stats, roles, known.explained), tabs(name, view),
-      view === 'plan' ? planView(known.plan, known.rollout) : view === 'decisions' ? decisions(known) : progress(known, events))
+      view === 'plan' ? [planView(known.plan, known.rollout), known.plan && diffView(name, compared, signal, draw)] : view === 'decisions' ? decisions(known) : progress(known, events))
   }
   async function turn(): Promise<void> {
     const fresh = await api.stats(name, tag, signal)

@@ -47,7 +47,8 @@ function nothing(): Described {
     h('code', {}, 'fleetctl rollout create NAME --release RELEASE'), '. It is shown here before anything is delivered.')
 }
 
-export function rolloutsPage(page: Element, signal: AbortSignal): void {
+export function rolloutsPage(page: Element, roles: string[], signal: AbortSignal): void {
+  const title = h('div', { class: 'title-row' }, h('h1', {}, 'Rollouts'), roles.some((r) => r === 'operator' || r === 'admin') && h('a', { class: 'button main', href: '#/new' }, 'New rollout'))
   const figures = new Map<string, Stats>()
   const tags = new Map<string, string>()
   let more: string[] = ['']
@@ -69,13 +70,13 @@ export function rolloutsPage(page: Element, signal: AbortSignal): void {
     next = pages.at(-1)?.next ?? null
     await Promise.all(all.slice(0, PAGE).map(look))
     const ended = all.filter((r) => ENDED.has(r.state))
-    show(page, h('h1', {}, 'Rollouts'), frozen(freezes),
+    show(page, title, frozen(freezes),
       all.length === 0 && nothing(),
       list('Under way', all.filter((r) => !ENDED.has(r.state)), figures),
       list('Ended', ended, figures),
       next !== null && h('button', { onclick: () => ((more = [...more, next ?? '']), refresh()) }, 'Older rollouts'))
   }
-  show(page, h('h1', {}, 'Rollouts'), loading())
+  show(page, title, loading())
   const refresh = refresher(signal, 2000, draw)
   listen(signal, (e) => /^(rollout|stage|gate|freeze)\./.test(e.kind) && refresh())
 }

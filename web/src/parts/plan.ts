@@ -103,15 +103,16 @@ function totals(plan: Plan): Described {
     tile('No way back', count(forever), forever === 0 ? 'every device can go back' : 'devices at the most'))
 }
 
-export function planView(plan: Plan | null, rollout: Rollout): Child {
-  if (!plan) return empty('There is no plan.', rollout.reason || 'It is being made.')
+/** The plan; with its rollout also the rules and the digest that it was approved by. */
+export function planView(plan: Plan | null, rollout?: Rollout): Child {
+  if (!plan) return empty('There is no plan.', rollout?.reason || 'It is being made.')
   return [
     refusals(plan), totals(plan),
     plan.notes.length > 0 && h('ul', { class: 'card notes' }, plan.notes.map((n) => h('li', {}, n))),
     plan.stages.length > 0 && [h('section', {}, h('h2', {}, 'Stages'), stages(plan)), chancesView(plan)],
     h('div', { class: 'columns' },
-      h('section', {}, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
+      rollout && h('section', { key: 'rules' }, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
         h('dt', {}, 'Digest'), h('dd', {}, h('code', { class: 'long' }, plan.digest)), h('dt', {}, 'Seed'), h('dd', {}, String(plan.seed)))),
-      h('section', {}, h('h2', {}, 'What changes on devices'), table('Classes of devices', ['#Devices', 'Class', 'Changes'], plan.classes.map(classRow)))),
+      plan.classes.length > 0 && h('section', { key: 'classes' }, h('h2', {}, 'What changes on devices'), table('Classes of devices', ['#Devices', 'Class', 'Changes'], plan.classes.map(classRow)))),
   ]
 }
