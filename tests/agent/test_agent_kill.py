@@ -2,10 +2,15 @@
 """fleet-agent is killed at every edge of its state machine, before and after the record is saved. It
 must always end with a whole generation and the right report."""
 import os
+import resource
+import signal
+import subprocess
 
 import pytest
 
+from deltas import wasm
 from fleet_agent import KILLED, Agent, zstd_patch
+from fleet_server import program
 
 OLD = os.urandom(50_000)
 NEW = OLD[:20_000] + b"!" + OLD[20_000:]
@@ -79,3 +84,29 @@ def test_killed_twice_in_a_row_it_ends_right(agent, mock):
     agent.once()
     assert agent.runs() == runs
     assert {r["state"] for r in mock.ends("s2")} == {state}
+
+
+@pytest.mark.parametrize("model", ["none", "256k"])
+def test_killed_while_it_decodes_a_module_it_goes_on(tmp_path, agent, mock, model):
+    """Killed in the middle of writing what a wasm-aware delta gives, the agent keeps that half and makes it
+    whole: the very file that was begun is installed."""
+    old, new = wasm(900), wasm(900, inserted=(1, 2))
+    for name, data in (("old", old), ("new", new)):
+        (tmp_path / name).write_bytes(data)
+    subprocess.run([program("fleetctl"), "delta", "make", tmp_path / "old", tmp_path / "new", "-o", tmp_path / "patch",
+                    "--bare", "--codec", "wasm-delta", "--model", model], check=True, capture_output=True)
+    codec = "wasm-delta" if model == "none" else f"wasm-delta-{model}"
+    agent.enrolled().order([("lib", "1.0.0", "wasm", old)], step="s1")
+    agent.once()
+    mock.patches[(mock.put_blob(old), mock.put_blob(new))] = (codec, (tmp_path / "patch").read_bytes())
+    agent.order([("lib", "2.0.0", "wasm", new)], step="s2")
+    half = len(new) // 2
+    done = agent.once(code=None, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (half, half)))
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    begun = [p for p in agent.folder.rglob("*") if p.is_file() and p.stat().st_size == half]
+    assert len(begun) == 1 and begun[0].read_bytes() == new[:half]
+    inode = begun[0].stat().st_ino
+    agent.once()
+    assert agent.runs() == {"lib": "2.0.0"}
+    assert (agent.install / "current" / "lib").stat().st_ino == inode
+    assert agent.leftovers() == []
