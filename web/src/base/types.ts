@@ -62,6 +62,18 @@ export interface Strategy {
   probation_s?: number
   on_failure?: string
   max_in_flight?: number
+  pace?: {
+    max_per_minute?: number
+    ramp?: { base_per_minute: number; increment_factor: number; notified?: number; succeeded?: number }
+    max_unavailable?: { by: string; devices: number }
+  }
+  retries?: { type: string; causes: string[]; attempts: number; backoff_s: number; factor: number }[]
+  rollback?: { first: number; error_percent: number; error_minimum: number }
+  early?: string
+  strata?: string[]
+  conflicts?: string
+  joiners?: string
+  max_drift_percent?: number
   approvals?: number
   approvers?: string[]
 }

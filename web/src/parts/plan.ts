@@ -68,15 +68,39 @@ function gateRules(g: GateRules): [string, string][] {
   ]
 }
 
+/** How fast it goes, and what keeps devices from being away at the same time. */
+function paceRules(s: Strategy): [string, string][] {
+  const { max_per_minute: rate, ramp, max_unavailable: group } = s.pace ?? {}
+  const step = ramp && (ramp.succeeded ? `${some(ramp.succeeded, 'device')} that succeeded` : `${some(ramp.notified ?? 0, 'device')} that were offered it`)
+  return [
+    ['At once', s.max_in_flight ? `at most ${some(s.max_in_flight, 'device')}` : 'as many as ask'],
+    ...(rate ? [['A minute', `at most ${some(rate, 'device')}`] as [string, string]] : []),
+    ...(ramp ? [['Ramp', `${some(ramp.base_per_minute, 'device')} a minute at first, times ${ramp.increment_factor} for every ${step}`] as [string, string]] : []),
+    ...(group ? [['Together', `at most ${some(group.devices, 'device')} of one ${group.by} are away`] as [string, string]] : []),
+    ...(s.retries ?? []).map((r): [string, string] => ['Tried again', `${words(r.type)} (${r.causes.join(', ')}): ${r.attempts} attempts${r.backoff_s ? `, after ${roughly(r.backoff_s)}, then ${r.factor} times as long` : ''}`]),
+    ...(s.rollback ? [['A rollback', `begins with ${some(s.rollback.first, 'device')} of a stage and pauses when more than ${percent(s.rollback.error_percent / 100)} of them fail to go back`] as [string, string]] : []),
+  ]
+}
+
+/** Who comes when, and who stays outside. */
+function memberRules(s: Strategy): [string, string][] {
+  return [
+    ...(s.early ? [['First of all', `test devices: ${s.early}`] as [string, string]] : []),
+    ...(s.strata && s.strata.length > 0 ? [['Each wave', `has its share of each ${s.strata.join(', ')}`] as [string, string]] : []),
+    ...(s.conflicts === 'leave_out' ? [['Left out', 'devices whose requirements cannot be met'] as [string, string]] : []),
+    ...(s.joiners === 'last_wave' ? [['New devices', 'join the last wave until it is opened'] as [string, string]] : []),
+  ]
+}
+
 /** The strategy in sentences. */
 function rules(s: Strategy): [string, string][] {
   return [
     ['Order', ORDERS[s.order ?? 'wave_first'] ?? s.order ?? ''],
-    ...gateRules(s.gate ?? {}),
+    ...memberRules(s), ...gateRules(s.gate ?? {}),
     ...(s.soak_s ? [['Soak', `it must hold for ${roughly(s.soak_s)}`] as [string, string]] : []),
     ['On failure', { pause: 'it pauses and waits for a person', stop: 'it stops', rollback: 'it rolls back' }[s.on_failure ?? 'pause'] ?? ''],
     ['A device has', `${roughly(s.reach_s ?? 0)} to be reached, ${roughly(s.install_s ?? 0)} to install, and ${roughly(s.probation_s ?? 0)} of probation`],
-    ['At once', s.max_in_flight ? `at most ${some(s.max_in_flight, 'device')}` : 'as many as ask'],
+    ...paceRules(s),
   ]
 }
 

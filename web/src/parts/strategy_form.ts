@@ -72,7 +72,7 @@ export function strategyFields(state: FormState, changed: (state: FormState) => 
         select('Devices that cannot take it', 'conflicts', [['', 'refuse the plan'], ['leave_out', 'are left out']])),
       check('New devices join the last wave', 'joiners')),
     h('details', { class: 'card' }, h('summary', {}, 'Further members of the strategy, as JSON'),
-      h('label', {}, 'They replace those of the form', h('textarea', { name: 'json', rows: 6, spellcheck: 'false', placeholder: '{"pace": {"ramp": {"base_per_minute": 50, "factor": 2, "per_succeeded": 1000}}}' }))),
+      h('label', {}, 'They replace those of the form', h('textarea', { name: 'json', rows: 6, spellcheck: 'false', placeholder: '{"pace": {"ramp": {"base_per_minute": 50, "increment_factor": 2, "succeeded": 1000}}}' }))),
   ]
 }
 
