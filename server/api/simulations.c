@@ -2,9 +2,9 @@
  *
  * Simulations: strategies side by side on a virtual clock.
  *
- * Every run is a piece of its own in the work lane, so that other work comes in between; a request that
- * was given up (its client hung up, its time is over) gets no further piece. Few at a time, each with a
- * limit of time: what is done by then is the answer. */
+ * Every run is a piece of its own in the work lane, so that other work comes in between. A client cancels
+ * by hanging up: that is looked for within the runs. Few at a time, each with a limit of time: what is
+ * done by then is the answer. */
 #include "server/http/handlers.h"
 
 #include "server/planning.h"
@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define AT_A_TIME 2
 #define BUDGET_MS 20000
@@ -25,6 +26,7 @@ struct simulation {
 	struct compare compare;
 	struct planning_snapshot *snapshots[COMPARE_STRATEGIES_MAX];
 	int64_t until_ms; /* monotonic */
+	int socket;       /* the client's */
 };
 
 static int64_t now_ms(void)
@@ -42,15 +44,18 @@ static void drop(void *state)
 	for (size_t i = 0; i < COMPARE_STRATEGIES_MAX; i++)
 		planning_free(s->snapshots[i]);
 	compare_fini(&s->compare);
+	if (s->socket >= 0)
+		(void)close(s->socket);
 	free(s);
 	atomic_fetch_sub(&running, 1);
 }
 
-static bool time_is_over(void *arg)
+/* Its time is over, or nobody waits any more. */
+static bool shall_end(void *arg)
 {
 	const struct simulation *s = arg;
 
-	return now_ms() >= s->until_ms;
+	return now_ms() >= s->until_ms || request_hung_up(s->socket);
 }
 
 /* ---- running */
@@ -59,11 +64,11 @@ static enum fl_code run_some(struct request *rq, struct fl_err *err)
 {
 	struct simulation *s = rq->state;
 	bool done = false;
-	enum fl_code code = compare_next(&s->compare, time_is_over, s, &done, err);
+	enum fl_code code = compare_next(&s->compare, shall_end, s, &done, err);
 
 	if (code != FL_OK)
 		return code;
-	if (done || time_is_over(s))
+	if (done || shall_end(s))
 		reply_json(rq, 200, compare_json(&s->compare));
 	else
 		request_then(rq, LANE_WORK, run_some);
@@ -132,6 +137,7 @@ enum fl_code api_simulation(struct request *rq, struct fl_err *err)
 	rq->state = s;
 	rq->drop = drop;
 	s->until_ms = now_ms() + BUDGET_MS;
+	s->socket = request_socket(rq);
 	code = compare_read(rq->json, rq->server->settings->poll_interval, &s->compare, err);
 	if (code != FL_OK)
 		return code;

@@ -6,9 +6,12 @@
 #include "server/metrics.h"
 #include "server/server.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define POOL_MAX   1024
 #define CHUNK_SIZE 4096
@@ -40,6 +43,26 @@ void *request_alloc(struct request *rq, size_t size)
 	c->next = x->chunks;
 	x->chunks = c;
 	return c->bytes;
+}
+
+int request_socket(const struct request *rq)
+{
+	struct exchange *x = fl_container(rq, struct exchange, rq);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info == NULL ? -1 : fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0);
+}
+
+bool request_hung_up(int socket)
+{
+	char byte;
+	ssize_t n;
+
+	if (socket < 0)
+		return false;
+	n = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
 char *request_strdup(struct request *rq, const char *s)

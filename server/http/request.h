@@ -99,6 +99,12 @@ enum fl_code request_read(struct request *rq, const struct fl_json_field *fields
 void *request_alloc(struct request *rq, size_t size);
 char *request_strdup(struct request *rq, const char *s);
 
+/* For long work: a duplicate of the client's socket, to look at with request_hung_up and to close; -1: there
+ * is none. In a lane that has the request. */
+int request_socket(const struct request *rq);
+/* Whether the client has closed its end: nobody waits for the answer. -1: no. Any thread. */
+bool request_hung_up(int socket);
+
 /* The answer. Bodies are taken over; each may be called once. `json`/`body` failed allocations turn
  * into 503. */
 void reply_json(struct request *rq, unsigned status, json_t *take);

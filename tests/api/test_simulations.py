@@ -2,6 +2,8 @@
 """Simulations over the API: described fleets, the real one, limits."""
 import hashlib
 import json
+import select
+import time
 
 API = "/api/v1/simulations"
 
@@ -51,6 +53,25 @@ def test_the_real_fleet(shared_fleetd):
     assert by_name(got)["fixed waves", "good: 0.5 % fail"]["runs"] == 2
     assert shared_fleetd.get("/api/v1/rollouts").json()["items"] == []
     assert shared_fleetd.post(API, {"release": "none"}).status == 422
+
+
+def test_who_hangs_up_cancels(shared_fleetd):
+    """Of three long ones two take the places, the third is refused; when the clients hang up, the places are
+    free at once."""
+    body = json.dumps({"devices": 200_000, "layers": 5, "runs": 1000}).encode()
+    head = {**shared_fleetd.head_of(None, None, None)[1], "Content-Type": "application/json"}
+    connections = [shared_fleetd.connect() for _ in range(3)]
+    for connection in connections:
+        connection.request("POST", API, body=body, headers=head)
+    answered, _, _ = select.select([c.sock for c in connections], [], [])
+    refused = [c for c in connections if c.sock in answered]
+    assert [c.getresponse().status for c in refused] == [503]
+    for connection in connections:
+        connection.close()
+    hung_up = time.monotonic()
+    while shared_fleetd.post(API, {"devices": 1, "runs": 1}).status == 503:
+        pass
+    assert time.monotonic() - hung_up < 10, "it went on until its time was over"
 
 
 def test_what_is_too_large_is_refused(shared_fleetd):
