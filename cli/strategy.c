@@ -113,6 +113,56 @@ static enum fl_code add_gate(json_t *strategy, const struct strategy_options *o,
 	return code;
 }
 
+/* "0 22 * * mon-fri/8h": a rule, and how long it stays open. */
+static enum fl_code parse_window(const char *text, json_t **out, struct fl_err *err)
+{
+	const char *slash = strrchr(text, '/');
+	bool rrule = strchr(text, '=') != NULL;
+	int64_t length_s = 0;
+
+	if (slash == NULL || text_duration_parse(slash + 1, &length_s, NULL) != FL_OK)
+		return fl_fail(err, FL_INVALID,
+			"a window is a rule and its length, as '0 22 * * mon-fri/8h', not "
+			"\"%.60s\"",
+			text);
+	*out = json_pack("{s:s%, s:I}", rrule ? "rrule" : "cron", text, (size_t)(slash - text),
+		"duration_s", (json_int_t)length_s);
+	return *out != NULL ? FL_OK : fl_fail(err, FL_INVALID, "a window is not UTF-8");
+}
+
+static enum fl_code add_rules(
+	json_t *windows, const char *key, const struct options_list *list, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *rules = json_array();
+
+	for (size_t i = 0; i < list->n; i++) {
+		json_t *rule = NULL;
+		enum fl_code code = parse_window(list->v[i], &rule, err);
+
+		if (code != FL_OK)
+			return code;
+		(void)json_array_append_new(rules, rule);
+	}
+	if (list->n > 0)
+		(void)json_object_set(windows, key, rules);
+	return FL_OK;
+}
+
+static enum fl_code add_windows(
+	json_t *strategy, const struct strategy_options *o, struct fl_err *err)
+{
+	json_t *windows = inner(strategy, "windows");
+	enum fl_code code = add_rules(windows, "delivery", &o->windows, err);
+
+	if (code == FL_OK)
+		code = add_rules(windows, "switch", &o->switch_windows, err);
+	add_text(windows, "zone", o->zone);
+	add_text(windows, "zone_of", o->zone_of);
+	if (json_object_size(windows) == 0)
+		(void)json_object_del(strategy, "windows");
+	return code;
+}
+
 static enum fl_code read_file(const char *path, json_t **out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf b = { 0 };
@@ -161,7 +211,9 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
 	add_count(strategy, "approvals", o->approvals);
 	add_list(strategy, "approvers", &o->approvers);
-	code = add_gate(strategy, o, err);
+	code = add_windows(strategy, o, err);
+	if (code == FL_OK)
+		code = add_gate(strategy, o, err);
 	if (code != FL_OK)
 		return code;
 	*out = json_pack("{s:s, s:s, s:O}", "release", o->release, "selector",

@@ -13,6 +13,8 @@ struct strategy_options {
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
 	int64_t max_in_flight, max_per_minute;
+	struct options_list windows, switch_windows;
+	const char *zone, *zone_of;
 	double success_percent, error_percent, max_drift_percent;
 	bool carry;
 };
@@ -81,6 +83,16 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, max_per_minute, "max-per-minute", COUNT, .argument = "N",     \
 			.help = "devices that are offered it in a minute (0: no limit); ramps, "   \
 				"groups and retries are in the file of --strategy"),               \
+		STRATEGY_ROW_(type_, windows, "window", LIST, .argument = "RULE/DURATION",         \
+			.help = "deliver only from then on for so long, as '0 22 * * mon-fri/8h' " \
+				"or 'FREQ=WEEKLY;BYDAY=SA/1d'"),                                   \
+		STRATEGY_ROW_(type_, switch_windows, "switch-window", LIST,                        \
+			.argument = "RULE/DURATION",                                               \
+			.help = "devices switch only then to what they have"),                     \
+		STRATEGY_ROW_(type_, zone, "zone", TEXT, .argument = "ZONE",                       \
+			.help = "whose clock windows mean, as Europe/Berlin (UTC)"),               \
+		STRATEGY_ROW_(type_, zone_of, "zone-of", TEXT, .argument = "FIELD",                \
+			.help = "what names the zone of a device, as label.zone"),                 \
 		STRATEGY_ROW_(type_, max_drift_percent, "max-drift", PERCENT,                      \
 			.argument = "PERCENT",                                                     \
 			.help = "start refuses if more of the fleet changed since planning (2)"),  \

@@ -16,6 +16,7 @@
 #define ROLLOUTS_H
 
 #include "server/rollout/engine.h"
+#include "server/rollout/opening.h"
 
 #include "lib/json.h"
 #include "server/effects.h"
@@ -120,6 +121,11 @@ enum fl_code rollouts_version_blocked(struct server *server, struct store *store
 /* FL_REFUSED, with the version and why, when a rollout with a plan brings a blocked version. Write lane. */
 enum fl_code rollouts_check_blocked(struct server *server, struct store *store,
 	struct effects *effects, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
+
+/* FL_REFUSED with a sentence when the windows of a strategy can never be used: a zone that does not exist,
+ * rules that do not open. Any thread. */
+enum fl_code rollouts_windows_check(
+	const struct opening_windows *windows, int64_t now_ms, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- drift: rollouts_drift.c */
 

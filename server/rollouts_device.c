@@ -17,6 +17,15 @@ static bool in_flight(const struct step_place *p)
 	return p->state >= STEP_OFFERED && p->state <= STEP_INSTALLED && p->state != STEP_REJECTED;
 }
 
+/* The stage wakes its devices when the window opens. */
+static enum fl_code wake_later(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_open *open, struct fl_err *err)
+{
+	int64_t at = window_opens(open->offer, lane->store->now_ms);
+
+	return stage_put_opens(lane->store, view->stage.id, at >= 0 ? at : open->offer->until, err);
+}
+
 /* Ask the engine about one waiting step. *keep: it may be offered soon. */
 static enum fl_code ask(const struct rollouts_lane *lane, const struct step_place *place,
 	int64_t device_no, struct rollouts_offer *offer, bool *keep, struct fl_err *err)
@@ -26,6 +35,7 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	struct step_view view;
 	struct engine_out out = { 0 };
+	struct rollouts_open open = { 0 };
 	bool held = false;
 	enum fl_code code = step_view(lane->store, place->stage_id, device_no, &view, err);
 
@@ -44,7 +54,13 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	if (!view.step.back)
 		view.step.had = outlook.device.state_id;
 	if (code == FL_OK)
+		code = rollouts_windows_of(lane, parsed, &view.step, &open, err);
+	fact.window = open.offer;
+	fact.install_window = open.install;
+	if (code == FL_OK)
 		code = rollouts_step_fact(lane, &view, &fact, &out, err);
+	if (code == FL_OK && out.hold == ENGINE_HOLD_WINDOW)
+		code = wake_later(lane, &view, &open, err);
 	if (code != FL_OK)
 		return code;
 	*keep = *keep || out.keep || out.attend || held;

@@ -46,6 +46,7 @@ struct loaded {
 	bool *changes, *has;
 	struct engine_step *steps;
 	struct fl_buf detail, reason;
+	char opens[ROLLOUTS_MOMENT_MAX];
 };
 
 static void loaded_fini(struct loaded *l)
@@ -260,6 +261,19 @@ static enum fl_code take_detail(void *context, const struct report *r, struct fl
 	return fl_fail(err, FL_STOPPED, "found");
 }
 
+/* Say of windows what there is to say of one now. */
+static void take_window(struct loaded *l, const struct window *w, const struct fl_zone *zone)
+{
+	struct explain_rollout *in = &l->part.in;
+
+	in->window = w;
+	if (zone == NULL || window_is_open(w, in->now_ms))
+		return;
+	in->opens_ms = window_opens(w, in->now_ms);
+	rollouts_windows_say(zone, in->opens_ms, l->opens);
+	in->opens = l->opens;
+}
+
 /* What a poll would know about the step: whether it fits, and how many are under way. */
 static enum fl_code load_chances(
 	struct subject *s, struct loaded *l, int64_t stage_id, struct fl_err *err)
@@ -267,11 +281,18 @@ static enum fl_code load_chances(
 	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	struct fleet_device known;
 	struct step_view view;
+	struct rollouts_open open = { 0 };
 	enum fl_code code = step_view(s->lane.store, stage_id, s->device->no, &view, err);
 
 	if (code == FL_OK)
 		code = rollouts_look_ahead(&s->lane, &view, l->parsed, &outlook, err);
 	l->part.fit = outlook.fit;
+	if (code == FL_OK)
+		code = rollouts_windows_of(&s->lane, l->parsed, &view.step, &open, err);
+	if (code == FL_OK)
+		take_window(l, open.offer, open.zone);
+	l->part.poll.window = open.offer;
+	l->part.poll.install_window = open.install;
 	l->part.attention =
 		fleet_get(s->lane.server->fleet, s->device->no, &known) && known.attention;
 	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;
@@ -542,6 +563,8 @@ enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
 	const struct rollouts_lane lane = { .server = server, .store = store };
 	struct loaded l = { 0 };
 	struct explain e = { 0 };
+	struct rollouts_open open = { 0 };
+	const struct window *window = NULL;
 	json_t *lines = NULL;
 	char name[EXPLAIN_STAGE];
 	FL_AUTO_BUF struct fl_buf summary = { 0 };
@@ -552,7 +575,13 @@ enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
 			at->wave >= l.parsed->rules.waves))
 		code = fl_fail(err, FL_NOT_FOUND, "rollout \"%s\" has no stage L%d.W%d", l.row.name,
 			at->layer, at->wave);
+	if (code == FL_OK)
+		code = rollouts_windows_fixed(&lane, l.parsed, &open, err);
+	if (code == FL_OK)
+		code = rollouts_windows_stage(&lane, l.parsed,
+			explain_cell(&l.part.in, at->layer, at->wave)->id, &window, err);
 	if (code == FL_OK) {
+		take_window(&l, window, open.zone);
 		explain_stage(&e, &l.part.in, at->layer, at->wave);
 		fl_buf_str(&summary, explain_first(&e));
 		code = explain_take(&e, &lines, err);

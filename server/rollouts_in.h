@@ -27,6 +27,8 @@ struct rollouts_parsed {
 	struct strategy strategy;
 	struct plan plan;
 	struct engine_rules rules;
+	struct fl_list zones; /* its windows, by zone: rollouts_windows.c */
+	struct window united; /* of a stage whose devices are in several zones */
 };
 
 struct rollouts {
@@ -196,6 +198,31 @@ enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_
 /* The device has now what its newest manifest says. */
 enum fl_code rollouts_assume(
 	const struct rollouts_lane *lane, int64_t device_no, struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- rollouts_windows.c: when devices may be updated */
+
+/* A device's windows. Borrowed from the parsed rollout until the next call; NULL: never closed. */
+struct rollouts_open {
+	const struct window *offer, *install;
+	const struct fl_zone *zone; /* whose clock counts; NULL without windows */
+};
+/* The zone of the strategy. */
+enum fl_code rollouts_windows_fixed(const struct rollouts_lane *lane,
+	struct rollouts_parsed *parsed, struct rollouts_open *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Those that count for a step. */
+enum fl_code rollouts_windows_of(const struct rollouts_lane *lane, struct rollouts_parsed *parsed,
+	const struct engine_step *step, struct rollouts_open *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* A moment as the clock there shows it: "2026-11-24 22:00 CET". */
+#define ROLLOUTS_MOMENT_MAX 32
+void rollouts_windows_say(const struct fl_zone *zone, int64_t at_ms, char out[ROLLOUTS_MOMENT_MAX]);
+/* Those that count for the deadlines of a stage: open while they are for any device that is waited for. */
+enum fl_code rollouts_windows_stage(const struct rollouts_lane *lane,
+	struct rollouts_parsed *parsed, int64_t stage_id, const struct window **out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Forget what was made. */
+void rollouts_windows_free(struct rollouts_parsed *parsed);
 
 /* ---- rollouts_load.c: how much is under way */
 

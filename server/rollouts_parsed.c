@@ -18,6 +18,7 @@ void rollouts_parsed_free(struct rollouts_parsed *p)
 	if (p == NULL)
 		return;
 	free(p->name);
+	rollouts_windows_free(p);
 	strategy_fini(&p->strategy);
 	plan_fini(&p->plan);
 	free(p);
@@ -127,6 +128,7 @@ enum fl_code rollouts_parsed_load(const struct rollouts_lane *lane, int64_t roll
 	if (p == NULL)
 		return fl_fail(err, FL_NOMEM, "there is no memory for a rollout's plan");
 	p->id = rollout_id;
+	fl_list_init(&p->zones);
 	code = parse(lane, p, err);
 	if (code == FL_OK)
 		*out = p;

@@ -111,8 +111,13 @@ static enum fl_code steps_due(
 	for (size_t k = 0; k < n && code == FL_OK; k++) {
 		struct engine_out out;
 
+		struct rollouts_open open;
+
 		*view = (struct step_view){ s->rollout, s->list.stages[i], steps[k] };
-		code = rollouts_step_fact(lane, view, &fact, &out, err);
+		code = rollouts_windows_of(lane, s->parsed, &steps[k], &open, err);
+		fact.install_window = open.install;
+		if (code == FL_OK)
+			code = rollouts_step_fact(lane, view, &fact, &out, err);
 	}
 	free(steps);
 	free(view);
@@ -138,6 +143,21 @@ static enum fl_code set_next_due(
 	return code == FL_OK ? stage_put_due(lane->store, g->id, next, err) : code;
 }
 
+/* What the engine must know of windows when a stage is due. */
+static enum fl_code look_at_windows(const struct rollouts_lane *lane, struct rollouts_scene *s,
+	int i, struct engine_fact *fact, struct fl_err *err)
+{
+	const struct engine_stage *g = &s->list.stages[i];
+	int64_t clock = engine_clock(&s->rollout, lane->store->now_ms);
+	bool ends = (g->reach_at != 0 && g->reach_at <= clock) ||
+		(g->soak_until != 0 && g->soak_until <= clock);
+	enum fl_code code = stage_take_opened(lane->store, g->id, &fact->opened, err);
+
+	return code == FL_OK && ends
+		? rollouts_windows_stage(lane, s->parsed, g->id, &fact->window, err)
+		: code;
+}
+
 static enum fl_code stage_is_due(
 	const struct rollouts_lane *lane, int64_t stage_id, struct fl_err *err)
 {
@@ -153,6 +173,8 @@ static enum fl_code stage_is_due(
 		i = rollouts_scene_index(&s, stage_id);
 		code = steps_due(lane, &s, i, err);
 	}
+	if (code == FL_OK)
+		code = look_at_windows(lane, &s, i, &fact, err);
 	if (code == FL_OK)
 		code = rollouts_scene_fact(&s, i, &fact, NULL, err);
 	if (code == FL_OK)

@@ -242,12 +242,16 @@ CREATE TABLE stage (
   back_ok INTEGER NOT NULL DEFAULT 0, back_failed INTEGER NOT NULL DEFAULT 0, -- looked past by a resume
   reach_at INTEGER NOT NULL DEFAULT 0, -- the stage's deadline
   soak_until INTEGER NOT NULL DEFAULT 0,
+  reach_since INTEGER NOT NULL DEFAULT 0, reach_since_at INTEGER NOT NULL DEFAULT 0, -- when both
+  soak_since INTEGER NOT NULL DEFAULT 0, soak_since_at INTEGER NOT NULL DEFAULT 0, -- began: clock, wall
   due_at INTEGER,                    -- the first deadline of the stage and of its steps
+  opens_at INTEGER,                  -- a window opens then that devices of it wait for; wall clock
   opened_at INTEGER NOT NULL DEFAULT 0, ended_at INTEGER NOT NULL DEFAULT 0, -- wall clock
   sums BLOB NOT NULL DEFAULT x'',    -- figures.h
   UNIQUE (rollout_id, wave, layer)
 ) STRICT;
 CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX stage_by_opens ON stage(opens_at) WHERE opens_at IS NOT NULL;
 
 -- content: outcomes of a rollout by stratum, where its strategy watches them
 CREATE TABLE stratum (
@@ -304,6 +308,8 @@ CREATE TABLE step (
   sent INTEGER NOT NULL DEFAULT 0, saved INTEGER NOT NULL DEFAULT 0, -- bytes
   retry_at INTEGER NOT NULL DEFAULT 0, -- not offered before, on the rollout's clock
   had INTEGER NOT NULL DEFAULT 0,    -- state_id that the device had when it was delivered; 0: never
+  since INTEGER NOT NULL DEFAULT 0, since_at INTEGER NOT NULL DEFAULT 0, -- the time that ends with the
+                                     -- deadline began: the rollout's clock, wall clock
   PRIMARY KEY (stage_id, device_no)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX step_by_device ON step(device_no, stage_id);

@@ -225,6 +225,8 @@ static enum fl_code apply(
 		code = check_reach(rq, d->no, err);
 	if (code == FL_OK && outcome != DEVICE_UNCHANGED)
 		code = note_change(rq, d, p, err);
+	if (code == FL_OK && outcome != DEVICE_UNCHANGED)
+		fleet_attention(rq->effects, d->no, true); /* it may be in another time zone now */
 	return code;
 }
 

@@ -135,6 +135,8 @@ static enum fl_code put_line(struct request *rq, const struct rsql *scope, struc
 		code = device_epoch(rq->store, no, &epoch, err);
 	if (code == FL_OK && *outcome >= DEVICE_CREATED)
 		fleet_put(rq->effects, no, epoch, false);
+	if (code == FL_OK && *outcome == DEVICE_CHANGED)
+		fleet_attention(rq->effects, no, true); /* it may be in another time zone now */
 	return code;
 }
 

@@ -5,6 +5,8 @@
 
 #include "server/api/list.h"
 #include "server/planning.h"
+#include "server/rollouts.h"
+#include "server/rollouts.h"
 #include "server/server.h"
 #include "server/rollout/plan_diff.h"
 #include "server/rollout/plan_gates.h"
@@ -368,6 +370,8 @@ enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 	rq->drop = preview_drop;
 	/* Without a seed every preview would show other machines: this one is fixed. */
 	code = strategy_read(b.strategy, 0, &p->strategy, err);
+	if (code == FL_OK)
+		code = rollouts_windows_check(&p->strategy.windows, rq->now_ms, err);
 	if (code != FL_OK)
 		return code;
 	wanted = (struct planning_request){ .release = b.release,

@@ -238,6 +238,7 @@ static enum fl_code join_selector(
 struct given {
 	uint64_t seed;
 	int64_t approvals;
+	int64_t now_ms; /* windows must open after it; 0: they were looked at before */
 };
 
 /* The complete strategy; *joins says if it lets new devices join. */
@@ -254,6 +255,8 @@ static enum fl_code complete(const json_t *strategy, const struct given *given, 
 		code = fl_fail(err, FL_REFUSED,
 			"this server demands %lld approvals; the strategy names %zu approvers",
 			(long long)s.approvals, s.n_approvers);
+	if (code == FL_OK && given->now_ms != 0)
+		code = rollouts_windows_check(&s.windows, given->now_ms, err);
 	json = code == FL_OK ? strategy_json(&s) : NULL;
 	*joins = s.joiners == JOINERS_LAST_WAVE;
 	strategy_fini(&s);
@@ -270,21 +273,25 @@ static struct given given_before(const char *strategy)
 {
 	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
 
-	return (struct given){ (uint64_t)json_integer_value(json_object_get(json, "seed")),
-		json_integer_value(json_object_get(json, "approvals")) };
+	return (struct given){
+		.seed = (uint64_t)json_integer_value(json_object_get(json, "seed")),
+		.approvals = json_integer_value(json_object_get(json, "approvals")),
+	};
 }
 
-static struct given given_now(const struct server *server)
+static struct given given_now(const struct request *rq)
 {
-	return (struct given){ (uint64_t)randombytes_random() << 20 | randombytes_uniform(1 << 20),
-		server->settings->approvals };
+	return (struct given){ .seed = (uint64_t)randombytes_random() << 20 |
+			randombytes_uniform(1 << 20),
+		.approvals = rq->server->settings->approvals,
+		.now_ms = rq->now_ms };
 }
 
 static enum fl_code read_wanted(
 	struct request *rq, const struct rollout *there, struct wanted *w, struct fl_err *err)
 {
 	struct body b = { .selector = "", .start = "manual" };
-	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq->server);
+	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq);
 	struct release release = { 0 };
 	struct channel channel = { 0 };
 	bool joins = false;

@@ -3,6 +3,7 @@
  * PUT /device/v1/inventory: what a device is and runs, in its own words. What it leaves out stays as
  * it was. */
 #include "server/devices.h"
+#include "server/fleet.h"
 #include "server/http/handlers.h"
 #include "server/store/device.h"
 #include "server/store/state.h"
@@ -14,13 +15,18 @@ struct inventory {
 static enum fl_code put_attributes(struct request *rq, const json_t *object, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
+	bool changed = false;
 	enum fl_code code = devices_object("attribute", object, &text, err);
 
 	if (code == FL_OK)
 		code = fl_buf_check(&text, err);
 	if (code != FL_OK)
 		return code;
-	return device_set_attributes(rq->store, rq->who.device_no, (const char *)text.p, NULL, err);
+	code = device_set_attributes(
+		rq->store, rq->who.device_no, (const char *)text.p, &changed, err);
+	if (code == FL_OK && changed) /* it may be in another time zone now */
+		fleet_attention(rq->effects, rq->who.device_no, true);
+	return code;
 }
 
 static enum fl_code put_installed(struct request *rq, const json_t *array, struct fl_err *err)

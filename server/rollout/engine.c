@@ -237,6 +237,26 @@ void engine_turn_begin_job(struct engine_turn *t, size_t i, enum engine_job job)
 	t->out->start[i] |= job;
 }
 
+/* ---- times that run */
+
+struct engine_term engine_turn_begin(const struct engine_turn *t)
+{
+	return (struct engine_term){ t->clock, t->view->now_ms };
+}
+
+int64_t engine_turn_later(const struct engine_turn *t, const struct engine_term *began, int64_t ms,
+	const struct window *window)
+{
+	int64_t now = t->view->now_ms, closed = 0, left;
+
+	if (window == NULL)
+		return 0;
+	if (now > began->since_at)
+		closed = now - began->since_at - window_open_time(window, began->since_at, now);
+	left = ms - (t->clock - began->since - closed);
+	return left <= 0 ? 0 : t->clock + window_after(window, now, left) - now;
+}
+
 /* ---- the call */
 
 /* Whether the view has what the fact is about. */

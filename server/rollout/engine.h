@@ -17,7 +17,9 @@
  *      rollback. A late report moves nothing.
  *  I5  A delivered step that has not ended has a deadline, a place in the order of delivery and a
  *      manifest number; each delivery has a greater place than those before.
- *  I6  Clocks stand still while the rollout is paused and while fleetd was away.
+ *  I6  Clocks stand still while the rollout is paused and while fleetd was away. The times to reach, to
+ *      install and to soak run only while the fact's window is open: when one of them is due, the closed
+ *      time since it began is added.
  *  I7  The sums of a stage are the sum over its steps, and none is below 0.
  *  I8  A lower layer is taken back only when the layers above it, in the same wave, have been.
  *  I9  A rollout that has ended has no stage that runs, soaks or rolls back.
@@ -38,6 +40,7 @@
 #include "server/rollout/figures.h"
 #include "server/rollout/gate.h"
 #include "server/rollout/pace.h"
+#include "server/rollout/window.h"
 
 /* Which stage waits for which. */
 enum engine_order { ENGINE_WAVE_FIRST, ENGINE_LAYER_FIRST, ENGINE_PIPELINED };
@@ -115,6 +118,11 @@ enum engine_job {
 };
 #define ENGINE_JOBS 6
 
+/* When a time began to run: the rollout's clock and the wall clock. */
+struct engine_term {
+	int64_t since, since_at;
+};
+
 struct engine_stage {
 	int64_t id;
 	int layer, wave;
@@ -139,7 +147,8 @@ struct engine_stage {
 	/* the rollout's own clock; 0: none */
 	int64_t reach_at; /* the stage's deadline */
 	int64_t soak_until;
-	int64_t verdict_at; /* there must be a verdict */
+	struct engine_term reach, soak; /* when they began */
+	int64_t verdict_at;             /* there must be a verdict */
 	/* wall clock; 0: not yet */
 	int64_t opened_at, ended_at;
 	struct figures_sums sums; /* kept by the runner with engine_count */
@@ -179,46 +188,47 @@ struct engine_step {
 		outcome; /* confirmed, failed, timed_out of the last attempt; queued: none */
 	enum step_cause cause;
 	int attempt;
-	int64_t delivered;    /* place in the order of delivery; 0: never */
-	int64_t delivered_at; /* wall clock */
-	int64_t deadline;     /* rollout's clock, of the installation; 0: none runs */
-	int64_t manifest;     /* number of the last manifest that carried it out; 0: none */
-	int64_t changed_at;   /* wall clock */
-	int64_t took_ms;      /* delivery to confirmed on the rollout's clock; 0: not confirmed */
-	int64_t sent, saved;  /* bytes */
-	int64_t retry_at;     /* rollout's clock: not offered before; 0: at once */
+	int64_t delivered;       /* place in the order of delivery; 0: never */
+	int64_t delivered_at;    /* wall clock */
+	int64_t deadline;        /* rollout's clock, of the installation; 0: none runs */
+	struct engine_term term; /* when the time that ends there began */
+	int64_t manifest;        /* number of the manifest that carries it out; 0: none */
+	int64_t changed_at;      /* wall clock */
+	int64_t took_ms;     /* delivery to confirmed on the rollout's clock; 0: not confirmed */
+	int64_t sent, saved; /* bytes */
+	int64_t retry_at;    /* rollout's clock: not offered before; 0: at once */
 	int64_t had; /* interned set that the device had when it was delivered forward; the runner's */
 };
 
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
  * stages; STAGE the stage and all stages; STEP the stage and the step. */
-#define ENGINE_FACTS(FACT)                                                                     \
-	FACT(PLANNED, ROLLOUT)  /* the plan is stored */                                       \
-	FACT(REFUSED, ROLLOUT)  /* there is no plan: text says why */                          \
-	FACT(APPROVED, ROLLOUT) /* as many as must have agreed */                              \
-	FACT(DENIED, ROLLOUT)   /* text: why */                                                \
-	FACT(START, ROLLOUT)                                                                   \
-	FACT(PAUSE, ROLLOUT) /* text: why */                                                   \
-	FACT(RESUME, ROLLOUT)                                                                  \
-	FACT(PROMOTE, ROLLOUT)  /* wave, layer; wave -1: the one that waits for a person */    \
-	FACT(STOP, ROLLOUT)     /* cancel */                                                   \
-	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                      \
-	FACT(VERDICT, ROLLOUT)  /* wave, layer; verdict; text: who and why */                  \
-	FACT(RETRY, ROLLOUT)    /* causes */                                                   \
-	FACT(BROKEN, ROLLOUT)   /* an invariant was found broken: text */                      \
-	FACT(AWAY, ROLLOUT)     /* fleetd was away from `from` until now; grace_ms */          \
-	FACT(JOB_DONE, STAGE)   /* job */                                                      \
-	FACT(STAGE_DUE, STAGE)  /* the stage's deadline or its soak has come */                \
-	FACT(COUNTED, STAGE)    /* sums and tally were brought up to date */                   \
-	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */ \
-	FACT(POLLED, STEP)      /* fit, in_flight .. crowded, manifest */                      \
-	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                   \
-	FACT(INSTALL_DUE, STEP)                                                                \
-	FACT(REACH_DUE, STEP)                                                                  \
-	FACT(CANCEL, STEP)    /* cancel */                                                     \
-	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                    \
-	FACT(AGAIN, STEP)     /* causes; fit: UNFIT when another rollout has the device */     \
-	FACT(REMOVED, STEP)   /* the device is retired */                                      \
+#define ENGINE_FACTS(FACT)                                                                       \
+	FACT(PLANNED, ROLLOUT)  /* the plan is stored */                                         \
+	FACT(REFUSED, ROLLOUT)  /* there is no plan: text says why */                            \
+	FACT(APPROVED, ROLLOUT) /* as many as must have agreed */                                \
+	FACT(DENIED, ROLLOUT)   /* text: why */                                                  \
+	FACT(START, ROLLOUT)                                                                     \
+	FACT(PAUSE, ROLLOUT) /* text: why */                                                     \
+	FACT(RESUME, ROLLOUT)                                                                    \
+	FACT(PROMOTE, ROLLOUT)  /* wave, layer; wave -1: the one that waits for a person */      \
+	FACT(STOP, ROLLOUT)     /* cancel */                                                     \
+	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                        \
+	FACT(VERDICT, ROLLOUT)  /* wave, layer; verdict; text: who and why */                    \
+	FACT(RETRY, ROLLOUT)    /* causes */                                                     \
+	FACT(BROKEN, ROLLOUT)   /* an invariant was found broken: text */                        \
+	FACT(AWAY, ROLLOUT)     /* fleetd was away from `from` until now; grace_ms */            \
+	FACT(JOB_DONE, STAGE)   /* job */                                                        \
+	FACT(STAGE_DUE, STAGE)  /* its deadline or soak has come, or a window: window, opened */ \
+	FACT(COUNTED, STAGE)    /* sums and tally were brought up to date */                     \
+	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */   \
+	FACT(POLLED, STEP)      /* fit, in_flight .. crowded, manifest, windows */               \
+	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                     \
+	FACT(INSTALL_DUE, STEP) /* install_window */                                             \
+	FACT(REACH_DUE, STEP)                                                                    \
+	FACT(CANCEL, STEP)    /* cancel */                                                       \
+	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                      \
+	FACT(AGAIN, STEP)     /* causes; fit: UNFIT when another rollout has the device */       \
+	FACT(REMOVED, STEP)   /* the device is retired */                                        \
 	FACT(OVERTAKEN, STEP) /* a newer rollout takes the device over */
 
 #define ENGINE_FACT_ENUM_(name, subject) FACT_##name,
@@ -257,6 +267,10 @@ struct engine_fact {
 	enum step_state reported;
 	enum step_cause cause;
 	int64_t sent, saved;
+	/* POLLED: when the device may be offered an order; STAGE_DUE: when the times to reach and to soak run.
+	 * POLLED, INSTALL_DUE: when the time to install runs. Borrowed; NULL: always */
+	const struct window *window, *install_window;
+	bool opened; /* STAGE_DUE: a window that devices of the stage wait for has opened */
 };
 
 /* The rows that a fact is about. Borrowed, never written. */
@@ -277,6 +291,7 @@ struct engine_view {
 	X(ROLLOUT) /* the rollout's state: nothing is offered in it */                          \
 	X(STAGE)   /* the stage's state */                                                      \
 	X(ROWS)    /* the stage's rows are being made, or turned round */                       \
+	X(WINDOW)  /* its maintenance window is closed */                                       \
 	X(SLOTS)   /* as many devices are under way as may be */                                \
 	X(SLICE)   /* the first slice of a rollback is not back yet */                          \
 	X(FROZEN)  /* a freeze holds for the device */                                          \

@@ -78,6 +78,16 @@ static bool slice_full(const struct engine_turn *t)
 		2 * ended < t->rules->pace.back_first;
 }
 
+/* Rates. */
+static enum engine_hold may_be_told(const struct engine_turn *t)
+{
+	int64_t rate = pace_per_minute(&t->rules->pace, t->fact->notified, t->fact->succeeded);
+
+	if (rate > 0 && t->fact->recent >= rate)
+		return ENGINE_HOLD_RATE;
+	return t->fact->crowded ? ENGINE_HOLD_GROUP : ENGINE_HOLD_NONE;
+}
+
 /* I3. Whether this step may be delivered now: HOLD_NONE, or why not. */
 static enum engine_hold may_go_back(const struct engine_turn *t)
 {
@@ -92,17 +102,13 @@ static enum engine_hold may_go_back(const struct engine_turn *t)
 		return ENGINE_HOLD_STAGE;
 	if ((s->jobs & ENGINE_BACK) != 0)
 		return ENGINE_HOLD_ROWS;
+	if (t->rules->pace.back_windows && !window_is_open(t->fact->window, t->view->now_ms))
+		return ENGINE_HOLD_WINDOW;
+	if (t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight)
+		return ENGINE_HOLD_SLOTS;
+	if (t->rules->pace.back_pace && may_be_told(t) != ENGINE_HOLD_NONE)
+		return may_be_told(t);
 	return slice_full(t) ? ENGINE_HOLD_SLICE : ENGINE_HOLD_NONE;
-}
-
-/* Rates. */
-static enum engine_hold may_be_told(const struct engine_turn *t)
-{
-	int64_t rate = pace_per_minute(&t->rules->pace, t->fact->notified, t->fact->succeeded);
-
-	if (rate > 0 && t->fact->recent >= rate)
-		return ENGINE_HOLD_RATE;
-	return t->fact->crowded ? ENGINE_HOLD_GROUP : ENGINE_HOLD_NONE;
 }
 
 static enum engine_hold may_go_on(const struct engine_turn *t)
@@ -116,6 +122,8 @@ static enum engine_hold may_go_on(const struct engine_turn *t)
 		return ENGINE_HOLD_STAGE;
 	if ((s->jobs & ENGINE_OPEN) != 0)
 		return ENGINE_HOLD_ROWS;
+	if (!window_is_open(t->fact->window, t->view->now_ms))
+		return ENGINE_HOLD_WINDOW;
 	if (t->view->step->retry_at > t->clock)
 		return ENGINE_HOLD_BACKOFF;
 	if (t->rules->max_in_flight > 0 && t->fact->in_flight >= t->rules->max_in_flight)
@@ -126,6 +134,30 @@ static enum engine_hold may_go_on(const struct engine_turn *t)
 static enum engine_hold may_offer(const struct engine_turn *t)
 {
 	return t->view->step->back ? may_go_back(t) : may_go_on(t);
+}
+
+/* Whether a device that is held now must ask again by itself: nobody wakes it when it may. */
+static bool asks_again(const struct engine_turn *t)
+{
+	return t->out->hold >= ENGINE_HOLD_SLOTS ||
+		(t->out->hold == ENGINE_HOLD_WINDOW && t->view->rollout->ended_at != 0);
+}
+
+/* How long a step may take that is in this state. A device that waits for its
+ * window, its owner or its battery may do so as long as a silent one: the install clock stands. */
+static int64_t term_of(const struct engine_turn *t, const struct engine_step *s)
+{
+	if (s->state != STEP_WAITING)
+		return t->rules->install_ms;
+	return s->back ? t->rules->back_reach_ms : t->rules->reach_ms;
+}
+
+/* Its time begins to run now. */
+static void begin_term(const struct engine_turn *t, struct engine_step *s)
+{
+	s->term = engine_turn_begin(t);
+	s->deadline = t->clock - t->view->now_ms +
+		window_after(t->fact->install_window, t->view->now_ms, term_of(t, s));
 }
 
 static void deliver(struct engine_turn *t)
@@ -142,7 +174,7 @@ static void deliver(struct engine_turn *t)
 	s->delivered = t->out->told.delivered;
 	s->retry_at = 0;
 	s->delivered_at = t->view->now_ms;
-	s->deadline = t->clock + t->rules->install_ms;
+	begin_term(t, s);
 	s->manifest = t->fact->manifest;
 	t->out->offer = true;
 }
@@ -177,7 +209,7 @@ static void polled(struct engine_turn *t)
 		t->out->hold = ENGINE_HOLD_BLOCKED;
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_FROZEN)
 		t->out->hold = ENGINE_HOLD_FROZEN;
-	t->out->keep = t->out->hold >= ENGINE_HOLD_SLOTS;
+	t->out->keep = asks_again(t);
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;
 	switch (t->fact->fit) {
@@ -216,15 +248,6 @@ static void take_bytes(struct engine_turn *t)
 		engine_turn_edit_step(t)->saved = t->fact->saved;
 }
 
-/* How long the deadline of a step in this state was away when it was set. A device that waits for its
- * window, its owner or its battery may do so as long as a silent one: the install clock stands. */
-static int64_t term_of(const struct engine_turn *t, const struct engine_step *s)
-{
-	if (s->state != STEP_WAITING)
-		return t->rules->install_ms;
-	return s->back ? t->rules->back_reach_ms : t->rules->reach_ms;
-}
-
 /* The step is delivered anew, `wait_ms` from now. */
 static void try_again(struct engine_turn *t, int64_t wait_ms)
 {
@@ -258,7 +281,7 @@ static bool takes_up(const struct engine_turn *t)
 /* The end of an attempt on the way forward. */
 static void end_forward(struct engine_turn *t, enum step_state end, unsigned flags)
 {
-	int64_t wait, begun_clock = t->view->step->deadline - term_of(t, t->view->step);
+	int64_t wait, began = t->view->step->term.since;
 	enum step_cause unsaid =
 		t->view->step->state == STEP_WAITING ? CAUSE_DEVICE : CAUSE_UNKNOWN;
 	struct engine_step *s;
@@ -268,7 +291,7 @@ static void end_forward(struct engine_turn *t, enum step_state end, unsigned fla
 	s->outcome = end;
 	s->flags |= flags;
 	if (end == STEP_CONFIRMED) {
-		s->took_ms = t->clock - begun_clock;
+		s->took_ms = t->clock - began;
 		go_on(t);
 		return;
 	}
@@ -299,11 +322,8 @@ static void progress(struct engine_turn *t)
 		return;
 	waits = (t->view->step->state == STEP_WAITING && to != STEP_REJECTED) || to == STEP_WAITING;
 	engine_turn_move_step(t, way, to);
-	if (waits) {
-		struct engine_step *s = engine_turn_edit_step(t);
-
-		s->deadline = t->clock + term_of(t, s);
-	}
+	if (waits)
+		begin_term(t, engine_turn_edit_step(t));
 	if (to == STEP_INSTALLED && way == ENGINE_FORWARD)
 		engine_turn_edit_step(t)->flags |= ENGINE_SWITCHED;
 }
@@ -346,9 +366,15 @@ static void reported(struct engine_turn *t)
 static void install_due(struct engine_turn *t)
 {
 	const struct engine_step *s = t->view->step;
+	int64_t end;
 
 	if (s->deadline == 0 || t->clock < s->deadline || t->view->rollout->paused_at != 0)
 		return;
+	end = engine_turn_later(t, &s->term, term_of(t, s), t->fact->install_window);
+	if (end != 0) {
+		engine_turn_edit_step(t)->deadline = end;
+		return;
+	}
 	if (s->back)
 		end_backward(t, STEP_ROLLBACK_FAILED);
 	else

@@ -125,6 +125,7 @@ static void hold(struct engine_turn *t, size_t i)
 
 	if (s->state == STAGE_RUNNING && t->rules->soak_ms > 0) {
 		engine_turn_move_stage(t, i, STAGE_SOAKING);
+		engine_turn_edit_stage(t, i)->soak = engine_turn_begin(t);
 		engine_turn_edit_stage(t, i)->soak_until = t->clock + t->rules->soak_ms;
 		return;
 	}

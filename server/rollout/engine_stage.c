@@ -36,6 +36,14 @@ static bool may_open(const struct engine_turn *t, const struct engine_stage *s)
 	return true;
 }
 
+/* The time in which devices are waited for begins. Its end is looked at again when it has come. */
+static void begin_reach(const struct engine_turn *t, struct engine_stage *s, int64_t ms)
+{
+	s->reach = (struct engine_term){ engine_clock(engine_turn_rollout(t), t->view->now_ms),
+		t->view->now_ms };
+	s->reach_at = s->reach.since + ms;
+}
+
 static void open_stage(struct engine_turn *t, size_t i)
 {
 	struct engine_stage *s;
@@ -43,7 +51,7 @@ static void open_stage(struct engine_turn *t, size_t i)
 	engine_turn_move_stage(t, i, STAGE_RUNNING);
 	s = engine_turn_edit_stage(t, i);
 	s->opened_at = t->view->now_ms;
-	s->reach_at = engine_clock(engine_turn_rollout(t), t->view->now_ms) + t->rules->reach_ms;
+	begin_reach(t, s, t->rules->reach_ms);
 	engine_gate_begin(t, i);
 	engine_turn_begin_job(t, i, ENGINE_OPEN);
 	engine_turn_event(t, ENGINE_EVENT_OPENED, (int)i);
@@ -243,12 +251,12 @@ static void job_done(struct engine_turn *t)
 		opened(t, i);
 		break;
 	case ENGINE_BACK:
-		engine_turn_edit_stage(t, i)->reach_at = t->clock + t->rules->back_reach_ms;
+		begin_reach(t, engine_turn_edit_stage(t, i), t->rules->back_reach_ms);
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
 		break;
 	case ENGINE_RETRY:
 		/* the deadline may have come meanwhile: who tries again has a whole term */
-		engine_turn_edit_stage(t, i)->reach_at = t->clock + t->rules->reach_ms;
+		begin_reach(t, engine_turn_edit_stage(t, i), t->rules->reach_ms);
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
 		break;
 	default:
@@ -257,22 +265,46 @@ static void job_done(struct engine_turn *t)
 	counted(t);
 }
 
+/* Nobody is waited for any longer, or until later: the window was closed meanwhile. */
+static void reach_due(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = t->view->stage;
+	bool back = s->state == STAGE_ROLLING_BACK;
+	int64_t end =
+		engine_turn_later(t, &s->reach, back ? t->rules->back_reach_ms : t->rules->reach_ms,
+			back && !t->rules->pace.back_windows ? NULL : t->fact->window);
+
+	engine_turn_edit_stage(t, i)->reach_at = end;
+	if (end == 0 && engine_stage_opened(s))
+		engine_turn_begin_job(t, i, ENGINE_REACH);
+}
+
+static void soak_due(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = t->view->stage;
+	int64_t end = engine_turn_later(t, &s->soak, t->rules->soak_ms, t->fact->window);
+
+	if (end != 0)
+		engine_turn_edit_stage(t, i)->soak_until = end;
+	else
+		counted(t);
+}
+
 static void due(struct engine_turn *t)
 {
 	const struct engine_stage *s = t->view->stage;
 	size_t i = engine_turn_index(t, s);
 
 	if (t->view->rollout->state == ROLLOUT_PAUSED)
-		return;
-	if (s->reach_at != 0 && t->clock >= s->reach_at) {
-		engine_turn_edit_stage(t, i)->reach_at = 0;
-		if (engine_stage_opened(s))
-			engine_turn_begin_job(t, i, ENGINE_REACH);
-	}
+		return; /* a resume wakes everybody */
+	if (t->fact->opened && engine_stage_opened(s) && (s->jobs & ENGINE_OPEN) == 0)
+		engine_turn_begin_job(t, i, ENGINE_ATTEND);
+	if (s->reach_at != 0 && t->clock >= s->reach_at)
+		reach_due(t, i);
 	if (s->verdict_at != 0 && t->clock >= s->verdict_at)
 		engine_gate_overdue(t, i);
 	else if (s->soak_until != 0 && t->clock >= s->soak_until)
-		counted(t);
+		soak_due(t, i);
 }
 
 void engine_stage_fact(struct engine_turn *t)

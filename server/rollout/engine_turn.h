@@ -47,6 +47,13 @@ void engine_turn_unpause(struct engine_turn *t, enum rollout_state to);
 /* Begin (again) a job of a stage; end it or drop it. */
 void engine_turn_begin_job(struct engine_turn *t, size_t i, enum engine_job job);
 
+/* A time of the rollout begins to run now. */
+struct engine_term engine_turn_begin(const struct engine_turn *t);
+/* When one of `ms` that began so and seems to be over ends, on the rollout's clock, as it runs only while
+ * `window` is open; 0: it is over. */
+int64_t engine_turn_later(const struct engine_turn *t, const struct engine_term *began, int64_t ms,
+	const struct window *window);
+
 /* ---- engine_stage.c: what stages do, also as part of a verb */
 
 /* Open every pending stage whose needs have succeeded; complete the rollout if all have and nobody is

@@ -246,6 +246,13 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 		else
 			EXPLAIN_SAY(e, STAGE_OPENING, stage);
 		break;
+	case ENGINE_HOLD_WINDOW:
+		if (p->in.opens != NULL && p->in.opens_ms >= 0)
+			EXPLAIN_SAY(e, WINDOW, EXPLAIN_T("opens", p->in.opens),
+				EXPLAIN_FOR("left", p->in.opens_ms - p->in.now_ms));
+		else
+			EXPLAIN_SAY_ONLY(e, NO_WINDOW);
+		break;
 	case ENGINE_HOLD_SLOTS:
 		EXPLAIN_SAY(e, SLOTS, EXPLAIN_N("in_flight", p->poll.in_flight),
 			EXPLAIN_N("max", p->in.rules->max_in_flight));

@@ -44,7 +44,7 @@ int64_t explain_left(const struct explain_rollout *r, int64_t clock)
 /* The wall clock at which the rollout's clock will show that, if nothing stops it. */
 static int64_t moment(const struct explain_rollout *r, int64_t clock)
 {
-	return r->now_ms + explain_left(r, clock);
+	return window_after(r->window, r->now_ms, explain_left(r, clock));
 }
 
 static bool stands(const struct explain_rollout *r)
@@ -142,6 +142,9 @@ static void say_flow(
 
 	EXPLAIN_SAY(e, SG_UNDER_WAY, EXPLAIN_N("queued", queued), EXPLAIN_N("in_flight", flying),
 		EXPLAIN_N("ended", s->sums.rows - queued - flying));
+	if (r->opens != NULL && r->opens_ms >= 0)
+		EXPLAIN_SAY(e, SG_WINDOW, EXPLAIN_T("opens", r->opens),
+			EXPLAIN_FOR("left", r->opens_ms - r->now_ms));
 	say_limits(e, r, queued);
 	say_deadlines(e, r, s);
 }

@@ -17,6 +17,11 @@ struct explain_rollout {
 	const struct engine_stage
 		*stages; /* layers * waves, by wave, then layer; NULL: no plan yet */
 	int64_t now_ms;
+	/* of the stage or device that is explained: when orders may be delivered, and, while that is closed, when
+	 * it opens: wall clock (-1: not as far as can be seen) and as the clock there shows it */
+	const struct window *window;
+	int64_t opens_ms;
+	const char *opens; /* NULL: it is open */
 };
 
 /* Say what there is to say about the stage. */

@@ -218,11 +218,14 @@ static enum fl_code read_retry(const json_t *object, struct pace_retry *out, str
 struct raw_rollback {
 	int64_t first, minimum;
 	double percent;
+	bool windows, pace;
 };
 
 static const struct fl_json_field rollback_fields[] = {
 	FL_FIELD(struct raw_rollback, first, "first", INT, .min = 1, .max = RATE_MAX),
 	FL_FIELD(struct raw_rollback, percent, "error_percent", REAL),
+	FL_FIELD(struct raw_rollback, windows, "windows", BOOL),
+	FL_FIELD(struct raw_rollback, pace, "pace", BOOL),
 	FL_FIELD(struct raw_rollback, minimum, "error_minimum", INT, .min = 1, .max = RATE_MAX),
 };
 
@@ -242,6 +245,8 @@ static enum fl_code read_rollback(const json_t *object, struct pace_rules *out, 
 	out->back_first = raw.first;
 	out->back_error_ppm = (int64_t)(raw.percent * PPM / 100 + 0.5);
 	out->back_error_minimum = raw.minimum;
+	out->back_windows = raw.windows;
+	out->back_pace = raw.pace;
 	return FL_OK;
 }
 
@@ -318,7 +323,9 @@ json_t *pace_rollback_json(const struct pace_rules *r)
 {
 	int64_t ppm = r->back_error_ppm;
 
-	return json_pack("{s:I,s:o,s:I}", "first", (json_int_t)r->back_first, "error_percent",
+	return json_pack("{s:I,s:o,s:I,s:b,s:b}", "first", (json_int_t)r->back_first,
+		"error_percent",
 		ppm % 10000 == 0 ? json_integer(ppm / 10000) : json_real((double)ppm / 10000),
-		"error_minimum", (json_int_t)r->back_error_minimum);
+		"error_minimum", (json_int_t)r->back_error_minimum, "windows", (int)r->back_windows,
+		"pace", (int)r->back_pace);
 }

@@ -43,6 +43,7 @@ struct pace_rules {
 	/* the way back: so many devices of a stage go first, and it pauses when, of at least so many ended,
 	 * more than this share has failed */
 	int64_t back_first, back_error_ppm, back_error_minimum;
+	bool back_windows, back_pace; /* it waits for windows; it obeys the rates and groups too */
 };
 
 /* How many devices may be offered their order in a minute now; 0: no limit. */

@@ -47,7 +47,7 @@ const char *strategy_joiners_text(enum strategy_joiners j)
 
 /* The JSON as it stands; absent members keep the defaults put there before. */
 struct raw {
-	json_t *waves, *strata, *gate, *approvers, *pace, *retries, *rollback;
+	json_t *waves, *strata, *gate, *approvers, *pace, *retries, *rollback, *windows;
 	const char *order, *on_failure, *conflicts, *early, *joiners;
 	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals;
 	double max_drift;
@@ -72,6 +72,7 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, pace, "pace", OBJECT),
 	FL_FIELD(struct raw, retries, "retries", ARRAY, .min = 0, .max = PACE_RETRIES_MAX),
 	FL_FIELD(struct raw, rollback, "rollback", OBJECT),
+	FL_FIELD(struct raw, windows, "windows", OBJECT),
 	FL_FIELD(struct raw, approvals, "approvals", INT, .min = 0, .max = STRATEGY_APPROVERS_MAX),
 	FL_FIELD(
 		struct raw, approvers, "approvers", ARRAY, .min = 0, .max = STRATEGY_APPROVERS_MAX),
@@ -341,6 +342,9 @@ static enum fl_code read_raw(
 	if (code == FL_OK)
 		code = pace_read(&(struct pace_members){ raw->pace, raw->retries, raw->rollback },
 			&s->pace, err);
+	if (code == FL_OK && raw->windows != NULL &&
+		opening_read(raw->windows, &s->windows, err) != FL_OK)
+		code = fl_wrap(err, "windows");
 	return code;
 }
 
@@ -378,6 +382,7 @@ void strategy_fini(struct strategy *s)
 	}
 	free(s->waves);
 	free(s->early);
+	opening_fini(&s->windows);
 	for (size_t i = 0; i < s->n_strata; i++)
 		free(s->strata[i]);
 	for (size_t i = 0; i < s->n_approvers; i++)
@@ -440,7 +445,7 @@ static json_t *texts_json(char *const *texts, size_t n)
 json_t *strategy_json(const struct strategy *s)
 {
 	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:o,s:o,s:o,s:I,s:o,"
-			 "s:s,s:s*}",
+			 "s:s,s:s*,s:o*}",
 		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
 		strategy_gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
@@ -452,5 +457,6 @@ json_t *strategy_json(const struct strategy *s)
 		(json_int_t)s->max_in_flight, "pace", pace_json(&s->pace), "retries",
 		pace_retries_json(&s->pace), "rollback", pace_rollback_json(&s->pace), "approvals",
 		(json_int_t)s->approvals, "approvers", texts_json(s->approvers, s->n_approvers),
-		"joiners", strategy_joiners_text(s->joiners), "early", s->early);
+		"joiners", strategy_joiners_text(s->joiners), "early", s->early, "windows",
+		opening_json(&s->windows));
 }

@@ -11,6 +11,7 @@
 
 #include "lib/json.h"
 #include "server/rollout/gate.h"
+#include "server/rollout/opening.h"
 #include "server/rollout/pace.h"
 
 #define STRATEGY_WAVES_MAX     1000
@@ -76,6 +77,7 @@ struct strategy {
 	int64_t max_drift_ppm; /* start refuses when more of the fleet has changed since planning */
 	int64_t max_in_flight; /* devices between delivery and end; 0: no limit */
 	struct pace_rules pace;
+	struct opening_windows windows; /* when devices may be updated. Owned */
 	int64_t approvals; /* how many approvers must agree before it may start; 0: none */
 	char *approvers[STRATEGY_APPROVERS_MAX]; /* whose approval counts, by name; owned */
 	size_t n_approvers;                      /* 0: everybody's who may approve */

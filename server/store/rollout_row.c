@@ -58,6 +58,8 @@ enum fl_code rollout_row_stage(
 		.minute_at = db_int(rows, first + 24),
 		.minute_n = db_int(rows, first + 25),
 		.expected = db_int(rows, first + 26),
+		.reach = { db_int(rows, first + 27), db_int(rows, first + 28) },
+		.soak = { db_int(rows, first + 29), db_int(rows, first + 30) },
 	};
 	TAKE_TEXT(out->text, rows, first + 12);
 	TAKE_TEXT(out->said, rows, first + 14);
@@ -104,6 +106,7 @@ enum fl_code rollout_row_step(
 		.saved = db_int(rows, first + 16),
 		.retry_at = db_int(rows, first + 17),
 		.had = db_int(rows, first + 18),
+		.term = { db_int(rows, first + 19), db_int(rows, first + 20) },
 	};
 	return FL_OK;
 }

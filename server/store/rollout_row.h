@@ -18,14 +18,14 @@
 	"g.delivered, g.counted_delivered, g.gate_tally, g.gate_decision, g.gate_text, "         \
 	"g.verdict, g.verdict_said, g.verdict_at, g.back_place, g.back_ok, g.back_failed, "      \
 	"g.reach_at, g.soak_until, g.opened_at, g.ended_at, g.sums, g.minute_at, g.minute_n, "   \
-	"g.expected"
-#define STAGE_ROW_N 27
+	"g.expected, g.reach_since, g.reach_since_at, g.soak_since, g.soak_since_at"
+#define STAGE_ROW_N 31
 
 #define STEP_ROW_COLUMNS                                                                   \
 	"s.stage_id, s.device_no, s.class, s.state, s.back, s.flags, s.outcome, s.cause, " \
 	"s.attempt, s.delivered, s.delivered_at, s.deadline, s.manifest, s.changed_at, "   \
-	"s.took_ms, s.sent, s.saved, s.retry_at, s.had"
-#define STEP_ROW_N 19
+	"s.took_ms, s.sent, s.saved, s.retry_at, s.had, s.since, s.since_at"
+#define STEP_ROW_N 21
 
 /* Read the columns from `first` on. FL_CORRUPT for what the engine does not know. */
 enum fl_code rollout_row_engine(const struct db_rows *rows, int first, struct engine_rollout *out,

@@ -12,7 +12,11 @@ DB_SQL(stage_select_all,
 DB_SQL(stage_select_count, "SELECT count(*) FROM stage WHERE rollout_id = $1");
 DB_SQL(stage_select_place, "SELECT rollout_id, layer, wave FROM stage WHERE id = $1");
 DB_SQL(stage_select_due,
-	"SELECT id FROM stage WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2");
+	"SELECT id FROM stage WHERE due_at IS NOT NULL AND due_at <= $1 UNION "
+	"SELECT id FROM stage WHERE opens_at IS NOT NULL AND opens_at <= $1 LIMIT $2");
+DB_SQL(stage_update_opens,
+	"UPDATE stage SET opens_at = $1 WHERE id = $2 AND (opens_at IS NULL OR opens_at > $1)");
+DB_SQL(stage_update_opened, "UPDATE stage SET opens_at = NULL WHERE id = $1 AND opens_at <= $2");
 DB_SQL(stage_update_joined,
 	"UPDATE stage SET assigned = assigned + $1 WHERE rollout_id = $2 AND wave = $3");
 DB_SQL(stage_insert,
@@ -26,7 +30,9 @@ DB_SQL(stage_update,
 	"gate_decision = $9, gate_text = $10, verdict = $11, verdict_said = $12, "
 	"verdict_at = $13, back_place = $14, back_ok = $15, back_failed = $16, reach_at = $17, "
 	"soak_until = $18, opened_at = $19, ended_at = $20, sums = $21, " EARLIER(
-		"$22") " WHERE id = $23");
+		"$22") ", reach_since = $23, reach_since_at = $24, soak_since = $25, soak_since_at "
+		       "= $26 "
+		       "WHERE id = $27");
 DB_SQL(stage_update_delivered,
 	"UPDATE stage SET delivered = $1, " EARLIER(
 		"$2") ", minute_at = $3, minute_n = $4 WHERE id = $5");
@@ -160,7 +166,9 @@ enum fl_code stage_put(
 			DB_T(s->text), DB_I(s->verdict), DB_T(s->said), DB_I(s->verdict_at),
 			DB_I(s->back_place), DB_I(s->back_ok), DB_I(s->back_failed),
 			DB_I(s->reach_at), DB_I(s->soak_until), DB_I(s->opened_at),
-			DB_I(s->ended_at), DB_B(sums.p, sums.n), time_or_null(due_at), DB_I(s->id)),
+			DB_I(s->ended_at), DB_B(sums.p, sums.n), time_or_null(due_at),
+			DB_I(s->reach.since), DB_I(s->reach.since_at), DB_I(s->soak.since),
+			DB_I(s->soak.since_at), DB_I(s->id)),
 		err);
 }
 
@@ -180,4 +188,23 @@ enum fl_code stage_put_due(
 	FL_BUG_IF(!store->write);
 	return db_exec(
 		store->db, stage_update_due, DB_ARGS(time_or_null(due_at), DB_I(stage_id)), err);
+}
+
+enum fl_code stage_put_opens(
+	struct store *store, int64_t stage_id, int64_t at_ms, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, stage_update_opens, DB_ARGS(DB_I(at_ms), DB_I(stage_id)), err);
+}
+
+enum fl_code stage_take_opened(
+	struct store *store, int64_t stage_id, bool *opened, struct fl_err *err)
+{
+	enum fl_code code;
+
+	FL_BUG_IF(!store->write);
+	code = db_exec(
+		store->db, stage_update_opened, DB_ARGS(DB_I(stage_id), DB_I(store->now_ms)), err);
+	*opened = code == FL_OK && db_changes(store->db) > 0;
+	return code;
 }

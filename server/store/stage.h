@@ -22,7 +22,8 @@ enum fl_code stage_list(struct store *store, int64_t rollout_id, struct stage_li
 /* Which rollout a stage belongs to, and where it is. FL_NOT_FOUND (err untouched). */
 enum fl_code stage_place(struct store *store, int64_t stage_id, int64_t *rollout_id, int *layer,
 	int *wave, struct fl_err *err) FL_MUST_CHECK;
-/* Stages that have something due at the store's time, the longest overdue first; at most `max`. */
+/* Stages that have something due at the store's time, or whose devices wait for a window that has opened; at
+ * most `max`. */
 enum fl_code stage_due(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
@@ -39,6 +40,12 @@ enum fl_code stage_put(struct store *store, const struct engine_stage *s, int64_
 /* A delivery: only the last place and the deadline that comes with it. */
 enum fl_code stage_put_delivered(struct store *store, const struct engine_stage *s, int64_t due_at,
 	struct fl_err *err) FL_MUST_CHECK;
+/* A device of the stage waits for a window that opens at `at_ms`, wall clock. */
+enum fl_code stage_put_opens(
+	struct store *store, int64_t stage_id, int64_t at_ms, struct fl_err *err) FL_MUST_CHECK;
+/* *opened: one has opened at the store's time; it is forgotten then. */
+enum fl_code stage_take_opened(
+	struct store *store, int64_t stage_id, bool *opened, struct fl_err *err) FL_MUST_CHECK;
 /* Set when it has something due, wall clock; 0: nothing. */
 enum fl_code stage_put_due(
 	struct store *store, int64_t stage_id, int64_t due_at, struct fl_err *err) FL_MUST_CHECK;

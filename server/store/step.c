@@ -92,8 +92,9 @@ DB_SQL(step_update,
 	"UPDATE step SET state = $1, back = $2, flags = $3, outcome = $4, cause = $5, attempt = "
 	"$6, "
 	"delivered = $7, delivered_at = $8, deadline = $9, manifest = $10, changed_at = $11, "
-	"took_ms = $12, sent = $13, saved = $14, retry_at = $15, had = $16 WHERE stage_id = "
-	"$17 AND device_no = $18");
+	"took_ms = $12, sent = $13, saved = $14, retry_at = $15, had = $16, since = $17, since_at "
+	"= $18 "
+	"WHERE stage_id = $19 AND device_no = $20");
 
 static struct db_arg number_or_null(int64_t v)
 {
@@ -405,6 +406,7 @@ enum fl_code step_put(struct store *store, const struct engine_step *s, struct f
 			DB_I(s->cause), DB_I(s->attempt), number_or_null(s->delivered),
 			DB_I(s->delivered_at), number_or_null(s->deadline), DB_I(s->manifest),
 			DB_I(s->changed_at), DB_I(s->took_ms), DB_I(s->sent), DB_I(s->saved),
-			DB_I(s->retry_at), DB_I(s->had), DB_I(s->stage_id), DB_I(s->device_no)),
+			DB_I(s->retry_at), DB_I(s->had), DB_I(s->term.since),
+			DB_I(s->term.since_at), DB_I(s->stage_id), DB_I(s->device_no)),
 		err);
 }

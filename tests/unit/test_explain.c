@@ -119,7 +119,11 @@ static void make(struct world *w)
 		};
 	w->stages[0].state = STAGE_RUNNING;
 	w->stages[0].reach_at = engine_clock(&w->rollout, NOW) + 5 * MINUTE;
-	w->in = (struct explain_rollout){ "r", &w->rollout, &w->rules, w->stages, NOW };
+	w->in = (struct explain_rollout){ .name = "r",
+		.rollout = &w->rollout,
+		.rules = &w->rules,
+		.stages = w->stages,
+		.now_ms = NOW };
 }
 
 static void steps(struct engine_stage *s, enum step_state state, int64_t n)

@@ -53,7 +53,22 @@ export interface GateRules {
   carry?: boolean
 }
 
+export interface Opening {
+  cron?: string
+  rrule?: string
+  duration_s: number
+  from?: string
+}
+
+export interface Windows {
+  delivery?: Opening[]
+  switch?: Opening[]
+  zone: string
+  zone_of?: string
+}
+
 export interface Strategy {
+  windows?: Windows
   order?: string
   gate?: GateRules
   soak_s?: number

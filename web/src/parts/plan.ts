@@ -3,7 +3,7 @@
 
 import { h, type Child, type Described } from '../base/dom'
 import { bytes, count, percent, roughly, some, words } from '../base/format'
-import type { GateRules, ModuleVersion, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold } from '../base/types'
+import type { GateRules, ModuleVersion, Opening, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold, Windows } from '../base/types'
 import { chancesView } from './chances'
 import { deviceLink } from './steps'
 import { empty, table } from './table'
@@ -92,6 +92,11 @@ function memberRules(s: Strategy): [string, string][] {
   ]
 }
 
+function openings(name: string, rules: Opening[] | undefined, w: Windows): [string, string][] {
+  const zone = w.zone_of ? `by the zone in ${w.zone_of}, or ${w.zone}` : w.zone
+  return (rules ?? []).map((r) => [name, `${r.cron ?? r.rrule ?? ''} for ${roughly(r.duration_s)} (${zone})`])
+}
+
 /** The strategy in sentences. */
 function rules(s: Strategy): [string, string][] {
   return [
@@ -101,6 +106,7 @@ function rules(s: Strategy): [string, string][] {
     ['On failure', { pause: 'it pauses and waits for a person', stop: 'it stops', rollback: 'it rolls back' }[s.on_failure ?? 'pause'] ?? ''],
     ['A device has', `${roughly(s.reach_s ?? 0)} to be reached, ${roughly(s.install_s ?? 0)} to install, and ${roughly(s.probation_s ?? 0)} of probation`],
     ...paceRules(s),
+    ...(s.windows ? [...openings('Delivered from', s.windows.delivery, s.windows), ...openings('Switches from', s.windows.switch, s.windows)] : []),
   ]
 }
 
