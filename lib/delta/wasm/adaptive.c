@@ -7,19 +7,35 @@
 
 /* Probabilities that a bit is 1 have 16 bits outside, 22 in a slot. The network works in the logistic
  * domain ln(p / (1 - p)), in units of 1/256. */
-#define STRETCH_MAX  2815
-#define SLOT_COUNT   1023 /* low bits of a slot: how often it was seen */
-#define BIT_LIMIT    1000 /* seldom changing: hits and misses */
-#define BYTE_LIMIT   250
-#define WEIGHT_START (WEIGHT_ONE * 3 / 10)
-#define WEIGHT_RATE  5
-#define WEIGHT_ONE   65536
-#define BUCKET       16 /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
+#define STRETCH_MAX   2815
+#define SLOT_COUNT    1023 /* low bits of a slot: how often it was seen */
+#define BIT_LIMIT     1000 /* seldom changing: hits and misses */
+#define BYTE_LIMIT    160
+#define REFINED_LIMIT 255
+#define WEIGHT_START  18500 /* of 65536 */
+#define WEIGHT_RATE   7     /* of the set that the caller chooses */
+#define KNOWN_RATE    5     /* of the set that what is known chooses */
+#define CONSTANT      16    /* the input that is always there */
+#define BUCKET        16    /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
 
-#define TRUSTS    4 /* kinds of slots by how often they were seen; each has weights of its own */
-#define INPUTS    (ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
-#define BIT_SETS  (ADAPTIVE_STREAMS_MAX * 8)
-#define BYTE_SETS (ADAPTIVE_STREAMS_MAX * 4 * 2)
+#define TRUSTS     3 /* kinds of slots by how often they were seen; each has weights of its own */
+#define INPUTS     (ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
+#define BIT_GROUPS 8
+#define BYTE_SETS  (2 * 8) /* groups, and places of the bit */
+#define NODES      32      /* of the trees of both nibbles */
+#define STEPS      17      /* of a refinement: probabilities that it tells apart */
+
+/* Weights of one network. */
+struct weights {
+	int32_t of[INPUTS][TRUSTS];
+};
+
+/* What a stream's symbols have of their own. */
+struct stream {
+	struct weights bit[BIT_GROUPS], bit_known[INPUTS];
+	struct weights byte[BYTE_SETS], byte_known[INPUTS];
+	uint32_t bit_refined[BIT_GROUPS][STEPS], byte_refined[NODES][STEPS]; /* as slots */
+};
 
 struct adaptive {
 	struct fl_heap *heap;
@@ -30,8 +46,7 @@ struct adaptive {
 	size_t overrun;
 	uint32_t low, high, code;
 	bool silent;
-	int32_t bit_weights[BIT_SETS][INPUTS][TRUSTS];
-	int32_t byte_weights[BYTE_SETS][INPUTS][TRUSTS];
+	struct stream streams[ADAPTIVE_STREAMS];
 };
 
 static int16_t stretch_table[4096];
@@ -65,7 +80,7 @@ static void fill_tables(void)
 		stretch_table[p] = (int16_t)k;
 	}
 	for (unsigned n = 0; n <= SLOT_COUNT; n++)
-		rate_table[n] = 655360 / (10 * n + 16); /* 1 / (n + 1.6) */
+		rate_table[n] = 655360 / (10 * n + 13); /* 1 / (n + 1.3) */
 }
 
 static void tables(void)
@@ -97,10 +112,30 @@ static uint8_t next_byte(struct adaptive *a)
 	return *a->in.p++;
 }
 
-static void fill_weights(int32_t *weights, size_t n)
+static void fill_weights(struct weights *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		weights[i] = WEIGHT_START;
+		for (size_t k = 0; k < INPUTS * TRUSTS; k++)
+			w[i].of[k / TRUSTS][k % TRUSTS] = WEIGHT_START;
+}
+
+/* At first a refinement changes nothing. */
+static void fill_refined(uint32_t (*refined)[STEPS], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (int k = 0; k < STEPS; k++)
+			refined[i][k] = (uint32_t)squash_table[2 * STRETCH_MAX * k / (STEPS - 1)]
+				<< 16;
+}
+
+static void fill_stream(struct stream *s)
+{
+	fill_weights(s->bit, BIT_GROUPS);
+	fill_weights(s->bit_known, INPUTS);
+	fill_weights(s->byte, BYTE_SETS);
+	fill_weights(s->byte_known, INPUTS);
+	fill_refined(s->bit_refined, BIT_GROUPS);
+	fill_refined(s->byte_refined, NODES);
 }
 
 struct adaptive *adaptive_new(
@@ -124,8 +159,8 @@ struct adaptive *adaptive_new(
 	a->out = out;
 	a->in = in;
 	a->high = UINT32_MAX;
-	fill_weights(&a->bit_weights[0][0][0], sizeof(a->bit_weights) / sizeof(int32_t));
-	fill_weights(&a->byte_weights[0][0][0], sizeof(a->byte_weights) / sizeof(int32_t));
+	for (unsigned i = 0; i < ADAPTIVE_STREAMS; i++)
+		fill_stream(&a->streams[i]);
 	if (out == NULL)
 		for (int i = 0; i < 4; i++)
 			a->code = a->code << 8 | next_byte(a);
@@ -196,11 +231,17 @@ void adaptive_flush(struct adaptive *a)
 
 /* ---- prediction */
 
+/* Two networks look at the same slots: the caller chooses the weights of one, how many slots were
+ * seen before those of the other. */
 struct mixing {
 	int32_t input[INPUTS];
-	int32_t *weight[INPUTS];
+	uint8_t trust[INPUTS];
 	uint32_t *slot[INPUTS];
-	unsigned n; /* slots; the constant is input[n] */
+	unsigned n; /* slots; behind them comes the constant */
+	struct weights *chosen, *known;
+	uint32_t (*refined)[STEPS];
+	uint32_t p_chosen, p_known; /* what each of them said */
+	uint32_t *step;             /* of the refinement, that was nearest */
 };
 
 static int clamp(int64_t dot)
@@ -220,44 +261,98 @@ static int32_t stretch(uint32_t slot)
 	return stretch_table[p];
 }
 
-/* How far a slot is to be believed: never or once seen, a few times, often, very often. */
-static unsigned trust(uint32_t slot)
+static uint32_t in_range(uint32_t p)
 {
-	uint32_t count = slot & SLOT_COUNT;
-
-	return (unsigned)(count > 1) + (count > 4) + (count > 30);
+	return p == 0 ? 1 : p > 65535 ? 65535 : p;
 }
 
-/* What the slots say, mixed: in the logistic domain. */
-static int mix(struct mixing *m, int32_t (*weights)[TRUSTS])
+static uint32_t squash(int stretched)
 {
-	int64_t dot = 0;
-
-	for (unsigned i = 0; i < m->n; i++) {
-		uint32_t slot = *m->slot[i];
-
-		m->weight[i] = &weights[i][trust(slot)];
-		m->input[i] = (slot & SLOT_COUNT) != 0 ? stretch(slot) : 0;
-		dot += (int64_t)*m->weight[i] * m->input[i];
-	}
-	m->weight[m->n] = &weights[m->n][0];
-	dot += (int64_t)*m->weight[m->n] * 16; /* the constant counts little */
-	return clamp(dot >> 16);
+	return in_range(squash_table[STRETCH_MAX + stretched]);
 }
 
-static void learn(struct mixing *m, bool bit, uint32_t p, uint32_t limit)
+/* Look at the slots. How far one is to be believed: seldom seen, a few times, very often; one that was
+ * never seen has no opinion. Returns how many have one. */
+static unsigned look(struct mixing *m)
 {
-	int32_t error = (int32_t)(bit ? 65535 : 0) - (int32_t)p;
+	unsigned known = 0;
 
 	for (unsigned i = 0; i < m->n; i++) {
 		uint32_t slot = *m->slot[i], count = slot & SLOT_COUNT;
-		int64_t target = bit ? (1 << 22) - 1 : 0, now = slot >> 10;
 
-		*m->weight[i] += (int32_t)(((int64_t)error * m->input[i] * WEIGHT_RATE) >> 16);
-		now += (target - now) * (int64_t)rate_table[count] / 65536;
-		*m->slot[i] = (uint32_t)now << 10 | (count < limit ? count + 1 : count);
+		m->trust[i] = (uint8_t)((count > 2) + (count > 60));
+		m->input[i] = count != 0 ? stretch(slot) : 0;
+		known += count != 0;
 	}
-	*m->weight[m->n] += error >> 8;
+	m->trust[m->n] = 0;
+	m->input[m->n] = CONSTANT;
+	return known;
+}
+
+static int weigh(const struct mixing *m, const struct weights *w)
+{
+	int64_t dot = 0;
+
+	for (unsigned i = 0; i <= m->n; i++)
+		dot += (int64_t)w->of[i][m->trust[i]] * m->input[i];
+	return clamp(dot >> 16);
+}
+
+/* What became of such predictions in the past, between two steps. */
+static uint32_t refine(struct mixing *m, int stretched)
+{
+	unsigned at = (unsigned)(stretched + STRETCH_MAX) * (STEPS - 1) * 32 / STRETCH_MAX;
+	unsigned k = at / 64, part = at % 64;
+	uint32_t *row = *m->refined;
+
+	if (k == STEPS - 1) {
+		k--;
+		part = 64;
+	}
+	m->step = &row[part < 32 ? k : k + 1];
+	return ((row[k] >> 10) * (64 - part) + (row[k + 1] >> 10) * part) >> 12;
+}
+
+/* The probability of a 1; `known` is the first of the sets of the second network. */
+static uint32_t predict(struct mixing *m, struct weights *known)
+{
+	int a, b;
+
+	m->known = &known[look(m)];
+	a = weigh(m, m->chosen);
+	b = weigh(m, m->known);
+	m->p_chosen = squash(a);
+	m->p_known = squash(b);
+	a = (a + b) / 2;
+	return in_range((squash(a) + refine(m, a)) / 2);
+}
+
+static uint32_t moved(uint32_t slot, bool bit, uint32_t rate, uint32_t limit)
+{
+	int64_t target = bit ? (1 << 22) - 1 : 0, now = slot >> 10;
+	uint32_t count = slot & SLOT_COUNT;
+
+	now += ((target - now) * (int64_t)rate) >> 16;
+	return (uint32_t)now << 10 | (count < limit ? count + 1 : count);
+}
+
+static void learn_weights(const struct mixing *m, struct weights *w, int32_t error, int32_t rate)
+{
+	for (unsigned i = 0; i < m->n; i++)
+		w->of[i][m->trust[i]] += (error * rate * m->input[i]) >> 16;
+	w->of[m->n][0] += error >> 7;
+}
+
+static void learn(struct mixing *m, bool bit, uint32_t limit)
+{
+	int32_t target = bit ? 65535 : 0;
+	uint32_t count = *m->step & SLOT_COUNT;
+
+	learn_weights(m, m->chosen, target - (int32_t)m->p_chosen, WEIGHT_RATE);
+	learn_weights(m, m->known, target - (int32_t)m->p_known, KNOWN_RATE);
+	for (unsigned i = 0; i < m->n; i++)
+		*m->slot[i] = moved(*m->slot[i], bit, rate_table[*m->slot[i] & SLOT_COUNT], limit);
+	*m->step = moved(*m->step, bit, rate_table[count + 2], REFINED_LIMIT);
 }
 
 static uint32_t hash(uint64_t x)
@@ -268,28 +363,21 @@ static uint32_t hash(uint64_t x)
 	return (uint32_t)(x >> 32);
 }
 
-static uint32_t probability(int stretched)
-{
-	uint32_t p = squash_table[STRETCH_MAX + stretched];
-
-	return p == 0 ? 1 : p;
-}
-
 bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
 	unsigned n, unsigned group)
 {
-	int32_t(*weights)[TRUSTS] = a->bit_weights[stream * 8 + group];
+	struct stream *s = &a->streams[stream];
 	struct mixing m = { .n = n };
-	uint32_t p;
 
+	m.chosen = &s->bit[group];
+	m.refined = &s->bit_refined[group];
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t at = hash(contexts[i] + stream * 0x100000001b3u + i) & a->mask;
 
 		m.slot[i] = &a->slots[at % BUCKET == 0 ? at + 1 : at];
 	}
-	p = probability(mix(&m, weights));
-	bit = code_bit(a, bit, p);
-	learn(&m, bit, p, BIT_LIMIT);
+	bit = code_bit(a, bit, predict(&m, s->bit_known));
+	learn(&m, bit, BIT_LIMIT);
 	return bit;
 }
 
@@ -315,18 +403,19 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 	unsigned n, unsigned group)
 {
 	uint32_t base[INPUTS], *buckets[INPUTS];
+	struct stream *s = &a->streams[stream];
 	struct mixing m = { .n = n };
 	unsigned done = 1;
 
 	for (unsigned i = 0; i < n; i++)
 		base[i] = hash(contexts[i] + stream * 0x100000001b3u + i + 77);
-	for (int shift = 7; shift >= 0; shift--) {
-		int32_t(*weights)[TRUSTS] = a->byte_weights[(stream * 4 + group) * 2 + (shift < 4)];
+	for (unsigned shift = 8; shift-- > 0;) {
 		unsigned node =
 			shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
-		uint32_t p;
 		bool bit;
 
+		m.chosen = &s->byte[group * 8 + shift];
+		m.refined = &s->byte_refined[shift >= 4 ? node : 16 + node];
 		for (unsigned i = 0; i < n; i++) {
 			if (shift == 7 || shift == 3)
 				buckets[i] = bucket(a,
@@ -334,9 +423,8 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 						   : hash(base[i] + (uint64_t)done * 0x10001));
 			m.slot[i] = &buckets[i][node];
 		}
-		p = probability(mix(&m, weights));
-		bit = code_bit(a, byte >> shift & 1, p);
-		learn(&m, bit, p, BYTE_LIMIT);
+		bit = code_bit(a, byte >> shift & 1, predict(&m, s->byte_known));
+		learn(&m, bit, BYTE_LIMIT);
 		done = done << 1 | bit;
 	}
 	return (uint8_t)done;

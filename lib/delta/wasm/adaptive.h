@@ -11,8 +11,8 @@
 
 #include "lib/buf.h"
 
-#define ADAPTIVE_CONTEXTS_MAX 12
-#define ADAPTIVE_STREAMS_MAX  256
+#define ADAPTIVE_CONTEXTS_MAX 13
+#define ADAPTIVE_STREAMS      135
 
 enum adaptive_size { ADAPTIVE_256K, ADAPTIVE_1M, ADAPTIVE_16M, ADAPTIVE_SIZE_MAX };
 
@@ -30,7 +30,7 @@ uint64_t adaptive_memory(enum adaptive_size size);
  * `bit`; decoding: ignores it and returns the coded one. `group` chooses among 8 weight sets. */
 bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
 	unsigned n, unsigned group);
-/* Code a byte likewise. `group` chooses among 4 weight sets. */
+/* Code a byte likewise. `group` chooses among 2 weight sets. */
 uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,
 	unsigned n, unsigned group);
 /* While silent, what is coded is only learned: both sides do so with what both know. */

@@ -7,6 +7,8 @@
 #define ZSTD_STATIC_LINKING_ONLY /* the magicless format */
 #include <zstd.h>
 
+_Static_assert(STREAM_MAX <= ADAPTIVE_STREAMS, "the adaptive coder has room for all streams");
+
 #define JOIN_BELOW 2048 /* streams shorter than this share one frame */
 
 /* ---- plain */
@@ -136,7 +138,7 @@ static uint8_t byte_in_value(
 
 	contexts[n++] = context(place, 0);
 	contexts[n++] = context(place, 1 + (history & 0xff));
-	if (x->n < 6)
+	if (x->n < 11)
 		contexts[n++] = context(place, 0x10000 + (history & 0xffff));
 	if (x->n < 4)
 		contexts[n++] = context(place, 0x2000000 + (history & 0xffffff));

@@ -25,7 +25,9 @@ enum wasm_stream {
 	STREAM_RESIDUE_NEW,
 	STREAM_PAIR_HIT,
 	STREAM_PAIR,
-	STREAM_SURE, /* hit: the function comes out as predicted */
+	STREAM_SURE,      /* hit: the function comes out as predicted */
+	STREAM_CODE_HIT,  /* hit: the function begins with a copy */
+	STREAM_CODE_HOME, /* hit: back to where the copies before the last jump were */
 	STREAM_CODE_COPY,
 	STREAM_CODE_EXTRA,
 	STREAM_CODE_JUMP,
@@ -71,7 +73,7 @@ struct coder {
 
 /* What the model knows of the situation; adaptive only. */
 struct coder_context {
-	uint64_t of[8];
+	uint64_t of[11];
 	unsigned n;
 };
 #define CONTEXT(...)                    \

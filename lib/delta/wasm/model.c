@@ -148,6 +148,7 @@ void model_fini(struct model *m)
 	fl_heap_free(m->heap, m->op);
 	fl_heap_free(m->heap, m->aligned);
 	fl_heap_free(m->heap, m->local.to);
+	fl_heap_free(m->heap, m->local.before);
 	fl_heap_free(m->heap, m->local.sure);
 	fl_buf_fini(&m->out);
 	model_free_names(m);

@@ -26,10 +26,13 @@
 
 #define MODEL_NONE UINT32_MAX
 
-#define MODEL_SMALL_MIN (-512) /* constants in [MIN, MAX) are learned per function */
-#define MODEL_SMALL_MAX 1024
+#define MODEL_SMALL_MIN (-512) /* constants from here to below the data are learned per function */
+#define MODEL_SMALL_MAX 16384  /* at most; at least: */
+#define MODEL_SMALL_TOP 1024
 #define MODEL_SMALL     (MODEL_SMALL_MAX - MODEL_SMALL_MIN)
 #define MODEL_GLOBALS   4096
+#define MODEL_OWNERS    2048
+#define MODEL_FAR       1024 /* tokens of a far jump */
 
 /* A block of the old memory that moved as a whole. */
 struct model_interval {
@@ -45,12 +48,23 @@ struct model_names {
 
 /* What a function teaches about itself; forgotten at its end. */
 struct model_local {
-	uint32_t *to;  /* local index old -> new, MODEL_NONE */
-	uint8_t *sure; /* how often that held */
+	uint32_t *to;     /* local index old -> new, MODEL_NONE */
+	uint32_t *before; /* what `to` was before, MODEL_NONE */
+	uint8_t *sure;    /* how often that held */
 	size_t cap;
-	int64_t small[MODEL_SMALL]; /* constants old -> new */
+	uint32_t owner[MODEL_OWNERS]; /* new local -> the old one that last became it, MODEL_NONE */
+	int64_t small[MODEL_SMALL];   /* constants old -> new */
 	uint64_t small_known[MODEL_SMALL / 64];
 	uint64_t branch, branch_shift;
+	uint64_t shift; /* of the last number that nothing foretold */
+};
+
+/* Strings often lie in the order of their use: the next one begins where the last one ends. Its length
+ * is the constant before or behind its address. */
+struct model_text {
+	uint64_t address, before, behind;
+	uint64_t last; /* constant that is no address */
+	uint64_t kind; /* of the last address: 1 behind, 2 before, 0 neither fits */
 };
 
 struct model {
@@ -81,6 +95,7 @@ struct model {
 	struct model_interval *intervals;
 	size_t n_intervals;
 	uint64_t data_low, data_high; /* addresses of the old data */
+	uint64_t small_max;           /* numbers from here on may be addresses */
 	struct wasm_copies data_copies, residue_copies;
 	uint8_t bias[1 << 16]; /* of an address's neighbourhood: moved like the nearest, or not */
 	uint32_t *bias_undo;   /* index << 8 | value before */
@@ -92,9 +107,13 @@ struct model {
 	size_t n_op, cap_op;
 	uint32_t next_old; /* where the last copy of code ended */
 	uint64_t size_pad; /* of the present function */
+	uint32_t home;     /* where it ended before a far jump */
+	bool away;         /* since such a jump */
+	uint64_t body;     /* number of the present function */
 	struct model_local local;
 	uint64_t last[WASM_IMM_MAX], before_last[WASM_IMM_MAX]; /* values per kind */
 	uint8_t last_pad[WASM_IMM_MAX];
+	struct model_text text;
 	unsigned run;              /* aligned tokens in a row */
 	struct fl_buf out;         /* bytes on their way to the sink; encoding, of one function */
 	struct model_names *names; /* the bytes of new names */
@@ -147,11 +166,27 @@ void model_free_names(struct model *m);
  * from that; one that did not parse stays as it is. False: it is not as `expected` (NULL: any), or
  * m->out.failed; then half of it may have been appended and learned. */
 bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *expected);
+/* How many calls and addresses of an old body (few of each count) have no certain successor yet. */
+unsigned model_doubts(const struct model *m, uint32_t partner);
 /* What a number that is expected to move if it is an address becomes; that it did is learned. */
 uint64_t model_moved_number(struct model *m, enum wasm_imm kind, uint64_t old);
+static inline void model_remember_text(struct model_text *x, uint64_t v, bool address)
+{
+	if (address) {
+		x->address = v;
+		x->before = x->last;
+		x->behind = 0;
+	} else {
+		x->last = v;
+		if (x->behind == 0)
+			x->behind = v;
+	}
+}
 /* Note the value of an immediate, for those that follow. */
 static inline void model_remember(struct model *m, enum wasm_imm kind, uint64_t v)
 {
+	if (kind == WASM_IMM_I32 && (int64_t)v > 0)
+		model_remember_text(&m->text, v, v >= m->small_max);
 	m->before_last[kind] = m->last[kind];
 	m->last[kind] = v;
 }

@@ -239,32 +239,64 @@ static uint32_t rest_of_body(struct model *m, uint32_t place)
 	return m->old_code.start[old_code_body(&m->old_code, place) + 1] - place;
 }
 
-/* One copy: 0 is none, 1 goes to the end of the old function, others are the length + 1. */
+/* Whole logarithm of a length, in steps of a half. */
+static unsigned length_class(uint32_t n)
+{
+	unsigned log = 31 - (unsigned)__builtin_clz(n | 1);
+
+	return 2 * log + (log > 0 && (n >> (log - 1) & 1) != 0);
+}
+
+static uint32_t apart(uint32_t a, uint32_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
+/* Where a copy comes from: near where the last one ended, or, after a far jump, where it was before. */
+static uint32_t code_place(struct model *m, uint32_t place, uint64_t extra)
+{
+	uint32_t base = m->next_old;
+
+	if (m->away &&
+		coder_hit(m->c, STREAM_CODE_HOME, apart(place, m->home) < apart(place, base),
+			CONTEXT(extra))) {
+		base = m->home;
+		m->away = false;
+	}
+	place = base +
+		(uint32_t)coder_signed(m->c, STREAM_CODE_JUMP, (int32_t)(place - base),
+			CONTEXT(extra, m->n_op == 0, m->away));
+	if (!m->away && apart(place, base) >= MODEL_FAR) {
+		m->home = base;
+		m->away = true;
+	}
+	return place;
+}
+
+/* One copy: whether there is one where a function begins, where from, and how long: 0 is to the end of
+ * the old function. */
 static uint64_t code_copy(
 	struct model *m, size_t t, size_t end, uint64_t last_extra, struct body_shape *shape)
 {
 	uint32_t place = 0, left, total = old_code_total(&m->old_code);
-	uint64_t length = 0, word = 0;
+	uint64_t length = 0, extra = last_extra < 40 ? last_extra : 40;
 
 	if (m->encoding) {
 		length = run_length(m, t, end, true);
 		place = length > 0 ? m->from[t] - 1 : 0;
-		left = length > 0 ? rest_of_body(m, place) : 0;
-		word = length == 0 ? 0 : length == left ? 1 : length + 1;
 	}
-	word = coder_value(
-		m->c, STREAM_CODE_COPY, word, CONTEXT(last_extra < 60 ? last_extra : 60));
-	if (word == 0)
+	if (m->n_op == 0 && !coder_hit(m->c, STREAM_CODE_HIT, length > 0, CONTEXT(0)))
 		return 0;
-	place = m->next_old +
-		(uint32_t)coder_signed(m->c, STREAM_CODE_JUMP, (int32_t)(place - m->next_old),
-			CONTEXT(last_extra < 40 ? last_extra : 40, word == 1));
+	place = code_place(m, place, extra);
 	if (place >= total) {
 		m->c->bad = true;
 		return 0;
 	}
 	left = rest_of_body(m, place);
-	length = word == 1 ? left : word - 1;
+	length = coder_value(m->c, STREAM_CODE_COPY, length == left ? 0 : length,
+		CONTEXT(extra, context(length_class(left), m->n_op == 0), context(m->body, 0)));
+	if (length == 0)
+		length = left;
 	if (length > total - place) {
 		m->c->bad = true;
 		return 0;
@@ -319,10 +351,12 @@ static void forget_local(struct model *m)
 
 	if (l->cap > 0) {
 		memset(l->to, 0xff, l->cap * sizeof(*l->to));
+		memset(l->before, 0xff, l->cap * sizeof(*l->before));
 		memset(l->sure, 0, l->cap);
 	}
+	memset(l->owner, 0xff, sizeof(l->owner));
 	memset(l->small_known, 0, sizeof(l->small_known));
-	l->branch = l->branch_shift = 0;
+	l->branch = l->branch_shift = l->shift = 0;
 	m->run = 0;
 }
 
@@ -505,6 +539,7 @@ static bool is_sure(struct model *m, size_t f, uint32_t partner)
 	const struct wasm_body *old = &m->old->bodies[partner], *new = &m->new->bodies[f];
 	uint64_t last[2][WASM_IMM_MAX];
 	uint8_t last_pad[WASM_IMM_MAX];
+	struct model_text text = m->text;
 	bool sure;
 
 	if (old->size_pad != new->size_pad ||
@@ -530,6 +565,7 @@ static bool is_sure(struct model *m, size_t f, uint32_t partner)
 
 		m->bias[undo >> 8] = (uint8_t)undo;
 	}
+	m->text = text;
 	memcpy(m->last, last[0], sizeof(m->last));
 	memcpy(m->before_last, last[1], sizeof(m->last));
 	memcpy(m->last_pad, last_pad, sizeof(last_pad));
@@ -565,10 +601,17 @@ static void code_function(struct model *m, size_t f)
 	uint32_t partner = m->partner[f];
 	bool sure = false;
 
+	m->body = f + 1;
 	if (partner != MODEL_NONE) {
+		unsigned class = length_class(old_code_length(&m->old_code, partner));
+		unsigned doubts = coder_is_plain(m->c) ? 0 : model_doubts(m, partner);
+
 		sure = m->encoding && is_sure(m, f, partner);
-		sure = coder_hit(m->c, STREAM_SURE, sure, CONTEXT(0));
+		sure = coder_hit(m->c, STREAM_SURE, sure,
+			CONTEXT(class, m->next_old == m->old_code.start[partner], doubts,
+				context(doubts, class)));
 		m->next_old = m->old_code.start[partner + sure];
+		m->away = false;
 	}
 	if (!m->encoding)
 		write_function(m, f, partner, sure);

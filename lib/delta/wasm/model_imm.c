@@ -85,7 +85,7 @@ static bool room_for_local(struct model *m, uint64_t old)
 {
 	struct model_local *l = &m->local;
 	size_t cap = old + 64;
-	uint32_t *to;
+	uint32_t *to, *before;
 	uint8_t *sure;
 
 	if (old < l->cap)
@@ -95,14 +95,18 @@ static bool room_for_local(struct model *m, uint64_t old)
 	to = fl_heap_resize(m->heap, l->to, cap, sizeof(*to));
 	if (to != NULL)
 		l->to = to;
+	before = fl_heap_resize(m->heap, l->before, cap, sizeof(*before));
+	if (before != NULL)
+		l->before = before;
 	sure = fl_heap_resize(m->heap, l->sure, cap, 1);
 	if (sure != NULL)
 		l->sure = sure;
-	if (to == NULL || sure == NULL) {
+	if (to == NULL || before == NULL || sure == NULL) {
 		model_fail(m, FL_NOMEM, "no memory for the locals of a function");
 		return false;
 	}
 	memset(l->to + l->cap, 0xff, (cap - l->cap) * sizeof(*to));
+	memset(l->before + l->cap, 0xff, (cap - l->cap) * sizeof(*before));
 	memset(l->sure + l->cap, 0, cap - l->cap);
 	l->cap = cap;
 	return true;
@@ -121,33 +125,63 @@ static uint64_t expected_local(const struct model *m, uint64_t old)
 	return old;
 }
 
+/* The old local that has overtaken `new`, which `old` was expected to become; MODEL_NONE. */
+static uint32_t overtaker(const struct model_local *l, uint64_t new, uint64_t old)
+{
+	if (new >= MODEL_OWNERS || l->owner[new] == old)
+		return MODEL_NONE;
+	return l->owner[new];
+}
+
+static void learn_local(struct model_local *l, uint64_t old, uint64_t v, uint64_t expected)
+{
+	if (l->to[old] == MODEL_NONE || v != expected)
+		l->sure[old] = 0;
+	else if (l->sure[old] < 20)
+		l->sure[old]++;
+	if (l->to[old] != v)
+		l->before[old] = l->to[old];
+	l->to[old] = v < MODEL_NONE ? (uint32_t)v : MODEL_NONE;
+	if (v < MODEL_OWNERS)
+		l->owner[v] = (uint32_t)old;
+}
+
 static uint64_t local_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
 {
 	struct model_local *l = &m->local;
-	uint64_t expected, sure, run = m->run < 9 ? m->run : 9;
+	uint64_t expected, sure, run = m->run < 9 ? m->run : 9, op = m->op[t], here, other = old;
+	uint64_t last = m->last[WASM_IMM_LOCAL], before_last = m->before_last[WASM_IMM_LOCAL];
+	uint32_t overtaken;
+	unsigned conflict;
 
 	if (!room_for_local(m, old))
 		return expect(m, WASM_IMM_LOCAL, v, old, CONTEXT(old), CONTEXT(old));
 	expected = expected_local(m, old);
 	sure = l->to[old] == MODEL_NONE ? 0 : 1u + (l->sure[old] < 6 ? l->sure[old] : 6);
+	overtaken = overtaker(l, expected, old);
+	conflict = overtaken != MODEL_NONE;
+	if (conflict)
+		other = l->before[overtaken]; /* often they have changed places */
+	here = context(m->body, old);
 	v = expect(m, WASM_IMM_LOCAL, v, expected,
-		CONTEXT(context(sure * 2 + (expected == old), m->op[t]),
+		CONTEXT(context(sure * 4 + (expected == old ? 2 : 0) + conflict, op),
 			context(context(sure, expected), run),
-			context(context(expected, op_before(m, t)), m->op[t])),
-		CONTEXT(expected, context(m->last[WASM_IMM_LOCAL], expected),
-			context(m->op[t], op_before(m, t)), context(old, expected)));
-	if (l->to[old] == MODEL_NONE || v != expected)
-		l->sure[old] = 0;
-	else if (l->sure[old] < 20)
-		l->sure[old]++;
-	l->to[old] = v < MODEL_NONE ? (uint32_t)v : MODEL_NONE;
+			context(context(expected, op_before(m, t)), op), context(here, expected),
+			context(here, op), context(context(conflict, op), run)),
+		CONTEXT(expected, context(last, expected), context(other, l->before[old]),
+			context(here, expected), context(old, expected), context(other, conflict),
+			context(op, op_before(m, t)),
+			context(context(last, before_last), expected)));
+	learn_local(l, old, v, expected);
 	return v;
 }
 
 /* ---- constants and offsets: small ones are fields and counts, big ones may be addresses */
 
 struct guess {
-	uint64_t first, second, slot;
+	uint64_t old, first, second, slot;
+	uint64_t behind, before; /* as the next string */
+	uint64_t state, text;    /* for contexts: of all; which of the strings agree with `first` */
 	bool big, exact;
 	uint32_t bias; /* index of the neighbourhood's bias */
 	uint64_t near;
@@ -158,7 +192,7 @@ static bool in_data(const struct model *m, uint64_t v)
 	return v >= m->data_low && v < m->data_high + (1 << 16);
 }
 
-static void guess_big(struct model *m, enum wasm_imm kind, uint64_t old, struct guess *g)
+static void guess_big(const struct model *m, enum wasm_imm kind, uint64_t old, struct guess *g)
 {
 	bool near_first;
 
@@ -200,7 +234,7 @@ static void guess_small(const struct model *m, uint64_t old, struct guess *g)
 	unsigned i = (unsigned)(v - MODEL_SMALL_MIN);
 
 	g->first = g->second = old;
-	if (v < MODEL_SMALL_MIN || v >= MODEL_SMALL_MAX)
+	if (v < MODEL_SMALL_MIN || v >= (int64_t)m->small_max)
 		return;
 	g->second = old + (uint64_t)small_near(l, i);
 	if ((l->small_known[i / 64] >> i % 64 & 1) == 0)
@@ -255,7 +289,7 @@ static void learn_number(struct model *m, const struct guess *g, uint64_t old, u
 		if (!g->exact)
 			learn_bias(m, g, old, v);
 		learned_put(&m->addresses, old, v);
-	} else if ((int64_t)old >= MODEL_SMALL_MIN && (int64_t)old < MODEL_SMALL_MAX) {
+	} else if ((int64_t)old >= MODEL_SMALL_MIN && (int64_t)old < (int64_t)m->small_max) {
 		l->small[i] = (int64_t)v;
 		l->small_known[i / 64] |= (uint64_t)1 << i % 64;
 	}
@@ -265,46 +299,96 @@ uint64_t model_moved_number(struct model *m, enum wasm_imm kind, uint64_t old)
 {
 	struct guess g = { 0 };
 
-	if ((int64_t)old < MODEL_SMALL_MAX || (int64_t)old >= BIG_MAX)
+	if ((int64_t)old < (int64_t)m->small_max || (int64_t)old >= BIG_MAX)
 		return old;
 	guess_big(m, kind, old, &g);
 	learn_number(m, &g, old, g.first);
 	return g.first;
 }
 
+/* What a number may be that is not as expected. */
+enum number_kind { NUMBER_SECOND, NUMBER_SLOT, NUMBER_EXACT, NUMBER_BEHIND, NUMBER_BEFORE };
+
+static enum number_kind kind_of_number(const struct guess *g, uint64_t v)
+{
+	const struct {
+		uint64_t v;
+		enum number_kind kind;
+	} choices[] = {
+		{ g->second, NUMBER_SECOND },
+		{ g->slot, NUMBER_SLOT },
+		{ g->behind, NUMBER_BEHIND },
+		{ g->before, NUMBER_BEFORE },
+	};
+
+	for (size_t i = 0; i < FL_COUNT(choices); i++)
+		if (choices[i].v == v)
+			return choices[i].kind;
+	return NUMBER_EXACT;
+}
+
+static void guess_number(const struct model *m, enum wasm_imm kind, uint64_t old, struct guess *g)
+{
+	if (old >= m->small_max && old < BIG_MAX)
+		guess_big(m, kind, old, g);
+	else
+		guess_small(m, old, g);
+	g->slot = g->behind = g->before = g->first;
+	if (kind != WASM_IMM_I32)
+		return;
+	(void)learned_get(&m->slots, (uint32_t)old, &g->slot);
+	if (!g->big)
+		return;
+	g->behind = m->text.address + m->text.behind;
+	g->before = m->text.address + m->text.before;
+	g->text = 1u + (g->behind == g->first) + 2u * (g->before == g->first);
+}
+
+static uint64_t missed_number(
+	struct model *m, size_t t, enum wasm_imm kind, uint64_t v, const struct guess *g)
+{
+	uint64_t op = m->op[t], base = context(m->body, m->last[WASM_IMM_LOCAL]);
+	struct model_local *l = &m->local;
+
+	switch ((enum number_kind)coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER),
+		kind_of_number(g, v),
+		CONTEXT(g->state, context(g->state, op), context(g->state, m->text.kind),
+			context(base, g->state)))) {
+	case NUMBER_SECOND:
+		return g->second;
+	case NUMBER_SLOT:
+		return g->slot;
+	case NUMBER_BEHIND:
+		return g->behind;
+	case NUMBER_BEFORE:
+		return g->before;
+	case NUMBER_EXACT:
+		break;
+	}
+	l->shift = (uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_EXACT),
+		(int64_t)(v - g->first),
+		CONTEXT(g->state, context(op, g->first), context(base, op),
+			context(l->shift, g->state), context(m->body, g->old)));
+	return g->first + l->shift;
+}
+
 static uint64_t number_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t v, uint64_t old)
 {
-	struct guess g = { 0 };
-	uint64_t state, which, op = m->op[t];
+	struct guess g = { .old = old };
+	uint64_t op = m->op[t], base = context(m->body, m->last[WASM_IMM_LOCAL]);
 
-	if ((int64_t)old >= MODEL_SMALL_MAX && (int64_t)old < BIG_MAX)
-		guess_big(m, kind, old, &g);
-	else
-		guess_small(m, old, &g);
-	g.slot = g.first;
-	if (kind == WASM_IMM_I32)
-		(void)learned_get(&m->slots, (uint32_t)old, &g.slot);
-	state = (uint64_t)g.big | (uint64_t)g.exact << 1 | (uint64_t)(g.first == old) << 2 |
+	guess_number(m, kind, old, &g);
+	g.state = (uint64_t)g.big | (uint64_t)g.exact << 1 | (uint64_t)(g.first == old) << 2 |
 		(uint64_t)(g.second == g.first) << 3 | (uint64_t)(g.slot != g.first) << 4;
 	if (coder_hit(coder(m), STREAM_OF_IMM(kind, IMM_HIT), v == g.first,
-		    CONTEXT(state, old, context(context(state, op), op_before(m, t))))) {
+		    CONTEXT(g.state, old, context(context(g.state, op), op_before(m, t)),
+			    context(context(g.text, m->text.kind), g.state), context(base, old),
+			    context(context(base, g.first), g.state))))
 		v = g.first;
-	} else {
-		which = v == g.second && g.second != g.first ? 0
-			: v == g.slot && g.slot != g.first   ? 1
-							     : 2;
-		which = coder_value(coder(m), STREAM_OF_IMM(kind, IMM_OTHER), which,
-			CONTEXT(state, context(state, op)));
-		if (which == 0)
-			v = g.second;
-		else if (which == 1)
-			v = g.slot;
-		else
-			v = g.first +
-				(uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_EXACT),
-					(int64_t)(v - g.first),
-					CONTEXT(state, context(op, g.first)));
-	}
+	else
+		v = missed_number(m, t, kind, v, &g);
+	if (g.text != 0)
+		m->text.kind = v == g.behind ? 1 : v == g.before ? 2 : 0;
 	learn_number(m, &g, old, v);
 	return v;
 }
@@ -393,7 +477,9 @@ static uint64_t new_number(struct model *m, size_t t, enum wasm_imm kind, uint64
 	case WASM_IMM_LOCAL:
 		return coder_value(coder(m), stream, v,
 			CONTEXT(context(o, l1), around, context(context(l1, l2), o), wide,
-				context(around, l1), context(context(l1, l2), around)));
+				context(around, l1), context(context(l1, l2), around),
+				context(m->body, o), context(context(m->body, l1), o),
+				context(context(m->body, l1), l2)));
 	case WASM_IMM_OFFSET:
 		return coder_value(coder(m), stream, v,
 			CONTEXT(context(o, p), context(local, o), context(context(l1, local), o),

@@ -39,7 +39,8 @@ static uint64_t moved(struct model *m, enum wasm_imm kind, uint64_t old)
 	case WASM_IMM_I32:
 	case WASM_IMM_I64:
 	case WASM_IMM_OFFSET:
-		return (int64_t)old < MODEL_SMALL_MAX ? old : model_moved_number(m, kind, old);
+		return (int64_t)old < (int64_t)m->small_max ? old
+							    : model_moved_number(m, kind, old);
 	default:
 		return old;
 	}
@@ -108,4 +109,38 @@ bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *e
 	fl_buf_add(&m->out, s.copied, (size_t)(body.p + body.n - s.copied));
 	return !m->out.failed && as_expected(&s, from) &&
 		(expected == NULL || m->out.n - s.start == expected->n);
+}
+
+/* ---- how sure it is */
+
+struct doubts {
+	const struct model *m;
+	unsigned calls, addresses;
+};
+
+static inline bool doubt_imm(
+	void *ctx, unsigned k, enum wasm_imm kind, const struct wasm_number *n, const uint8_t *end)
+{
+	struct doubts *d = ctx;
+	uint64_t v;
+
+	(void)k;
+	(void)end;
+	if (kind == WASM_IMM_FUNCTION)
+		d->calls += n->v < d->m->n_old_functions && d->m->function_known[n->v] == 0;
+	else if ((kind == WASM_IMM_I32 || kind == WASM_IMM_OFFSET) &&
+		(int64_t)n->v >= (int64_t)d->m->small_max)
+		d->addresses += !learned_get(&d->m->addresses, n->v, &v);
+	return true;
+}
+
+unsigned model_doubts(const struct model *m, uint32_t partner)
+{
+	static const struct wasm_visitor visitor = { move_before, move_token, doubt_imm };
+	struct wasm_walk w = wasm_walk_start(m->old->bodies[partner].bytes);
+	struct doubts d = { .m = m };
+
+	if (!old_code_is_raw(&m->old_code, partner))
+		(void)wasm_walk(&w, &visitor, &d);
+	return (d.calls > 2 ? 2 : d.calls) * 8 + (d.addresses > 7 ? 7 : d.addresses);
 }

@@ -82,7 +82,9 @@ static void code_layout(struct model *m)
 {
 	struct coder *c = m->c;
 	struct wasm_module *new = m->new;
-	uint64_t n = coder_value(c, STREAM_LAYOUT, new->n_sections, CONTEXT(m->old->n_sections));
+	int64_t old_n = (int64_t)m->old->n_sections;
+	uint64_t n = (uint64_t)(old_n +
+		coder_signed(c, STREAM_LAYOUT, (int64_t) new->n_sections - old_n, CONTEXT(0)));
 	size_t residue = 0;
 
 	if (n > 4096 || !model_ok(m)) {
@@ -99,7 +101,7 @@ static void code_layout(struct model *m)
 		unsigned what = (unsigned)(s->id | s->structured << 4 | s->pad << 5);
 		unsigned was = o == NULL ? 0 : (unsigned)(o->id | o->structured << 4 | o->pad << 5);
 
-		what = (unsigned)coder_value(c, STREAM_LAYOUT, what, CONTEXT(was, i));
+		what = was ^ (unsigned)coder_value(c, STREAM_LAYOUT, what ^ was, CONTEXT(0));
 		s->id = what & 15;
 		s->structured = (what >> 4 & 1) != 0;
 		s->pad = (uint8_t)(what >> 5);
@@ -107,7 +109,7 @@ static void code_layout(struct model *m)
 		s->residue_n = (size_t)((int64_t)(o == NULL ? 0 : o->residue_n) +
 			coder_signed(c, STREAM_LAYOUT,
 				(int64_t)s->residue_n - (int64_t)(o == NULL ? 0 : o->residue_n),
-				CONTEXT(what, i)));
+				CONTEXT(1)));
 		if (!m->encoding &&
 			(s->residue_n > m->limit - residue || s->pad > 4 ||
 				s->id >= WASM_SECTION_ID_MAX))
@@ -197,28 +199,116 @@ static uint32_t aligned_partner(struct model *m, size_t f)
 	return m->old_code.start[body] == place ? body : MODEL_NONE;
 }
 
+/* Which old functions have no partner yet: a Fenwick tree of their numbers, so that they can be counted
+ * and found. */
+struct unpaired {
+	uint32_t *count; /* [n + 1]; of the functions that node i stands for */
+	uint32_t n, left;
+};
+
+static void unpaired_init(struct unpaired *u, uint32_t n)
+{
+	u->n = u->left = n;
+	for (uint32_t i = 1; u->count != NULL && i <= n; i++)
+		u->count[i] = i & -i;
+}
+
+/* How many of the functions before `f`. */
+static uint32_t unpaired_before(const struct unpaired *u, uint32_t f)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = f; i > 0; i &= i - 1)
+		sum += u->count[i];
+	return sum;
+}
+
+/* The one that has `before` of them before it; before < left. */
+static uint32_t unpaired_find(const struct unpaired *u, uint32_t before)
+{
+	uint32_t at = 0;
+
+	for (uint32_t step = 1u << 31; step > 0; step >>= 1)
+		if (step <= u->n - at && u->count[at + step] <= before) {
+			at += step;
+			before -= u->count[at];
+		}
+	return at;
+}
+
+static bool is_unpaired(const struct unpaired *u, uint32_t f)
+{
+	return unpaired_before(u, f + 1) != unpaired_before(u, f);
+}
+
+static void unpaired_take(struct unpaired *u, uint32_t f)
+{
+	u->left--;
+	for (uint32_t i = f + 1; i <= u->n; i += i & -i)
+		u->count[i]--;
+}
+
+enum { PAIR_NONE, PAIR_AGAIN, PAIR_DISTANCE };
+
+/* A partner that was not expected: how many old functions without one lie between. */
+static uint32_t code_partner(struct model *m, const struct unpaired *u, uint32_t partner,
+	uint32_t expected, uint64_t *last)
+{
+	bool again = m->encoding && partner != MODEL_NONE && !is_unpaired(u, partner);
+	uint32_t rank = unpaired_before(u, expected);
+	int64_t distance = 0;
+	uint64_t word = PAIR_NONE;
+
+	if (again)
+		word = PAIR_AGAIN;
+	else if (m->encoding && partner != MODEL_NONE) {
+		distance = (int64_t)unpaired_before(u, partner) - rank;
+		word = ((uint64_t)distance << 1 ^ (uint64_t)(distance >> 63)) + PAIR_DISTANCE;
+	}
+	*last = word = coder_value(m->c, STREAM_PAIR, word, CONTEXT(*last));
+	if (word == PAIR_NONE)
+		return MODEL_NONE;
+	if (word == PAIR_AGAIN)
+		return (uint32_t)coder_value(m->c, STREAM_PAIR, partner, CONTEXT(~0u));
+	word -= PAIR_DISTANCE;
+	distance = rank + ((int64_t)(word >> 1) ^ -(int64_t)(word & 1));
+	if (distance < 0 || distance >= u->left) {
+		m->c->bad = true;
+		return MODEL_NONE;
+	}
+	return unpaired_find(u, (uint32_t)distance);
+}
+
 static void code_partners(struct model *m)
 {
-	int64_t expected = 0;
+	uint32_t n = (uint32_t)m->old->n_bodies, at = 0;
+	struct unpaired u = { .count = table(m, n, sizeof(*u.count)) };
+	uint64_t last = 0;
 
+	unpaired_init(&u, n);
 	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
 		uint32_t partner = m->encoding ? aligned_partner(m, f) : 0;
-		bool hit = partner != MODEL_NONE && partner == expected;
+		uint32_t rank = unpaired_before(&u, at), expected = MODEL_NONE, gap = 0;
 
-		if (coder_hit(m->c, STREAM_PAIR_HIT, hit, CONTEXT(f == 0))) {
-			partner = (uint32_t)expected;
-		} else {
-			/* 0 is none; otherwise the signed distance, which is never 0 here */
-			int64_t distance = partner == MODEL_NONE ? 0 : (int64_t)partner - expected;
-
-			distance = coder_signed(m->c, STREAM_PAIR, distance, CONTEXT(0));
-			partner = distance == 0 ? MODEL_NONE : (uint32_t)(expected + distance);
-		}
-		if (partner != MODEL_NONE && partner >= m->old->n_bodies)
+		if (rank < u.left)
+			expected = unpaired_find(&u, rank);
+		if (rank > 0)
+			gap = at - unpaired_find(&u, rank - 1);
+		if (coder_hit(m->c, STREAM_PAIR_HIT, partner == expected,
+			    CONTEXT(gap < 20 ? gap : 20, last, context(last, gap < 20 ? gap : 20))))
+			partner = expected;
+		else
+			partner = code_partner(m, &u, partner, at, &last);
+		if (partner != MODEL_NONE && partner >= n)
 			m->c->bad = true;
 		m->partner[f] = m->c->bad ? MODEL_NONE : partner;
-		expected = partner == MODEL_NONE ? expected : (int64_t)partner + 1;
+		if (m->partner[f] == MODEL_NONE)
+			continue;
+		at = partner + 1;
+		if (is_unpaired(&u, partner))
+			unpaired_take(&u, partner);
 	}
+	fl_heap_free(m->heap, u.count);
 }
 
 static void map_imports(struct model *m)
@@ -532,6 +622,9 @@ static void map_addresses(struct model *m)
 		if (d->address + d->n > m->data_high)
 			m->data_high = d->address + d->n;
 	}
+	m->small_max = m->data_low < MODEL_SMALL_TOP ? MODEL_SMALL_TOP
+		: m->data_low > MODEL_SMALL_MAX      ? MODEL_SMALL_MAX
+						     : m->data_low;
 }
 
 bool model_moved(const struct model *m, uint64_t old, uint64_t *new)
