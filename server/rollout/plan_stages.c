@@ -5,6 +5,7 @@
 
 #include "server/rollout/slice.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,31 @@ static void find_groups(struct plan_builder *b, struct groups *g)
 	g->in.n_waves = b->in->strategy->n_waves;
 }
 
+/* The last wave, if it is one by count or share, takes the rest. One that was given as a part must not
+ * grow to the whole fleet unseen; what is lost by rounding shares is no matter. */
+static bool refuse_short_waves(struct plan_builder *b, const uint32_t *devices)
+{
+	const struct strategy *s = b->in->strategy;
+	uint64_t all = 0, asked = 0, rounding = 0;
+	char text[200];
+
+	for (size_t w = 0; w < s->n_waves; w++)
+		all += devices[w];
+	for (size_t w = 0; w < s->n_waves; w++) {
+		const struct strategy_wave *wave = &s->waves[w];
+
+		asked += wave->kind == WAVE_SELECTOR ? devices[w] : slice_wave_size(wave, all);
+		rounding += wave->kind == WAVE_PERCENT ? 1 + all / 1000 : 0;
+	}
+	if (s->waves[s->n_waves - 1].kind == WAVE_SELECTOR || asked + rounding >= all)
+		return true;
+	(void)snprintf(text, sizeof(text),
+		"the waves ask for %llu of %llu devices: narrow the rollout's selector, or end the "
+		"waves with {\"percent\":100}, which takes the rest",
+		(unsigned long long)asked, (unsigned long long)all);
+	return build_refuse(b, text, NULL, (uint32_t)(all - asked));
+}
+
 /* Give the devices their waves; waves without devices fall away. */
 static bool number_waves(struct plan_builder *b, const struct groups *g)
 {
@@ -140,7 +166,7 @@ static bool number_waves(struct plan_builder *b, const struct groups *g)
 			"devices match no wave's selector: narrow the rollout's selector, or end "
 			"the waves with {\"percent\":100}",
 			NULL, left);
-	return true;
+	return refuse_short_waves(b, devices);
 }
 
 static bool make_waves(struct plan_builder *b)

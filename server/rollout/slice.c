@@ -220,7 +220,7 @@ static void fill_rest(struct slicing *s, uint16_t wave)
 }
 
 /* Half a device and more counts as one, and a share is at least one device. */
-static uint64_t wave_size(const struct strategy_wave *w, uint64_t all)
+uint64_t slice_wave_size(const struct strategy_wave *w, uint64_t all)
 {
 	uint64_t n;
 
@@ -256,7 +256,7 @@ enum fl_code slice_waves(const struct slice_input *in, uint16_t *wave_of, struct
 		if (w + 1 == in->n_waves)
 			fill_rest(&s, (uint16_t)w);
 		else
-			fill_wave(&s, wave_size(&in->waves[w], all), (uint16_t)w);
+			fill_wave(&s, slice_wave_size(&in->waves[w], all), (uint16_t)w);
 	}
 	fl_arena_fini(&s.arena);
 	return FL_OK;

@@ -23,6 +23,9 @@ struct slice_input {
 	size_t n_waves;
 };
 
+/* How many of `all` devices a wave by count or share asks for. */
+uint64_t slice_wave_size(const struct strategy_wave *w, uint64_t all);
+
 /* Write the wave of each to wave_of[0..n); SLICE_NO_WAVE where no wave takes it (only when the last
  * wave is a selector). A wave by count or share is never larger than asked unless a single group is;
  * it is smaller only if no remaining group fits. The last wave of those takes the rest.

@@ -189,7 +189,7 @@ def test_hungry_gate_is_refused(chain):
 
 def test_refused_plan_fails_the_rollout(chain):
     """A rollout whose plan is refused fails with the reason, and the plan can be read."""
-    rollout(chain, "hungry", "spring", {"waves": [{"count": 5}], "gate": {"success": {"minimum": 5000}}})
+    rollout(chain, "hungry", "spring", {"waves": [{"percent": 100}], "gate": {"success": {"minimum": 5000}}})
     got = wait_state(chain, "hungry", "failed")
     assert "needs 5000 outcomes" in got["reason"]
     assert chain.get(f"{API}/rollouts/hungry/plan").json()["refusals"]

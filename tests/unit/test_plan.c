@@ -437,6 +437,41 @@ static void refuses_forgotten_devices(void **state)
 	end(&f, &p);
 }
 
+/* Behaviour: a last wave that was given as a part of the fleet does not take all of it. */
+static void refuses_short_waves(void **state)
+{
+	static const struct {
+		const char *strategy;
+		uint32_t left; /* devices that the waves do not ask for; 0: it is no refusal */
+	} cases[] = {
+		{ "{\"waves\":[{\"percent\":5},{\"percent\":10}]}", 85 },
+		{ "{\"waves\":[{\"count\":5}]}", 95 },
+		{ "{\"waves\":[{\"count\":5},{\"count\":94}]}", 1 },
+		{ "{\"waves\":[{\"count\":5},{\"count\":95}]}", 0 },
+		{ "{\"waves\":[{\"count\":5},{\"percent\":100}]}", 0 },
+		{ "{\"waves\":[{\"percent\":33.3},{\"percent\":33.3},{\"percent\":33.3}]}", 0 },
+		{ "{\"waves\":[{\"percent\":1},{\"factor\":2}]}", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(cases); i++) {
+		static struct fleet f;
+		struct plan p;
+
+		begin(&f, cases[i].strategy);
+		small_publish(&f.s, "app 2.0.0", "");
+		(void)add(&f, 100, "app 1.0.0", PLAN_NO_DEVICE);
+		small_release(&f.s, "app 2.0.0");
+		make(&f, &p);
+		assert_int_equal(p.n_refusals, cases[i].left > 0);
+		if (cases[i].left > 0) {
+			assert_int_equal(p.refusals[0].devices, cases[i].left);
+			assert_non_null(strstr(p.refusals[0].reason, "of 100 devices"));
+		}
+		end(&f, &p);
+	}
+}
+
 /* Behaviour: starts that need contrary orders share a unit on a device; across versions of one module
  * they get layers of their own. Nothing is broken after any layer in either. */
 static void joins_contrary_orders(void **state)
@@ -693,6 +728,7 @@ int main(void)
 		cmocka_unit_test(sorts_out_incompatible),
 		cmocka_unit_test(refuses_hungry_gates),
 		cmocka_unit_test(refuses_forgotten_devices),
+		cmocka_unit_test(refuses_short_waves),
 		cmocka_unit_test(joins_contrary_orders),
 		cmocka_unit_test(layers_floors),
 		cmocka_unit_test(plans_nothing),
