@@ -238,8 +238,47 @@ static enum fl_code join_selector(
 struct given {
 	uint64_t seed;
 	int64_t approvals;
-	int64_t now_ms; /* windows must open after it; 0: they were looked at before */
+	int64_t now_ms;      /* windows must open after it; 0: they were looked at before */
+	const char *creator; /* whose approval does not count; NULL: everybody's does */
 };
+
+/* Whether as many can agree as must. */
+static enum fl_code check_approvers(
+	const struct strategy *s, const struct given *given, struct fl_err *err)
+{
+	int64_t can = (int64_t)s->n_approvers;
+
+	if (can > 0 && s->approvals > can)
+		return fl_fail(err, FL_REFUSED,
+			"this server demands %lld approvals; the strategy names %zu approvers",
+			(long long)s->approvals, s->n_approvers);
+	if (can > 0 && given->creator != NULL && strategy_has_approver(s, given->creator) &&
+		s->approvals > can - 1)
+		return fl_fail(err, FL_INVALID,
+			"strategy: approvals: %lld of the %zu approvers named can never agree: %s "
+			"creates this rollout, and nobody approves his own",
+			(long long)s->approvals, s->n_approvers, given->creator);
+	return FL_OK;
+}
+
+/* Whether every selector of the strategy can be read. */
+static enum fl_code check_selectors(const struct strategy *s, struct fl_err *err)
+{
+	for (size_t i = 0; i <= s->n_waves; i++) {
+		const char *selector = i < s->n_waves ? s->waves[i].selector : s->early;
+		struct rsql *parsed = NULL;
+		enum fl_code code = FL_OK;
+
+		if (selector != NULL)
+			code = rsql_parse(selector, &parsed, err);
+		rsql_free(parsed);
+		if (code != FL_OK && i < s->n_waves)
+			return fl_wrap(err, "strategy: waves[%zu]: selector", i);
+		if (code != FL_OK)
+			return fl_wrap(err, "strategy: early");
+	}
+	return FL_OK;
+}
 
 /* The complete strategy; *joins says if it lets new devices join. */
 static enum fl_code complete(const json_t *strategy, const struct given *given, struct fl_buf *out,
@@ -251,10 +290,10 @@ static enum fl_code complete(const json_t *strategy, const struct given *given, 
 
 	if (code == FL_OK && s.approvals < given->approvals)
 		s.approvals = given->approvals;
-	if (code == FL_OK && s.n_approvers > 0 && s.approvals > (int64_t)s.n_approvers)
-		code = fl_fail(err, FL_REFUSED,
-			"this server demands %lld approvals; the strategy names %zu approvers",
-			(long long)s.approvals, s.n_approvers);
+	if (code == FL_OK)
+		code = check_approvers(&s, given, err);
+	if (code == FL_OK)
+		code = check_selectors(&s, err);
 	if (code == FL_OK && given->now_ms != 0)
 		code = rollouts_windows_check(&s.windows, given->now_ms, err);
 	json = code == FL_OK ? strategy_json(&s) : NULL;
@@ -281,10 +320,14 @@ static struct given given_before(const char *strategy)
 
 static struct given given_now(const struct request *rq)
 {
-	return (struct given){ .seed = (uint64_t)randombytes_random() << 20 |
-			randombytes_uniform(1 << 20),
-		.approvals = rq->server->settings->approvals,
-		.now_ms = rq->now_ms };
+	const struct settings *settings = rq->server->settings;
+
+	return (struct given){
+		.seed = (uint64_t)randombytes_random() << 20 | randombytes_uniform(1 << 20),
+		.approvals = settings->approvals,
+		.now_ms = rq->now_ms,
+		.creator = settings->approve_own ? NULL : rq->who.name,
+	};
 }
 
 static enum fl_code read_wanted(

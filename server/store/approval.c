@@ -9,8 +9,10 @@ DB_SQL(approval_select,
 	"SELECT actor, agrees, digest, why, at FROM approval WHERE rollout_id = $1 "
 	"ORDER BY at, actor");
 DB_SQL(approval_select_count,
-	"SELECT coalesce(sum(agrees), 0), coalesce(max(CASE WHEN actor = $1 THEN agrees END), -1) "
-	"FROM approval WHERE rollout_id = $2");
+	"SELECT coalesce(sum(a.agrees), 0), "
+	"coalesce(max(CASE WHEN a.actor = $1 THEN a.agrees END), -1) "
+	"FROM approval a LEFT JOIN token t ON t.name = a.actor "
+	"WHERE a.rollout_id = $2 AND (t.revoked_at IS NULL OR a.agrees = 0)");
 DB_SQL(approval_insert,
 	"INSERT INTO approval (rollout_id, actor, agrees, digest, why, at) "
 	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (rollout_id, actor) DO UPDATE SET "

@@ -20,7 +20,7 @@ typedef enum fl_code (*approval_fn)(void *context, const struct approval *a, str
 /* The approvals of a rollout, oldest first. */
 enum fl_code approval_each(struct store *store, int64_t rollout_id, approval_fn fn, void *context,
 	struct fl_err *err) FL_MUST_CHECK;
-/* How many agree, and what `actor` has said: *said is 1 (agrees), 0 (does not) or -1 (nothing). */
+/* How many agree whose tokens have not been revoked since, and what `actor` has said: *said is 1 (agrees), 0 (does not) or -1 (nothing). */
 enum fl_code approval_count(struct store *store, int64_t rollout_id, const char *actor,
 	int64_t *agree, int *said, struct fl_err *err) FL_MUST_CHECK;
 /* Write or replace what a->actor says. Write lane. */

@@ -104,6 +104,19 @@ def test_an_approval_names_the_plan(fleet):
     assert deny(fleet.people["bob"], "digest", plan_digest="0" * 64).status == 412
 
 
+def test_the_word_of_a_revoked_token_does_not_count(fleet):
+    """Who loses his token while others are still to agree has not approved; another one must."""
+    digest = ask(fleet.people["ann"], "revoked", approvals=2)["plan_digest"]
+    thief = fleet.make_token("thief", ["approver"])
+    assert approve(thief, "revoked", digest).json()["did"] == "approved by 1 of 2"
+    tokens = fleet.get(f"{API}/tokens?limit=1000").json()["items"]
+    (number,) = [t["id"] for t in tokens if t["name"] == "thief"]
+    assert fleet.delete(f"{API}/tokens/{number}").status == 204
+    assert approve(fleet.people["bob"], "revoked", digest).json()["did"] == "approved by 1 of 2"
+    assert fleet.get(f"{API}/rollouts/revoked").json()["state"] == "waiting_approval"
+    assert approve(fleet.people["eve"], "revoked", digest).json()["rollout"]["state"] == "ready"
+
+
 def test_it_starts_by_itself_when_approved(fleet):
     """With start auto the last approval starts it; another operator's stop of a waiting one ends it."""
     people = fleet.people
@@ -119,6 +132,7 @@ def test_strategies_that_can_never_be_approved(fleet):
     """More approvals than approvers, a name twice, or approvers without a number are refused."""
     for strategy, word in (({"approvals": 3, "approvers": ["bob", "eve"]}, "never agree"),
                            ({"approvals": 1, "approvers": ["bob", "bob"]}, "twice"),
+                           ({"approvals": 2, "approvers": ["bob", "admin"]}, "nobody approves his own"),
                            ({"approvers": ["bob"]}, "how many")):
         answer = fleet.put(f"{API}/rollouts/never", {"release": "r2", "strategy": strategy})
         assert answer.status == 400 and word in answer.json()["detail"], answer
