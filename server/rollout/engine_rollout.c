@@ -421,7 +421,9 @@ static void widen(struct engine_turn *t)
 	const struct engine_rollout *r = t->view->rollout;
 
 	if (r->back_wave == t->fact->wave || r->back_wave == ENGINE_ALL_WAVES) {
-		same(t);
+		engine_turn_say(t, ENGINE_NOTHING, "it is on its way back already%s",
+			r->state == ROLLOUT_PAUSED ? ", and paused: resume lets it go on"
+						   : "; nothing changed");
 		return;
 	}
 	if (t->fact->wave != ENGINE_ALL_WAVES || r->state == ROLLOUT_PAUSED) {

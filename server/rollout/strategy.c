@@ -97,8 +97,8 @@ enum fl_code strategy_share_read(
 	int64_t v = percent >= 0 && percent <= 100 ? (int64_t)(percent * 10000 + 0.5) : -1;
 
 	if (v < (zero ? 0 : 1))
-		return fl_fail(err, FL_INVALID, "%s must be %s 0 and at most 100, not %g", field,
-			zero ? "at least" : "more than", percent);
+		return fl_fail(err, FL_INVALID, "%s must be at least %s and at most 100, not %g",
+			field, zero ? "0" : "0.0001", percent);
 	*ppm = v;
 	return FL_OK;
 }
@@ -363,6 +363,13 @@ enum fl_code strategy_read(
 
 		strategy_fini(&s);
 		return code;
+	}
+	if (raw.install_s <= raw.probation_s) {
+		strategy_fini(&s);
+		return fl_fail(err, FL_INVALID,
+			"strategy: install_s (%lld) must be more than probation_s (%lld), before "
+			"which no device confirms",
+			(long long)raw.install_s, (long long)raw.probation_s);
 	}
 	s.seed = (uint64_t)raw.seed;
 	s.soak_ms = raw.soak_s * 1000;

@@ -134,8 +134,8 @@ static enum fl_code read_probability(
 	int64_t n = v > 0 && v <= most ? (int64_t)llround(v * STRATEGY_PPM) : 0;
 
 	if (n < 1)
-		return fl_fail(err, FL_INVALID, "%s must be more than 0 and at most %g, not %g",
-			field, most, v);
+		return fl_fail(err, FL_INVALID,
+			"%s must be at least 0.000001 and at most %g, not %g", field, most, v);
 	*ppm = n;
 	return FL_OK;
 }

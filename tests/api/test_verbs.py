@@ -156,6 +156,15 @@ def test_a_refusal_says_what_to_do(story):
     assert "create another rollout" in story.refused("r", "start")
 
 
+def test_a_selector_that_cannot_be_read_is_refused_at_once(story):
+    """The rollout is not made; the answer names the wave and the place."""
+    for strategy, where in (({"waves": [{"selector": "id=="}, {"percent": 100}]}, "waves[0]: selector: RSQL column 5"),
+                            ({"early": "id=="}, "early: RSQL column 5")):
+        answer = story.create("r", "next", **strategy)
+        assert answer.status == 400 and where in answer.json()["detail"], answer
+    assert story.api.get(f"{API}/rollouts/r").status == 404
+
+
 def test_none_is_no_cause_to_retry(story):
     """Nothing fails for no cause."""
     story.devices(1, app="1.0.0")

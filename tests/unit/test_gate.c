@@ -316,7 +316,7 @@ static void refuses_nonsense(void **state)
 	static const char *const texts[][2] = {
 		{ "{\"sprt\":{\"p0_percent\":5,\"p1_percent\":5}}",
 			"sprt: p0_percent (5) must be less" },
-		{ "{\"sprt\":{\"alpha\":0}}", "sprt: alpha must be more than 0" },
+		{ "{\"sprt\":{\"alpha\":0}}", "sprt: alpha must be at least 0.000001" },
 		{ "{\"sprt\":{\"alpha\":0.5,\"beta\":0.5}}", "sprt: alpha and beta" },
 		{ "{\"sprt\":{\"gamma\":1}}", "sprt" },
 		{ "{\"bayes\":{\"prior_a\":0}}", "bayes: prior_a must be at least 0.001" },
