@@ -80,6 +80,7 @@ static uint64_t stated_memory(struct fl_bytes data)
 		.stated_memory = stated_memory,                                                 \
 		.state_memory = wasm_delta_state_memory,                                        \
 		.encode_memory = encode_memory,                                                 \
+		.inspect = wasm_delta_inspect,                                                  \
 	}
 
 ROW(wasm_16m, "wasm-delta-16m", WASM_ADAPTIVE_16M);

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from deltas import digest, module, next_version, wait_for  # noqa: E402
+from deltas import digest, module, next_version, wait_for, wasm  # noqa: E402
 
 
 @pytest.fixture
@@ -89,6 +89,29 @@ def test_apply_goes_on_where_it_stopped(ctl, pair, tmp_path):
         ctl("delta", "apply", old, patch, "-o", out)
         assert out.read_bytes() == right
         out.unlink()
+
+
+@pytest.mark.parametrize("model", ["none", "1m"])
+def test_inspect_shows_the_streams_of_a_module(ctl, tmp_path, model):
+    """The parts of a wasm-delta sum up to its size; with the old module they say how much came out as
+    expected. An adaptive coder's parts show only with it."""
+    old, new, patch = (tmp_path / name for name in ("old", "new", "patch"))
+    old.write_bytes(wasm(300))
+    new.write_bytes(wasm(300, inserted=(1,)))
+    ctl("delta", "make", old, new, "-o", patch, "--codec", "wasm-delta", "--model", model)
+    for more in ((), ("--old", old)):
+        said = ctl("delta", "inspect", patch, *more, "--json").json
+        parts = {p["name"]: p for p in said["parts"]}
+        assert len(parts) == len(said["parts"])
+        assert sum(p["bytes"] for p in said["parts"]) == said["size"]
+        assert f"{new.stat().st_size} bytes with" in parts["head"]["note"]
+        assert ("partners: expected" in parts) == (model == "none" or bool(more))
+    assert parts["functions that only moved"]["count"] == 301
+    moved, note = re.match(r"(\d+) from the old module, ([\d.]+) %$", parts["functions that only moved"]["note"]).groups()
+    assert 290 < int(moved) < 301 and float(note) == round(int(moved) / 301 * 100, 2)
+    assert parts["functions: moved"]["count"] in (300, 301)
+    assert re.search(r"functions: moved +\d+ ", ctl("delta", "inspect", patch, "--old", old).out)
+    assert ctl("delta", "inspect", patch, "--old", patch).code != 0
 
 
 def layer(path, kind, content, level):

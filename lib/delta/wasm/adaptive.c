@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/adaptive.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct adaptive {
 	uint32_t mask;
 	struct fl_buf *out; /* NULL: decoding */
 	struct fl_bytes in;
+	size_t in_bytes; /* that `in` had first */
 	size_t overrun;
 	uint32_t low, high, code;
 	bool silent;
@@ -158,6 +160,7 @@ struct adaptive *adaptive_new(
 	a->mask = n - 1;
 	a->out = out;
 	a->in = in;
+	a->in_bytes = in.n;
 	a->high = UINT32_MAX;
 	for (unsigned i = 0; i < ADAPTIVE_STREAMS; i++)
 		fill_stream(&a->streams[i]);
@@ -178,6 +181,18 @@ void adaptive_free(struct adaptive *a)
 void adaptive_silent(struct adaptive *a, bool silent)
 {
 	a->silent = silent;
+}
+
+bool adaptive_is_silent(const struct adaptive *a)
+{
+	return a->silent;
+}
+
+double adaptive_position(const struct adaptive *a)
+{
+	size_t bytes = a->in_bytes - a->in.n + a->overrun;
+
+	return 8 * (double)bytes - log2((double)(a->high - a->low) + 1);
 }
 
 size_t adaptive_overrun(const struct adaptive *a)

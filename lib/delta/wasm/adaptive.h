@@ -37,6 +37,9 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 void adaptive_silent(struct adaptive *a, bool silent);
 /* Encoding: write what is still held back. */
 void adaptive_flush(struct adaptive *a);
+bool adaptive_is_silent(const struct adaptive *a);
+/* Decoding: how many bits of information were read so far. */
+double adaptive_position(const struct adaptive *a);
 /* Decoding: bytes read behind the end; more than a few mean that the data are cut off. */
 size_t adaptive_overrun(const struct adaptive *a);
 

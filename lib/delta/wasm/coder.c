@@ -48,15 +48,44 @@ static uint8_t read_byte(struct coder *c, unsigned stream)
 	return c->stream[stream].p[c->at[stream]++];
 }
 
+/* A symbol more. */
+static void count(struct coder *c, unsigned stream, bool missed)
+{
+	struct coder_stream_stats *s;
+	double position;
+
+	if (c->stats == NULL || (c->adaptive != NULL && adaptive_is_silent(c->adaptive)))
+		return;
+	s = &c->stats->of[stream];
+	s->symbols++;
+	s->misses += missed;
+	if (c->adaptive == NULL)
+		return;
+	position = adaptive_position(c->adaptive);
+	s->bits += position - c->stats->position;
+	c->stats->position = position;
+}
+
+void coder_finish_stats(struct coder *c)
+{
+	/* Runs of hits count when they begin, so give back what was not used. */
+	for (unsigned i = 0; i < STREAM_MAX; i++)
+		if (c->running[i])
+			c->stats->of[i].symbols -= c->run[i];
+}
+
 /* Decoding: know how many hits come before the next miss. */
 static void load_run(struct coder *c, unsigned stream)
 {
 	/* Behind the last miss everything hits: so many never come. */
 	bool more = c->at[stream] < c->stream[stream].n;
 
-	if (!c->running[stream])
-		c->run[stream] = more ? read_number(c, stream) : UINT64_MAX;
+	if (c->running[stream])
+		return;
+	c->run[stream] = more ? read_number(c, stream) : UINT64_MAX;
 	c->running[stream] = true;
+	if (c->stats != NULL)
+		c->stats->of[stream].symbols += c->run[stream];
 }
 
 uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n)
@@ -85,6 +114,7 @@ bool coder_hit_plain(struct coder *c, unsigned stream, bool hit)
 	load_run(c, stream);
 	if (c->run[stream] == 0) {
 		c->running[stream] = false;
+		count(c, stream, true);
 		return false;
 	}
 	c->run[stream]--;
@@ -93,6 +123,7 @@ bool coder_hit_plain(struct coder *c, unsigned stream, bool hit)
 
 uint64_t coder_value_plain(struct coder *c, unsigned stream, uint64_t v)
 {
+	count(c, stream, false);
 	if (c->mode == CODER_DECODE)
 		return read_number(c, stream);
 	write_number(&c->stream[stream], v);
@@ -101,6 +132,7 @@ uint64_t coder_value_plain(struct coder *c, unsigned stream, uint64_t v)
 
 uint8_t coder_byte_plain(struct coder *c, unsigned stream, uint8_t v)
 {
+	count(c, stream, false);
 	if (c->mode == CODER_DECODE)
 		return read_byte(c, stream);
 	fl_buf_byte(&c->stream[stream], v);
@@ -125,6 +157,7 @@ bool coder_hit_adaptive(struct coder *c, unsigned stream, bool hit, const struct
 					 : 0);
 	bit = adaptive_bit(c->adaptive, stream, hit, contexts, n, history & 7);
 	c->history[stream] = history << 1 | !bit;
+	count(c, stream, !bit);
 	return bit;
 }
 
@@ -159,8 +192,10 @@ uint64_t coder_value_adaptive(
 
 		byte = byte_in_value(c, stream, byte, place, x);
 		result |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80)
+		if (byte < 0x80) {
+			count(c, stream, false);
 			return result;
+		}
 		v >>= 7;
 		place = place * 257 + byte + 1;
 	}
@@ -171,7 +206,9 @@ uint64_t coder_value_adaptive(
 uint8_t coder_byte_adaptive(
 	struct coder *c, unsigned stream, uint8_t v, const struct coder_context *x)
 {
-	return byte_in_value(c, stream, v, 0, x);
+	v = byte_in_value(c, stream, v, 0, x);
+	count(c, stream, false);
+	return v;
 }
 
 /* ---- begin and end */
@@ -355,6 +392,10 @@ enum fl_code coder_decode_plain(
 	code = read_piece(&r, &head, &limit, err);
 	if (code != FL_OK)
 		return code;
+	if (c->stats != NULL) {
+		c->stats->shared = in.n - wasm_left(&r);
+		c->stats->shared_unpacked = head.n;
+	}
 	h = wasm_reader(bytes_of(&head));
 	used = wasm_unsigned(&h, &pad);
 	for (uint64_t i = 0; i < used && !h.bad; i++) {
@@ -364,6 +405,8 @@ enum fl_code coder_decode_plain(
 		sizes[at] = wasm_unsigned(&h, &pad);
 	}
 	for (unsigned i = 0; i < STREAM_MAX && code == FL_OK; i++) {
+		size_t left = wasm_left(&r);
+
 		if (sizes[i] >= JOIN_BELOW) {
 			code = read_piece(&r, &c->stream[i], &limit, err);
 			h.bad |= c->stream[i].n != sizes[i];
@@ -372,6 +415,10 @@ enum fl_code coder_decode_plain(
 
 			fl_buf_add(&c->stream[i], bytes.p, bytes.n);
 			code = fl_buf_check(&c->stream[i], err);
+		}
+		if (c->stats != NULL) {
+			c->stats->of[i].unpacked = sizes[i];
+			c->stats->of[i].packed = left - wasm_left(&r);
 		}
 	}
 	if (code == FL_OK && (h.bad || wasm_left(&h) != 0 || wasm_left(&r) != 0))

@@ -59,6 +59,20 @@ enum wasm_imm_stream { IMM_HIT, IMM_OTHER, IMM_EXACT, IMM_NEW, IMM_STREAMS };
 
 enum coder_mode { CODER_ENCODE, CODER_DECODE };
 
+/* What a decoder sees of a stream, for those who look into a delta. */
+struct coder_stream_stats {
+	uint64_t symbols, misses; /* misses: of hits */
+	uint64_t unpacked;        /* plain: bytes */
+	uint64_t packed;          /* plain: bytes in the delta; 0: it shares the first piece */
+	double bits;              /* adaptive: that it took */
+};
+
+struct coder_stats {
+	struct coder_stream_stats of[STREAM_MAX];
+	uint64_t shared, shared_unpacked; /* plain: bytes of the first piece */
+	double position;                  /* adaptive: bits read so far */
+};
+
 struct coder {
 	struct fl_heap *heap; /* DECODE: for all below, borrowed */
 	enum coder_mode mode;
@@ -69,6 +83,7 @@ struct coder {
 	uint64_t run[STREAM_MAX];         /* plain: of hits, being counted or used up */
 	bool running[STREAM_MAX];         /* DECODE: run is valid */
 	uint32_t history[STREAM_MAX];     /* adaptive: the last hits and misses, or bytes */
+	struct coder_stats *stats;        /* DECODE: filled if there are any, borrowed */
 };
 
 /* What the model knows of the situation; adaptive only. */
@@ -152,6 +167,8 @@ enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, str
 	struct fl_err *err) FL_MUST_CHECK;
 enum fl_code coder_decode_plain(
 	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
+/* Decoding is done: the stats are complete. */
+void coder_finish_stats(struct coder *c);
 void coder_fini(struct coder *c);
 
 #endif

@@ -222,12 +222,7 @@ uint64_t wasm_delta_encode_memory(uint64_t old_size, uint64_t new_size)
 
 /* ---- the head */
 
-struct head {
-	enum wasm_back_end back;
-	uint64_t size, memory;
-};
-
-static void write_head(struct fl_buf *out, const struct head *h)
+static void write_head(struct fl_buf *out, const struct wasm_delta_head *h)
 {
 	uint8_t *to = fl_buf_reserve(out, 2 + 2 * WASM_LEB_MAX), *end;
 
@@ -240,8 +235,9 @@ static void write_head(struct fl_buf *out, const struct head *h)
 	out->n += (size_t)(end - to);
 }
 
-static enum fl_code read_head(struct wasm_reader *r, struct head *h, struct fl_err *err)
+static enum fl_code read_head(struct wasm_reader *r, struct wasm_delta_head *h, struct fl_err *err)
 {
+	size_t bytes = wasm_left(r);
 	unsigned magic = wasm_byte(r), kind = wasm_byte(r), pad = 0;
 
 	h->back = (enum wasm_back_end)(kind & 15);
@@ -251,6 +247,7 @@ static enum fl_code read_head(struct wasm_reader *r, struct head *h, struct fl_e
 		h->memory > UINT64_MAX / MEMORY_UNIT)
 		return fl_fail(err, FL_CORRUPT, "not a module's delta of version %d", VERSION);
 	h->memory *= MEMORY_UNIT;
+	h->bytes = bytes - wasm_left(r);
 	return FL_OK;
 }
 
@@ -258,7 +255,7 @@ void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory)
 {
 	struct wasm_reader r = wasm_reader((struct fl_bytes){ delta->p, delta->n });
 	FL_AUTO_BUF struct fl_buf again = { 0 };
-	struct head h;
+	struct wasm_delta_head h;
 
 	FL_BUG_IF(read_head(&r, &h, NULL) != FL_OK);
 	h.memory = memory;
@@ -275,7 +272,7 @@ void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory)
 uint64_t wasm_delta_stated_memory(struct fl_bytes delta)
 {
 	struct wasm_reader r = wasm_reader(delta);
-	struct head h;
+	struct wasm_delta_head h;
 
 	return read_head(&r, &h, NULL) == FL_OK ? h.memory : 0;
 }
@@ -332,8 +329,9 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
 {
 	struct wasm_module o = { 0 }, n = { 0 };
-	const struct head h = { options->back, new.n,
-		wasm_delta_decode_memory(options->back, old.n, new.n) };
+	const struct wasm_delta_head h = { .back = options->back,
+		.size = new.n,
+		.memory = wasm_delta_decode_memory(options->back, old.n, new.n) };
 	enum fl_code code;
 
 	wasm_opcodes_init();
@@ -348,26 +346,50 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 
 /* ---- decoding */
 
-static enum fl_code decode_modules(const struct wasm_module *old, uint64_t size, struct coder *c,
-	const struct fl_sink *out, struct fl_err *err)
+/* One decoding. */
+struct decoding {
+	struct wasm_delta_head head;
+	struct coder *c;
+	const struct fl_sink *out;
+	struct wasm_delta_view *view; /* NULL: nobody looks */
+};
+
+static void look(const struct model *m, struct wasm_delta_view *view)
 {
-	struct wasm_module new = { .heap = c->heap, .residue.heap = c->heap };
-	struct model *m = fl_heap_alloc(c->heap, 1, sizeof(*m));
+	view->functions = m->new->n_bodies;
+	view->moved = m->n_sure;
+	view->tokens_copied = m->tokens_copied;
+	view->tokens_new = m->tokens_new;
+	for (size_t k = 0; k < m->data_copies.n; k++) {
+		view->data_copied += m->data_copies.list[k].length;
+		view->data_new += m->data_copies.list[k].extra;
+	}
+	coder_finish_stats(m->c);
+}
+
+static enum fl_code decode_modules(
+	const struct decoding *d, const struct wasm_module *old, struct fl_err *err)
+{
+	struct fl_heap *heap = d->c->heap;
+	struct wasm_module new = { .heap = heap, .residue.heap = heap };
+	struct model *m = fl_heap_alloc(heap, 1, sizeof(*m));
 	enum fl_code code;
 
 	if (m == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for a delta");
-	m->c = c;
-	m->heap = c->heap;
+	m->c = d->c;
+	m->heap = heap;
 	m->old = old;
 	m->new = &new;
-	m->limit = size;
-	m->sink = out;
+	m->limit = d->head.size;
+	m->sink = d->out;
 	code = model_run(m, err);
-	if (code == FL_OK && m->written != size)
+	if (code == FL_OK && m->written != d->head.size)
 		code = fl_fail(err, FL_CORRUPT, "the delta gives fewer bytes than it says");
+	if (code == FL_OK && d->view != NULL)
+		look(m, d->view);
 	model_fini(m);
-	fl_heap_free(c->heap, m);
+	fl_heap_free(heap, m);
 	wasm_module_fini(&new);
 	return code;
 }
@@ -383,7 +405,7 @@ static enum fl_code start_decoding(
 
 /* Refuse what is more than the caller allows before anything is allocated. */
 static enum fl_code check_limits(
-	const struct head *h, const struct fl_codec_limits *limits, struct fl_err *err)
+	const struct wasm_delta_head *h, const struct fl_codec_limits *limits, struct fl_err *err)
 {
 	if (h->size > limits->output_max || h->size > SIZE_LIMIT)
 		return fl_fail(err, FL_CORRUPT, "the delta says %llu bytes, more than the offer",
@@ -396,51 +418,106 @@ static enum fl_code check_limits(
 }
 
 /* Everything behind the head; `data` are the coder's bytes. */
-static enum fl_code decode_body(struct fl_bytes old, struct fl_bytes data, const struct head *h,
-	struct coder *c, const struct fl_sink *out, struct fl_err *err)
+static enum fl_code decode_body(
+	const struct decoding *d, struct fl_bytes old, struct fl_bytes data, struct fl_err *err)
 {
-	struct wasm_module o = { .heap = c->heap };
+	struct wasm_module o = { .heap = d->c->heap };
 	enum fl_code code = wasm_module_split(&o, old, err);
 
 	if (code == FL_REFUSED)
 		code = fl_fail(
 			err, FL_CORRUPT, "the old bytes are not the module that the delta is for");
 	if (code == FL_OK)
-		code = start_decoding(c, h->back, data, h->size, err);
+		code = start_decoding(d->c, d->head.back, data, d->head.size, err);
 	if (code == FL_OK)
-		code = decode_modules(&o, h->size, c, out, err);
+		code = decode_modules(d, &o, err);
 	wasm_module_fini(&o);
 	return code;
 }
 
-enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
-	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
+static enum fl_code decode_on(struct fl_heap *heap, struct decoding *d, struct fl_bytes old,
+	struct fl_bytes data, struct fl_err *err)
 {
-	struct fl_heap own = { 0 }, *heap = limits->heap != NULL ? limits->heap : &own;
-	struct wasm_reader r = wasm_reader(data);
-	struct coder *c;
-	struct head h;
-	enum fl_code code = read_head(&r, &h, err);
+	enum fl_code code;
 
-	if (code == FL_OK)
-		code = check_limits(&h, limits, err);
-	if (code != FL_OK)
-		return code;
 	wasm_opcodes_init();
-	heap->limit = h.memory;
-	c = fl_heap_alloc(heap, 1, sizeof(*c));
-	if (c != NULL) {
-		c->heap = heap;
-		code = decode_body(old, (struct fl_bytes){ r.p, wasm_left(&r) }, &h, c, out, err);
-		coder_fini(c);
-		fl_heap_free(heap, c);
-	} else {
+	heap->limit = d->head.memory;
+	d->c = fl_heap_alloc(heap, 1, sizeof(*d->c));
+	if (d->c == NULL) {
 		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
+	} else {
+		d->c->heap = heap;
+		d->c->stats = d->view == NULL ? NULL : d->view->stats;
+		code = decode_body(d, old, data, err);
+		coder_fini(d->c);
+		fl_heap_free(heap, d->c);
 	}
 	/* Without memory a table may have stayed empty, and what came out be anything. */
 	if (heap->over)
 		code = fl_fail(err, FL_CORRUPT, "the delta takes more memory than it says");
 	else if (heap->failed)
 		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
+	return code;
+}
+
+static enum fl_code decode(struct decoding *d, struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, struct fl_err *err)
+{
+	struct fl_heap own = { 0 };
+	struct wasm_reader r = wasm_reader(data);
+	enum fl_code code = read_head(&r, &d->head, err);
+
+	if (code == FL_OK)
+		code = check_limits(&d->head, limits, err);
+	if (code != FL_OK)
+		return code;
+	return decode_on(limits->heap != NULL ? limits->heap : &own, d, old,
+		(struct fl_bytes){ r.p, wasm_left(&r) }, err);
+}
+
+enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
+{
+	struct decoding d = { .out = out };
+
+	return decode(&d, old, data, limits, err);
+}
+
+/* ---- looking */
+
+static enum fl_code drop(void *ctx, struct fl_bytes bytes, struct fl_err *err)
+{
+	(void)ctx;
+	(void)bytes;
+	(void)err;
+	return FL_OK;
+}
+
+enum fl_code wasm_delta_view(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, struct wasm_delta_view *view, struct fl_err *err)
+{
+	const struct fl_sink nowhere = { .write = drop };
+	struct decoding d = { .out = &nowhere, .view = view };
+
+	return decode(&d, old, data, limits, err);
+}
+
+enum fl_code wasm_delta_unpack(struct fl_bytes data, struct wasm_delta_head *head,
+	struct coder_stats *stats, struct fl_err *err)
+{
+	struct wasm_reader r = wasm_reader(data);
+	struct coder *c;
+	enum fl_code code = read_head(&r, head, err);
+
+	if (code != FL_OK || head->back != WASM_ZSTD)
+		return code;
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	c->stats = stats;
+	code = start_decoding(
+		c, WASM_ZSTD, (struct fl_bytes){ r.p, wasm_left(&r) }, head->size, err);
+	coder_fini(c);
+	free(c);
 	return code;
 }

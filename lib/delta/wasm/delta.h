@@ -10,10 +10,16 @@
 #define FL_WASM_DELTA_H
 
 #include "lib/delta/codec.h"
-#include "lib/delta/wasm/adaptive.h"
+#include "lib/delta/wasm/coder.h"
 
 /* Zstd decodes fastest; the others are smaller and need a model of the named size. */
 enum wasm_back_end { WASM_ZSTD, WASM_ADAPTIVE_256K, WASM_ADAPTIVE_1M, WASM_ADAPTIVE_16M };
+
+struct wasm_delta_head {
+	enum wasm_back_end back;
+	uint64_t size, memory; /* of the new module; of decoding */
+	size_t bytes;          /* of the head */
+};
 
 struct wasm_delta_options {
 	enum wasm_back_end back;
@@ -33,6 +39,28 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out,
 	struct fl_err *err) FL_MUST_CHECK;
+
+/* What a delta does to its module. */
+struct wasm_delta_view {
+	struct coder_stats *stats; /* of the streams */
+	uint64_t functions,
+		moved; /* moved: as their old partners make expect, which all others are not */
+	uint64_t tokens_copied, tokens_new; /* of the others */
+	uint64_t data_copied, data_new;     /* bytes */
+};
+
+/* wasm_delta_decode that also tells what it sees; view->stats is zeroed memory. */
+enum fl_code wasm_delta_view(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, struct wasm_delta_view *view,
+	struct fl_err *err) FL_MUST_CHECK;
+/* Without the old module: the head, and with streams what they take. */
+enum fl_code wasm_delta_unpack(struct fl_bytes data, struct wasm_delta_head *head,
+	struct coder_stats *stats, struct fl_err *err) FL_MUST_CHECK;
+
+/* Tell what a delta consists of, part by part, whose bytes sum up to its own; of an adaptive coder's only
+ * with the old module. FL_CORRUPT, FL_NOMEM. */
+enum fl_code wasm_delta_inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
+	void *ctx, struct fl_err *err) FL_MUST_CHECK;
 
 /* Heap that whole data say decoding takes; 0: they are damaged. */
 uint64_t wasm_delta_stated_memory(struct fl_bytes delta);

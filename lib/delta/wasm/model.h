@@ -118,7 +118,8 @@ struct model {
 	struct fl_buf out;         /* bytes on their way to the sink; encoding, of one function */
 	struct model_names *names; /* the bytes of new names */
 	uint64_t written;          /* those in `out` too */
-	enum fl_code failure;      /* of the sink, or no memory */
+	uint64_t n_sure, tokens_copied, tokens_new; /* functions that moved; tokens of the others */
+	enum fl_code failure;                       /* of the sink, or no memory */
 	struct fl_err *err;
 };
 

@@ -303,11 +303,13 @@ static uint64_t code_copy(
 	}
 	code_copied_ops(m, &(struct op_copy){ place, length, t, m->n_op, shape });
 	m->next_old = place + (uint32_t)length;
+	m->tokens_copied += length;
 	return length;
 }
 
 static void code_new_ops(struct model *m, size_t t, uint64_t n, struct body_shape *shape)
 {
+	m->tokens_new += n;
 	for (uint64_t i = 0; i < n && model_ok(m) && !shape->done; i++) {
 		unsigned op =
 			checked(m, code_new_op(m, m->encoding ? m->new_tokens->op[t + i] : 0));
@@ -613,6 +615,7 @@ static void code_function(struct model *m, size_t f)
 		m->next_old = m->old_code.start[partner + sure];
 		m->away = false;
 	}
+	m->n_sure += sure;
 	if (!m->encoding)
 		write_function(m, f, partner, sure);
 	else if (!sure)

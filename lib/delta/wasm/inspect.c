@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a delta consists of: its streams with their sizes and how much of them was predicted. */
+#include "lib/delta/wasm/delta.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const streams[STREAM_IMM] = { "layout", "copies", "copies: extras",
+	"copies: jumps", "residue: unchanged", "residue: differences", "residue: new",
+	"partners: expected", "partners", "functions: moved", "code: copies", "code: extras",
+	"code: jumps", "instructions: copied", "instructions: other", "instructions: new",
+	"types: expected", "types", "exports: expected", "exports", "elements: expected",
+	"elements", "name indices: expected", "name indices", "names: expected", "names: lengths",
+	"names: new", "data: unchanged", "data: kinds", "data: differences", "data: new",
+	"padding: expected", "padding" };
+
+static const char *const kinds[WASM_IMM_MAX] = { "", "function indices", "type indices", "tables",
+	"globals", "locals", "memories", "data indices", "element indices", "tags", "fields",
+	"labels", "block types", "heap types", "alignments", "offsets", "i32", "i64", "counts",
+	"f32", "f64", "lanes", "value types", "body padding", "raw bytes" };
+
+static const char *const immediates[IMM_STREAMS] = { "expected", "other", "differences", "new" };
+
+/* The streams and what they are parts of. */
+struct report {
+	fl_codec_part_fn fn;
+	void *ctx;
+	const struct coder_stats *stats;
+	bool seen;                  /* decoded: symbols are counted */
+	uint64_t whole;             /* bytes of what the streams share by their weights */
+	double weight, done_weight; /* all of it, and of the streams so far */
+	uint64_t done;              /* bytes of it so far */
+};
+
+static void name_stream(unsigned stream, char *to, size_t n)
+{
+	if (stream < STREAM_IMM)
+		(void)snprintf(to, n, "%s", streams[stream]);
+	else
+		(void)snprintf(to, n, "%s: %s", kinds[(stream - STREAM_IMM) / IMM_STREAMS],
+			immediates[(stream - STREAM_IMM) % IMM_STREAMS]);
+}
+
+static bool is_hits(unsigned stream)
+{
+	switch (stream) {
+	case STREAM_RESIDUE_HIT:
+	case STREAM_PAIR_HIT:
+	case STREAM_SURE:
+	case STREAM_OP_HIT:
+	case STREAM_TYPE_HIT:
+	case STREAM_EXPORT_HIT:
+	case STREAM_ELEMENT_HIT:
+	case STREAM_NAME_INDEX_HIT:
+	case STREAM_NAME_HIT:
+	case STREAM_DATA_HIT:
+	case STREAM_PAD_HIT:
+		return true;
+	default:
+		return stream >= STREAM_IMM && (stream - STREAM_IMM) % IMM_STREAMS == IMM_HIT;
+	}
+}
+
+/* The part of what is shared that falls to a weight; all parts sum up to the whole. */
+static uint64_t share(struct report *r, double weight)
+{
+	uint64_t end;
+
+	r->done_weight += weight;
+	end = r->weight > 0 ? (uint64_t)llround((double)r->whole * (r->done_weight / r->weight))
+			    : 0;
+	end = end > r->whole ? r->whole : end;
+	weight = (double)(end - r->done);
+	r->done = end;
+	return (uint64_t)weight;
+}
+
+static double percent(uint64_t part, uint64_t all)
+{
+	return all == 0 ? 0 : 100 * (double)part / (double)all;
+}
+
+static void tell_stream(struct report *r, unsigned stream)
+{
+	const struct coder_stream_stats *s = &r->stats->of[stream];
+	struct fl_codec_part part = { .count = s->symbols };
+	char name[48];
+
+	if (s->symbols == 0 && s->unpacked == 0)
+		return;
+	name_stream(stream, name, sizeof(name));
+	part.name = name;
+	part.bytes = s->packed != 0 ? s->packed
+				    : share(r, s->unpacked != 0 ? (double)s->unpacked : s->bits);
+	if (r->seen && is_hits(stream))
+		(void)snprintf(part.note, sizeof(part.note), "%.2f %% as expected",
+			percent(s->symbols - s->misses, s->symbols));
+	else if (s->unpacked != 0)
+		(void)snprintf(part.note, sizeof(part.note), "%llu unpacked",
+			(unsigned long long)s->unpacked);
+	r->fn(r->ctx, &part);
+}
+
+/* A line about the module, which takes nothing in the delta. */
+static void tell(const struct report *r, const char *name, uint64_t count, uint64_t of)
+{
+	struct fl_codec_part part = { .name = name, .count = of };
+
+	(void)snprintf(part.note, sizeof(part.note), "%llu from the old module, %.2f %%",
+		(unsigned long long)count, percent(count, of));
+	if (of > 0)
+		r->fn(r->ctx, &part);
+}
+
+static void tell_head(const struct report *r, const struct wasm_delta_head *head)
+{
+	static const char *const backs[] = { "streams", "model of 256 KiB", "model of 1 MiB",
+		"model of 16 MiB" };
+	struct fl_codec_part part = { .name = "head", .bytes = head->bytes };
+
+	(void)snprintf(part.note, sizeof(part.note), "%s, %llu bytes with %llu KiB of memory",
+		backs[head->back], (unsigned long long)head->size,
+		(unsigned long long)(head->memory >> 10));
+	r->fn(r->ctx, &part);
+}
+
+/* What the streams have in common: the first piece, or all that the coder read. */
+static void find_shared(struct report *r, uint64_t coder_bytes)
+{
+	uint64_t longer = 0;
+
+	for (unsigned i = 0; i < STREAM_MAX; i++) {
+		const struct coder_stream_stats *s = &r->stats->of[i];
+
+		longer += s->packed;
+		if (s->packed == 0)
+			r->weight += s->unpacked != 0 ? (double)s->unpacked : s->bits;
+	}
+	r->whole = coder_bytes - longer;
+}
+
+static void tell_streams(struct report *r, const struct wasm_delta_head *head, uint64_t coder_bytes)
+{
+	struct fl_codec_part rest = { .name = "directory" };
+
+	find_shared(r, coder_bytes);
+	if (head->back == WASM_ZSTD)
+		r->weight = (double)r->stats->shared_unpacked;
+	for (unsigned i = 0; i < STREAM_MAX; i++)
+		tell_stream(r, i);
+	rest.bytes = r->whole - r->done;
+	if (head->back != WASM_ZSTD)
+		rest.name = r->seen ? "end" : "coded";
+	if (!r->seen && head->back != WASM_ZSTD)
+		(void)snprintf(rest.note, sizeof(rest.note), "the old module shows its streams");
+	if (rest.bytes > 0)
+		r->fn(r->ctx, &rest);
+}
+
+static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, struct report *r,
+	struct coder_stats *stats, struct fl_err *err)
+{
+	const struct fl_codec_limits limits = { .output_max = UINT64_MAX };
+	struct wasm_delta_view view = { .stats = stats };
+	struct wasm_delta_head head;
+	enum fl_code code = wasm_delta_unpack(data, &head, stats, err);
+
+	r->seen = old.n > 0;
+	if (code == FL_OK && r->seen)
+		code = wasm_delta_view(old, data, &limits, &view, err);
+	if (code != FL_OK)
+		return code;
+	tell_head(r, &head);
+	tell_streams(r, &head, data.n - head.bytes);
+	tell(r, "functions that only moved", view.moved, view.functions);
+	tell(r, "instructions of the others", view.tokens_copied,
+		view.tokens_copied + view.tokens_new);
+	tell(r, "bytes of data", view.data_copied, view.data_copied + view.data_new);
+	return FL_OK;
+}
+
+enum fl_code wasm_delta_inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
+	void *ctx, struct fl_err *err)
+{
+	struct coder_stats *stats = calloc(1, sizeof(*stats));
+	struct report r = { .fn = fn, .ctx = ctx, .stats = stats };
+	enum fl_code code;
+
+	if (stats == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory to look into a delta");
+	code = inspect(old, data, &r, stats, err);
+	free(stats);
+	return code;
+}
