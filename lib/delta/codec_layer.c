@@ -47,19 +47,22 @@
 #define NEST_MIN    4096 /* likewise other ones */
 #define PIECE       65536
 #define OVERHEAD    (2ULL << 20)
+#define LARGE       (64ULL << 20) /* archive and track together */
+#define LEVEL_LARGE 12
 
 enum { PLAN_REST, PLAN_COPY, PLAN_NEST };
 
+/* Layers are rarely packed to less than a third, and have tracks of about their packed size. One that
+ * takes more says so in its delta, or ends at the limit of the build. */
 static uint64_t decode_memory(uint64_t old_size, uint64_t new_size)
 {
-	/* layers are rarely packed to less than a sixth; one that is says so in its delta */
-	return 10 * old_size + 6 * new_size + (8ULL << 20);
+	return 5 * old_size + 3 * new_size + (8ULL << 20);
 }
 
 static uint64_t encode_memory(uint64_t old_size, uint64_t new_size, int level)
 {
-	return 9 * (old_size + 2 * new_size) +
-		fl_codec_zstd_patch.encode_memory(6 * old_size, 6 * new_size, level);
+	return 5 * (old_size + new_size) +
+		fl_codec_zstd_patch.encode_memory(3 * old_size, new_size, level);
 }
 
 /* ---- numbers */
@@ -294,11 +297,17 @@ static bool is_archive(struct fl_bytes b)
 	return b.n >= 512 && memcmp(b.p + 257, "ustar", 5) == 0;
 }
 
+/* The highest levels take minutes to look at a large old layer, for a quarter less. */
+static int level_for(const struct making *m, int level)
+{
+	return m->old.n + m->old_track.n > LARGE && level > LEVEL_LARGE ? LEVEL_LARGE : level;
+}
+
 static enum fl_code encode(struct fl_bytes old, struct fl_bytes new, int level,
 	const struct fl_sink *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf old_raw = { 0 }, new_raw = { 0 }, data = { 0 };
-	struct making m = { .level = level };
+	struct making m = { 0 };
 	struct pack p = { 0 };
 	enum fl_code code = open_layer(old, &old_raw, &m.old, err);
 
@@ -310,6 +319,7 @@ static enum fl_code encode(struct fl_bytes old, struct fl_bytes new, int level,
 		code = pack_find(new, m.new, &p, err);
 	if (code == FL_OK && p.kind == PACK_TRACK)
 		pack_track(old, &m.old_track);
+	m.level = level_for(&m, level);
 	if (code == FL_OK)
 		code = make_plan(&m, err);
 	if (code == FL_OK)

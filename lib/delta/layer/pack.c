@@ -9,14 +9,15 @@
 
 #include "lib/delta/layer/track.h"
 
-#define PIECE      65536
-#define ZSTD_LEVEL 19 /* above it nobody packs layers */
-#define GZIP_MAX   9
-#define TRAILER    8 /* of gzip: checksum and size */
-#define FHCRC      2 /* RFC 1952 2.3.1: bits of FLG */
-#define FEXTRA     4
-#define FNAME      8
-#define FCOMMENT   16
+#define PIECE       65536
+#define ZSTD_LEVEL  19 /* above it nobody packs layers */
+#define GZIP_MAX    9
+#define EXPANDS_MAX 1032 /* times: what deflate reaches at most */
+#define TRAILER     8    /* of gzip: checksum and size */
+#define FHCRC       2    /* RFC 1952 2.3.1: bits of FLG */
+#define FEXTRA      4
+#define FNAME       8
+#define FCOMMENT    16
 
 /* ---- opening */
 
@@ -29,6 +30,22 @@ enum pack_kind pack_guess(struct fl_bytes b)
 	return b.n > 8 && memcmp(b.p, zstd, sizeof(zstd)) == 0 ? PACK_ZSTD : PACK_NONE;
 }
 
+/* Room for what a stream says that it holds, if that can be true: nothing is copied while it grows. */
+static void expect(struct fl_buf *out, struct fl_bytes packed, uint64_t size)
+{
+	uint64_t room = size + PIECE;
+
+	if (size / EXPANDS_MAX <= packed.n && (out->max == 0 || room <= out->max - out->n))
+		(void)fl_buf_reserve(out, (size_t)room);
+}
+
+static uint32_t last_word(struct fl_bytes b)
+{
+	const uint8_t *p = b.p + b.n - 4;
+
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
 static enum fl_code open_gzip(struct fl_bytes b, struct fl_buf *out, struct fl_err *err)
 {
 	z_stream z = { 0 };
@@ -36,6 +53,7 @@ static enum fl_code open_gzip(struct fl_bytes b, struct fl_buf *out, struct fl_e
 
 	if (result != Z_OK)
 		return fl_fail(err, FL_NOMEM, "no memory to unpack");
+	expect(out, b, last_word(b));
 	while (result == Z_OK) {
 		size_t rest = b.n - (size_t)(z.next_in == NULL ? 0 : z.next_in - b.p);
 		uint8_t *to = fl_buf_reserve(out, PIECE);
