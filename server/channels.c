@@ -2,6 +2,7 @@
 #include "server/channels.h"
 
 #include "server/events.h"
+#include "server/fleet.h"
 #include "server/http/lanes.h"
 #include "server/parts.h"
 #include "server/planning.h"
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define AGAIN_MS 1000 /* after a lane had no room */
+#define WHOLE    10   /* so many rounds, then one that looks although nothing has changed */
 
 /* What the round is at. */
 enum round_step { ROUND_NEXT, ROUND_TEND, ROUND_BRING };
@@ -28,9 +30,14 @@ struct channels {
 	struct read_job read;
 	struct work_job work;
 	enum round_step next;
-	int64_t id; /* of the channel; 0: none yet in this round */
-	bool over;  /* set by read: there is no further channel */
-	bool go_on; /* set by tend: it is worth a look */
+	int64_t id;  /* of the channel; 0: none yet in this round */
+	bool over;   /* set by read: there is no further channel */
+	bool go_on;  /* set by tend: it is worth a look */
+	bool look;   /* this round looks at devices: something has changed since `looked` */
+	bool failed; /* something was left in this round */
+	uint64_t changes,
+		looked; /* at the begin of this round, and of the last that left nothing */
+	uint64_t rounds;
 	struct strategy strategy;
 	struct planning_snapshot *snapshot;
 	struct plan_totals {
@@ -339,10 +346,13 @@ static void begin_round(struct server *server, void *arg)
 {
 	struct channels *p = arg;
 
-	(void)server;
 	forget_plan(p);
 	p->id = 0;
 	p->next = ROUND_NEXT;
+	p->failed = false;
+	p->changes =
+		planning_changes(server) + fleet_returned(server->fleet, planning_silent_s(server));
+	p->look = p->changes != p->looked || p->rounds++ % WHOLE == 0;
 	queue_read(p);
 }
 
@@ -381,6 +391,8 @@ static enum fl_code load(struct channels *p, struct store *store, struct fl_err 
 
 static void end_round(struct channels *p)
 {
+	if (p->look && !p->failed)
+		p->looked = p->changes;
 	loop_after(p->server, p->server->settings->channel_interval, begin_round, p);
 }
 
@@ -405,6 +417,7 @@ static void run_read(struct read_job *job, struct server *server, struct store *
 	if (code != FL_OK && code != FL_NOT_FOUND)
 		fl_log_warning("a channel cannot be looked at", FL_N("channel", p->id),
 			FL_S("detail", err.msg));
+	p->failed = true;
 	p->next = ROUND_NEXT;
 	queue_read(p);
 }
@@ -423,6 +436,7 @@ static void run_work(struct work_job *job, struct server *server)
 	} else {
 		fl_log_warning("a channel cannot be planned", FL_N("channel", p->id),
 			FL_S("detail", err.msg));
+		p->failed = true;
 		p->next = ROUND_NEXT;
 		queue_read(p);
 	}
@@ -448,8 +462,9 @@ static void done_write(
 	if (code != FL_OK)
 		fl_log_warning("a channel is left until the next round", FL_N("channel", p->id),
 			FL_S("detail", err->msg));
+	p->failed = p->failed || code != FL_OK;
 	/* after tending: the look; after the look, or when there is nothing to do: the next one */
-	if (code != FL_OK || p->next != ROUND_TEND || !p->go_on)
+	if (code != FL_OK || p->next != ROUND_TEND || !p->go_on || !p->look)
 		p->next = ROUND_NEXT;
 	queue_read(p);
 }

@@ -8,6 +8,8 @@
  *   read   load   its devices that have spoken lately, but those held, ambiguous or given up
  *   work   plan   what they would have to change
  *   write  bring  if there is anything: a rollout like any other, made and started by the channel
+ * As long as nothing has changed that it rests on (planning_changes) and nobody silent has spoken again,
+ * only `tend` is done, but for one round in ten: a large fleet that stands still costs next to nothing.
  * So all that rollouts promise (order, gates, explanation, manifests) holds for channels too. A device
  * that belongs to two channels is brought up by none.
  *

@@ -4,6 +4,7 @@
 #include "server/http/request.h" /* request_wake, TOPIC */
 #include "server/identity.h"
 #include "server/kept_head.h"
+#include "server/planning.h"
 #include "server/server.h"
 #include "server/store/device.h"
 #include "server/trust.h"
@@ -114,8 +115,10 @@ enum fl_code events_write(
 		return fl_fail(err, FL_NOMEM, "no memory for an event");
 	FL_BUG_IF(!json_is_object(data));
 	enum fl_code code = append(store, line, data, err);
-	if (code == FL_OK && e != NULL)
+	if (code == FL_OK && e != NULL) {
 		effects_after_commit(e, wake, &topic, sizeof(topic));
+		planning_changed(e);
+	}
 	return code;
 }
 

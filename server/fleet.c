@@ -31,6 +31,8 @@ _Static_assert(sizeof(struct slot) == 32, "a million devices take 32 MB");
 
 struct fleet {
 	_Atomic int64_t last_no;
+	_Atomic uint32_t silent_s;   /* who has not spoken for longer than this was silent */
+	_Atomic uint64_t n_returned; /* how often somebody silent has spoken again */
 	struct replay *handshakes;
 	struct slot *_Atomic chunks[CHUNKS_MAX];
 };
@@ -111,11 +113,15 @@ int64_t fleet_last_no(const struct fleet *f)
 
 /* ---- who spoke */
 
-static void note_seen(struct slot *s, uint32_t now_s)
+static void note_seen(struct fleet *f, struct slot *s, uint32_t now_s)
 {
-	if (atomic_load_explicit(&s->seen_s, memory_order_relaxed) >= now_s)
+	uint32_t before = atomic_load_explicit(&s->seen_s, memory_order_relaxed);
+
+	if (before >= now_s)
 		return;
 	atomic_store_explicit(&s->seen_s, now_s, memory_order_relaxed);
+	if (now_s - before > atomic_load_explicit(&f->silent_s, memory_order_relaxed))
+		atomic_fetch_add_explicit(&f->n_returned, 1, memory_order_relaxed);
 	if ((atomic_load_explicit(&s->flags, memory_order_relaxed) & SEEN) == 0)
 		set_flag(s, SEEN, true);
 }
@@ -133,7 +139,7 @@ bool fleet_take_nonce(struct fleet *f, int64_t no, uint64_t nonce, uint32_t now_
 			return false;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&s->nonce, &before, nonce, memory_order_relaxed, memory_order_relaxed));
-	note_seen(s, now_s);
+	note_seen(f, s, now_s);
 	return true;
 }
 
@@ -142,7 +148,13 @@ void fleet_seen(struct fleet *f, int64_t no, uint32_t now_s)
 	struct slot *s = find_slot(f, no);
 
 	if (s != NULL)
-		note_seen(s, now_s);
+		note_seen(f, s, now_s);
+}
+
+uint64_t fleet_returned(struct fleet *f, uint32_t silent_s)
+{
+	atomic_store_explicit(&f->silent_s, silent_s, memory_order_relaxed);
+	return atomic_load_explicit(&f->n_returned, memory_order_relaxed);
 }
 
 void fleet_take_seen(struct fleet *f, int64_t from, int64_t to, fleet_seen_fn fn, void *arg)
@@ -288,6 +300,7 @@ enum fl_code fleet_up(struct server *s, struct fl_err *err)
 	s->fleet = calloc(1, sizeof(*s->fleet));
 	if (s->fleet == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the fleet");
+	atomic_init(&s->fleet->silent_s, UINT32_MAX);
 	s->fleet->handshakes = replay_new(HANDSHAKES);
 	code = s->fleet->handshakes == NULL ? fl_fail(err, FL_NOMEM, "no memory for the fleet")
 					    : database_run(s, load, s->fleet, err);

@@ -36,6 +36,10 @@ bool fleet_take_nonce(struct fleet *f, int64_t no, uint64_t nonce, uint32_t now_
 /* The device has spoken in another way (session). Any thread. */
 void fleet_seen(struct fleet *f, int64_t no, uint32_t now_s);
 
+/* How often a device has spoken after a silence of more than `silent_s` seconds, which is what counts as
+ * one from now on; before the first call nothing does. Any thread. */
+uint64_t fleet_returned(struct fleet *f, uint32_t silent_s);
+
 /* The handshakes of the last minutes (device/replay.h); borrowed. Any thread. */
 struct replay *fleet_handshakes(const struct fleet *f);
 

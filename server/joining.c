@@ -2,8 +2,8 @@
  *
  * New devices join rollouts whose strategy allows it, as long as the last wave has not been opened.
  *
- * DESIGN. Every `channel_interval` each such rollout is looked at, one after the other: read (the devices
- * that are newer than its plan), work (plan them, find the class of the rollout's plan that each fits),
+ * DESIGN. Every `channel_interval`, if anything has changed since, each such rollout is looked at, one after
+ * the other: read (the devices that are newer than its plan and have not joined), work (plan them, find the class of the rollout's plan that each fits),
  * write (their assignments, beside the plan's). Only what the plan's classes say can come of it, so the
  * approved digest covers it. Gateways and the devices behind them do not join: they are sliced as one. */
 #include "server/events.h"
@@ -32,6 +32,9 @@ struct joining {
 	struct read_job read;
 	struct work_job work;
 	int64_t rollout_id; /* 0: none yet in this round */
+	uint64_t changes,
+		looked; /* planning_changes: at the begin of this round, of the last whole one */
+	bool again;     /* something was left in this round */
 	struct strategy strategy;
 	struct plan plan; /* of the rollout */
 	struct planning_snapshot *snapshot;
@@ -60,7 +63,12 @@ static void begin_round(struct server *server, void *arg)
 {
 	struct joining *p = arg;
 
-	(void)server;
+	p->changes = planning_changes(server);
+	if (p->changes == p->looked) {
+		loop_after(server, server->settings->channel_interval, begin_round, p);
+		return;
+	}
+	p->again = false;
 	p->rollout_id = 0;
 	queue_read(p);
 }
@@ -148,6 +156,8 @@ static void run_read(struct read_job *job, struct server *server, struct store *
 	forget(p);
 	code = rollout_next_joined(store, p->rollout_id, &p->rollout_id, &err);
 	if (code != FL_OK || p->rollout_id == 0) {
+		if (code == FL_OK && !p->again)
+			p->looked = p->changes;
 		loop_after(server, server->settings->channel_interval, begin_round, p);
 		return;
 	}
@@ -155,6 +165,7 @@ static void run_read(struct read_job *job, struct server *server, struct store *
 	if (code != FL_OK)
 		fl_log_warning("new devices cannot join a rollout for now",
 			FL_N("rollout", p->rollout_id), FL_S("detail", err.msg));
+	p->again = p->again || code != FL_OK;
 	if (code != FL_OK || !any || lanes_work(server, &p->work) != FL_OK)
 		queue_read(p);
 }
@@ -258,6 +269,8 @@ static void done_write(
 	if (code != FL_OK)
 		fl_log_warning("new devices join a rollout later", FL_N("rollout", p->rollout_id),
 			FL_S("detail", err->msg));
+	/* there may be more than one round takes */
+	p->again = p->again || code != FL_OK || p->n == JOIN_MAX;
 	queue_read(p);
 }
 

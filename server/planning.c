@@ -8,6 +8,7 @@
 #include "server/rollouts.h"
 #include "server/server.h"
 #include "server/store/assignment.h"
+#include "server/store/device.h"
 #include "server/store/job.h"
 #include "server/store/plan.h"
 #include "server/store/rollout.h"
@@ -16,6 +17,7 @@
 
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -393,6 +395,37 @@ static void done_write(
 		t->at = t->next_at;
 		queue_write(t);
 	}
+}
+
+/* ---- what plans rest on */
+
+static void count_change(struct server *server, const void *payload)
+{
+	(void)payload;
+	atomic_fetch_add(&server->changes, 1);
+}
+
+void planning_changed(struct effects *e)
+{
+	const uint64_t nothing = 0;
+
+	effects_after_commit(e, count_change, &nothing, sizeof(nothing));
+}
+
+enum fl_code planning_set_state(struct store *store, struct effects *e, int64_t device_no,
+	int64_t state_id, struct fl_err *err)
+{
+	int64_t before = 0;
+	enum fl_code code = device_set_state(store, device_no, state_id, &before, err);
+
+	if (code == FL_OK && before != state_id)
+		planning_changed(e);
+	return code;
+}
+
+uint64_t planning_changes(const struct server *server)
+{
+	return atomic_load(&server->changes);
 }
 
 /* ---- the part */

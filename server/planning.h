@@ -16,6 +16,7 @@
 #include "server/rollout/plan.h"
 #include "server/store/store.h"
 
+struct effects;
 struct fleet;
 struct server;
 
@@ -29,7 +30,7 @@ struct planning_request {
 	int64_t channel_id; /* made by a channel, for the devices that it may bring; 0: by a person */
 	uint32_t silent_s; /* of a channel: devices that have been silent longer are left out */
 	uint32_t poll_s;   /* how often devices are told to ask; 0: no forecast is wanted */
-	int64_t after_no;  /* only devices with higher numbers; 0: all */
+	int64_t after_no; /* only devices with higher numbers that the rollout does not have; 0: all */
 	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
 
@@ -59,6 +60,15 @@ uint32_t planning_poll_s(const struct server *server);
 int64_t planning_state_id(const struct planning_snapshot *s, uint32_t state);
 /* Free; NULL is fine. */
 void planning_free(struct planning_snapshot *s);
+
+/* Something that plans rest on has changed: counted after COMMIT. Every event does so by itself; what is
+ * no event (reports, inventories) says it here. Write lane. */
+void planning_changed(struct effects *e);
+/* device_set_state, which is a change if the device had another one. Write lane. */
+enum fl_code planning_set_state(struct store *store, struct effects *e, int64_t device_no,
+	int64_t state_id, struct fl_err *err) FL_MUST_CHECK;
+/* How much has changed since the start; only compared. Any thread. */
+uint64_t planning_changes(const struct server *server);
 
 /* Plan a rollout whose row is in state `planning`; its job row exists (made in the same transaction by
  * the caller: kind "plan"). Called after that commit, and for each such job at start (PART(planning)).

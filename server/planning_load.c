@@ -2,6 +2,7 @@
 #include "server/planning_load.h"
 
 #include "server/fleet.h"
+#include "server/store/assignment.h"
 #include "server/store/state.h"
 
 #include <malloc.h> /* malloc_trim */
@@ -148,7 +149,15 @@ static bool add_device(const struct planning_loader *l, struct planning_devices 
 static enum fl_code on_selected(void *context, const struct device *d, struct fl_err *err)
 {
 	struct planning_loader *l = context;
+	struct assignment there;
 
+	if (l->rq->after_no != 0) {
+		enum fl_code code =
+			assignment_find(l->store, l->rq->rollout_id, d->no, &there, err);
+
+		if (code != FL_NOT_FOUND)
+			return code;
+	}
 	l->gateways = l->gateways || d->gateway || d->gateway_no != 0;
 	return add_device(l, &l->s->devices, d, PLAN_SELECTED) ? FL_OK : nomem(err);
 }

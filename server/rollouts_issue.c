@@ -4,6 +4,7 @@
 #include "server/rollouts_in.h"
 
 #include "server/fleet.h"
+#include "server/planning.h"
 #include "server/rsql.h"
 #include "server/store/manifest.h"
 #include "server/store/module.h"
@@ -291,6 +292,6 @@ enum fl_code rollouts_assume(
 	if (code == FL_OK)
 		code = state_put(lane->store, entries, n, &state_id, err);
 	if (code == FL_OK)
-		code = device_set_state(lane->store, device_no, state_id, NULL, err);
+		code = planning_set_state(lane->store, lane->effects, device_no, state_id, err);
 	return code;
 }

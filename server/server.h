@@ -24,6 +24,7 @@ struct server {
 	struct delta_service *deltas; /* delta_service.h */
 	struct rollouts *rollouts;    /* rollouts.h: jobs and timers of running rollouts */
 	struct planning *planning;    /* planning.h: plans in the making */
+	_Atomic uint64_t changes;     /* planning.h: how much has changed that plans rest on */
 	struct joining *joining;      /* joining.c: new devices for running rollouts */
 	struct channels *channels;    /* channels.h: looks after the channels */
 	struct webhooks

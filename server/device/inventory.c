@@ -5,6 +5,7 @@
 #include "server/devices.h"
 #include "server/fleet.h"
 #include "server/http/handlers.h"
+#include "server/planning.h"
 #include "server/store/device.h"
 #include "server/store/state.h"
 
@@ -24,8 +25,10 @@ static enum fl_code put_attributes(struct request *rq, const json_t *object, str
 		return code;
 	code = device_set_attributes(
 		rq->store, rq->who.device_no, (const char *)text.p, &changed, err);
-	if (code == FL_OK && changed) /* it may be in another time zone now */
-		fleet_attention(rq->effects, rq->who.device_no, true);
+	if (code == FL_OK && changed) {
+		fleet_attention(rq->effects, rq->who.device_no, true); /* another time zone? */
+		planning_changed(rq->effects);
+	}
 	return code;
 }
 
@@ -39,7 +42,7 @@ static enum fl_code put_installed(struct request *rq, const json_t *array, struc
 		code = state_intern(rq->store, set.entries, set.n, set.digest, &state_id, err);
 	if (code != FL_OK)
 		return code;
-	return device_set_state(rq->store, rq->who.device_no, state_id, NULL, err);
+	return planning_set_state(rq->store, rq->effects, rq->who.device_no, state_id, err);
 }
 
 enum fl_code device_inventory(struct request *rq, struct fl_err *err)

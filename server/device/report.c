@@ -10,6 +10,7 @@
 #include "lib/wire.h"
 #include "server/devices.h"
 #include "server/http/handlers.h"
+#include "server/planning.h"
 #include "server/rollouts.h"
 #include "server/store/device.h"
 #include "server/store/state.h"
@@ -67,7 +68,7 @@ static enum fl_code put_installed(struct request *rq, int64_t *state_id, struct 
 		code = state_intern(rq->store, set.entries, set.n, set.digest, state_id, err);
 	if (code != FL_OK)
 		return code;
-	return device_set_state(rq->store, rq->who.device_no, *state_id, NULL, err);
+	return planning_set_state(rq->store, rq->effects, rq->who.device_no, *state_id, err);
 }
 
 static enum fl_code store_report(struct request *rq, struct fl_err *err)

@@ -47,6 +47,18 @@ def test_new_devices_join_the_last_wave(story):
     story.verify()
 
 
+def test_more_join_than_one_round_takes(story):
+    """A thousand join in a round, the others in the next: nobody is forgotten, nobody joins twice."""
+    story.devices(2, app="1.0.0", lib="1.0.0")
+    story.rollout("up", "r2", "id==d*", start=False, waves=WAVES, joiners="last_wave")
+    story.verb("up", "start")
+    installed = '[{"module":"app","version":"1.0.0"},{"module":"lib","version":"1.0.0"}]'
+    lines = "".join(f'{{"id":"d-{i}","installed":{installed}}}\n' for i in range(1100))
+    ok(story.api.post("/api/v1/devices", data=lines.encode(), headers={"Content-Type": "application/x-ndjson"}))
+    until("all have joined", lambda: joined(story, "up") == 1100)
+    assert story.get("up")["targets"] == 1102
+
+
 def test_nobody_joins_a_wave_that_is_open(story):
     """Once the last wave has been opened, and without the strategy's word, new devices stay outside."""
     fleet = story.devices(2, app="1.0.0", lib="1.0.0")
