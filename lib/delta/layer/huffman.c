@@ -9,8 +9,10 @@
 
 struct bits bits_of(struct fl_bytes bytes, uint64_t skip)
 {
-	struct bits b = { .p = bytes.p + skip / 8, .end = bytes.p + bytes.n };
+	struct bits b = { 0 };
 
+	if (bytes.n > 0)
+		b = (struct bits){ .p = bytes.p + skip / 8, .end = bytes.p + bytes.n };
 	(void)bits_take(&b, (unsigned)(skip % 8));
 	return b;
 }
