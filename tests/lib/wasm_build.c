@@ -255,11 +255,12 @@ static uint64_t random_imm(uint64_t *state, enum wasm_imm kind)
 	switch (kind) {
 	case WASM_IMM_I32:
 		return (uint64_t)(int64_t)(int32_t)r;
-	case WASM_IMM_BLOCK:
+	case WASM_IMM_BLOCK: /* also references to heap types */
+		return r % 5 == 0 ? WASM_BLOCK_REFERENCE | r % 100000 : r % 64;
 	case WASM_IMM_HEAP:
 		return r % 64;
-	case WASM_IMM_ALIGN:
-		return r % 5;
+	case WASM_IMM_ALIGN: /* also with memory indices */
+		return r % 3 == 0 ? 64 | r % 5 | r % 1000 << 7 : r % 5;
 	case WASM_IMM_VALUE_TYPE:
 		return 0x70 + r % 16;
 	case WASM_IMM_F32:

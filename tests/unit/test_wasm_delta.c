@@ -188,6 +188,32 @@ static void padded_integers_come_back(void **state)
 		}
 }
 
+static void types_and_imports_of_newer_proposals_are_read(void **state)
+{
+	/* Groups of types, structures, arrays, references with heap types, 64-bit memories and tags
+	 * before a function's import: types count one by one, and the import is found. */
+	static const uint8_t bytes[] = { 0, 'a', 's', 'm', 1, 0, 0, 0, 1, 29, 3, /* three groups */
+		0x60, 1, 0x64, 0x01, 1, 0x7f,                         /* (ref 1) -> i32 */
+		0x4e, 2, 0x50, 1, 0, 0x5f, 2, 0x78, 1, 0x63, 0x6e, 0, /* a structure below type 0 */
+		0x4f, 0, 0x5e, 0x7f, 1,                               /* a final array */
+		0x60, 2, 0x7f, 0x7b, 0,                               /* i32 v128 -> */
+		2, 40, 5, 1, 'a', 1, 't', 1, 0x64, 0x70, 0, 1,        /* table of (ref func) */
+		1, 'a', 1, 'm', 2, 0x0d, 1, 2, 16,                    /* 64-bit memory, its pages */
+		1, 'a', 1, 'g', 3, 0x63, 2, 1,                        /* global of (ref null 2) */
+		1, 'a', 1, 'e', 4, 0, 0,                              /* tag */
+		1, 'a', 1, 'f', 0, 3 };                               /* function */
+	struct wasm_module m = { 0 };
+
+	(void)state;
+	assert_int_equal(
+		wasm_module_split(&m, (struct fl_bytes){ bytes, sizeof(bytes) }, NULL), FL_OK);
+	assert_int_equal(m.n_types, 4);
+	assert_int_equal(m.types[1].n, 10);
+	assert_int_equal(m.n_imports, 1);
+	assert_memory_equal(m.imports[0].p, "\1a\1f", 4);
+	wasm_module_fini(&m);
+}
+
 /* ---- round trips */
 
 static const struct wasm_recipe first = { .seed = 1, .functions = 60, .names = true };
@@ -473,6 +499,7 @@ int main(void)
 		cmocka_unit_test(a_body_that_is_not_understood_stays_bytes),
 		cmocka_unit_test(old_tokens_are_found_by_their_places),
 		cmocka_unit_test(padded_integers_come_back),
+		cmocka_unit_test(types_and_imports_of_newer_proposals_are_read),
 		cmocka_unit_test(a_module_comes_back_with_every_back_end),
 		cmocka_unit_test(shifted_indices_cost_next_to_nothing),
 		cmocka_unit_test(an_unchanged_module_is_a_few_bytes),

@@ -99,6 +99,32 @@ static bool out_of_range(enum wasm_imm kind, int64_t v)
 		(v >= 1LL << 32 || v < -(1LL << 32));
 }
 
+/* A memory index stands behind an alignment with bit 6, a heap type behind a reference as a block type:
+ * both become one number with what is before them, which then must have its shortest form. */
+static uint64_t with_memory(struct wasm_reader *r, uint64_t align)
+{
+	unsigned pad = 0;
+	uint64_t memory = wasm_unsigned(r, &pad);
+
+	r->bad |= align >= 128 || memory > UINT32_MAX || pad != 0;
+	return align | memory << 7;
+}
+
+static uint64_t with_heap_type(struct wasm_reader *r, uint64_t byte)
+{
+	unsigned pad = 0;
+	int64_t type = wasm_signed(r, &pad);
+
+	r->bad |= pad != 0 || out_of_range(WASM_IMM_HEAP, type);
+	return WASM_BLOCK_REFERENCE | ((uint64_t)type << 1 ^ (uint64_t)(type >> 63)) << 1 |
+		(byte & 1);
+}
+
+static bool is_reference(uint8_t type)
+{
+	return type == 0x63 || type == 0x64;
+}
+
 void wasm_walk_number(struct wasm_reader *r, enum wasm_imm kind, struct wasm_number *n)
 {
 	n->pad = 0;
@@ -106,12 +132,15 @@ void wasm_walk_number(struct wasm_reader *r, enum wasm_imm kind, struct wasm_num
 		n->v = fixed(r, kind == WASM_IMM_F32 ? 4 : 8);
 	} else if (!wasm_imm_is_leb(kind)) {
 		n->v = wasm_byte(r);
+	} else if (kind == WASM_IMM_BLOCK && r->p < r->end && is_reference(*r->p)) {
+		n->v = with_heap_type(r, wasm_byte(r));
 	} else if (wasm_imm_is_signed(kind)) {
 		n->v = (uint64_t)wasm_signed(r, &n->pad);
 		r->bad |= out_of_range(kind, (int64_t)n->v);
 	} else {
 		n->v = wasm_unsigned(r, &n->pad);
-		r->bad |= kind == WASM_IMM_ALIGN && n->v >= 64; /* multi-memory: kept raw */
+		if (kind == WASM_IMM_ALIGN && n->v >= 64)
+			n->v = with_memory(r, n->v);
 	}
 }
 
@@ -132,11 +161,6 @@ unsigned wasm_walk_prefixed(struct wasm_reader *r, uint8_t prefix)
 		return WASM_TOKEN_MAX;
 	sub += prefixes[prefix - 0xfb].base;
 	return wasm_ops[sub].known ? (unsigned)sub : WASM_TOKEN_MAX;
-}
-
-static bool is_reference(uint8_t type)
-{
-	return type == 0x63 || type == 0x64;
 }
 
 unsigned wasm_walk_element(struct wasm_reader *r, unsigned list)
@@ -287,6 +311,18 @@ static uint8_t *put_imm(uint8_t *to, enum wasm_imm kind, uint64_t v, unsigned pa
 		*to = (uint8_t)v;
 		return to + 1;
 	}
+	if (kind == WASM_IMM_ALIGN && (v & 64) != 0) {
+		if (1 + pad > WASM_LEB_MAX)
+			return NULL;
+		to = wasm_put_unsigned(to, v & 127, pad);
+		return wasm_put_unsigned(to, v >> 7, 0);
+	}
+	if (kind == WASM_IMM_BLOCK && (v & WASM_BLOCK_REFERENCE) != 0 && (int64_t)v > 0) {
+		uint64_t type = (v & (WASM_BLOCK_REFERENCE - 1)) >> 1;
+
+		*to++ = (uint8_t)(0x64 - (v & 1));
+		return wasm_put_signed(to, (int64_t)(type >> 1 ^ -(type & 1)), 0);
+	}
 	size = wasm_imm_bytes(kind, v);
 	if (size + pad > WASM_LEB_MAX)
 		return NULL;
@@ -294,8 +330,8 @@ static uint8_t *put_imm(uint8_t *to, enum wasm_imm kind, uint64_t v, unsigned pa
 					: wasm_put_unsigned(to, v, pad);
 }
 
-/* Most bytes of one token: prefix, opcode and four immediates. */
-#define TOKEN_BYTES_MAX (3 + (WASM_IMMS_MAX - 1) * WASM_LEB_MAX)
+/* Most bytes of one token: prefix, opcode and four immediates, some of two numbers. */
+#define TOKEN_BYTES_MAX (3 + (WASM_IMMS_MAX - 1) * 2 * WASM_LEB_MAX)
 
 bool wasm_code_put(struct fl_buf *out, unsigned op, const uint64_t *imm, const uint8_t *pad)
 {

@@ -46,6 +46,29 @@ bool module_room(struct wasm_module *m, void *table, uint64_t n, const struct mo
 
 /* ---- constant expressions */
 
+/* Behind prefix 0xfb. */
+static void skip_reference(struct wasm_reader *r, uint64_t op)
+{
+	switch (op) {
+	case 8: /* array.new_fixed: type, count */
+		(void)module_any(r);
+		(void)module_any(r);
+		break;
+	case 0: /* struct.new, struct.new_default, array.new, array.new_default: type */
+	case 1:
+	case 6:
+	case 7:
+		(void)module_any(r);
+		break;
+	case 26: /* any.convert_extern, extern.convert_any, ref.i31 */
+	case 27:
+	case 28:
+		break;
+	default:
+		r->bad = true;
+	}
+}
+
 static void skip_constant(struct wasm_reader *r, uint8_t op)
 {
 	unsigned pad;
@@ -65,6 +88,13 @@ static void skip_constant(struct wasm_reader *r, uint8_t op)
 		break;
 	case 0x44: /* f64.const */
 		(void)wasm_take(r, 8);
+		break;
+	case 0xfb: /* structures, arrays, references */
+		skip_reference(r, module_any(r));
+		break;
+	case 0xfd: /* v128.const */
+		r->bad |= module_any(r) != 12;
+		(void)wasm_take(r, 16);
 		break;
 	case 0x6a: /* add, sub, mul of i32 and i64 */
 	case 0x6b:
@@ -137,32 +167,88 @@ void module_data_head(struct wasm_reader *r, struct wasm_data_segment *segment, 
 
 /* ---- types and imports: only read, to know what indices mean */
 
-static void read_types(struct wasm_module *m, struct fl_bytes payload)
+/* A value type; references go on with a heap type. */
+static void skip_value_type(struct wasm_reader *r)
 {
-	struct wasm_reader r = wasm_reader(payload);
-	uint64_t n = module_any(&r);
+	uint8_t byte = wasm_byte(r);
+	unsigned pad;
 
-	for (uint64_t i = 0; i < n && !r.bad; i++) {
-		const uint8_t *start = r.p;
+	if (byte == 0x63 || byte == 0x64)
+		(void)wasm_signed(r, &pad);
+}
 
-		if (wasm_byte(&r) !=
-			0x60) /* other than a plain function type: indices stay numbers */
-			return;
-		for (int side = 0; side < 2; side++)
-			(void)wasm_take(&r, module_any(&r));
-		if (r.bad ||
-			!MODULE_ADD(m, types, n_types,
-				(struct fl_bytes){ start, (size_t)(r.p - start) }))
-			return;
+static void skip_value_types(struct wasm_reader *r)
+{
+	uint64_t n = module_any(r);
+
+	for (uint64_t i = 0; i < n && !r->bad; i++)
+		skip_value_type(r);
+}
+
+/* Of a structure or array: a storage type, whether it may change. */
+static void skip_fields(struct wasm_reader *r, uint64_t n)
+{
+	for (uint64_t i = 0; i < n && !r->bad; i++) {
+		skip_value_type(r);
+		(void)wasm_byte(r);
 	}
 }
 
+/* One type: of a function, structure or array, perhaps below other types. */
+static void skip_type(struct wasm_reader *r)
+{
+	uint8_t form = wasm_byte(r);
+
+	if (form == 0x50 || form == 0x4f) { /* a sub type, a final one: its super types */
+		for (uint64_t n = module_any(r); n > 0 && !r->bad; n--)
+			(void)module_any(r);
+		form = wasm_byte(r);
+	}
+	if (form == 0x60) {
+		skip_value_types(r);
+		skip_value_types(r);
+	} else if (form == 0x5f) {
+		skip_fields(r, module_any(r));
+	} else if (form == 0x5e) {
+		skip_fields(r, 1);
+	} else {
+		r->bad = true;
+	}
+}
+
+static void read_types(struct wasm_module *m, struct fl_bytes payload)
+{
+	struct wasm_reader r = wasm_reader(payload);
+	uint64_t groups = module_any(&r);
+
+	for (uint64_t i = 0; i < groups && !r.bad; i++) {
+		uint64_t n = 1;
+
+		if (wasm_left(&r) > 0 && *r.p == 0x4e) { /* types that may name each other */
+			(void)wasm_byte(&r);
+			n = module_any(&r);
+		}
+		for (uint64_t k = 0; k < n && !r.bad; k++) {
+			const uint8_t *start = r.p;
+
+			skip_type(&r);
+			if (r.bad ||
+				!MODULE_ADD(m, types, n_types,
+					(struct fl_bytes){ start, (size_t)(r.p - start) }))
+				return;
+		}
+	}
+}
+
+/* Bit 0: a maximum follows; bit 3: the size of a page does. */
 static void skip_limits(struct wasm_reader *r)
 {
 	uint64_t flags = module_any(r);
 
 	(void)module_any(r);
 	if ((flags & 1) != 0)
+		(void)module_any(r);
+	if ((flags & 8) != 0)
 		(void)module_any(r);
 }
 
@@ -173,14 +259,14 @@ static void skip_import(struct wasm_reader *r, uint8_t kind)
 		(void)module_any(r);
 		break;
 	case 1: /* table: reference type, limits */
-		(void)wasm_byte(r);
+		skip_value_type(r);
 		skip_limits(r);
 		break;
 	case 2: /* memory */
 		skip_limits(r);
 		break;
 	case 3: /* global: type, mutability */
-		(void)wasm_take(r, 2);
+		skip_fields(r, 1);
 		break;
 	case 4: /* tag: attribute, type */
 		(void)wasm_byte(r);

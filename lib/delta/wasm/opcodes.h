@@ -28,9 +28,9 @@ enum wasm_imm {
 	WASM_IMM_TAG,
 	WASM_IMM_FIELD,
 	WASM_IMM_LABEL, /* depth of a branch */
-	WASM_IMM_BLOCK, /* block type: signed 33 bits */
+	WASM_IMM_BLOCK, /* block type: signed 33 bits; 0x63 and 0x64 go on with a heap type */
 	WASM_IMM_HEAP,  /* heap type: signed 33 bits */
-	WASM_IMM_ALIGN, /* of a memory access; bit 6 would announce a memory index */
+	WASM_IMM_ALIGN, /* of a memory access; bit 6: a memory index follows */
 	WASM_IMM_OFFSET,
 	WASM_IMM_I32,        /* signed LEB */
 	WASM_IMM_I64,        /* signed LEB */
@@ -43,6 +43,9 @@ enum wasm_imm {
 	WASM_IMM_RAW,        /* a byte of a body that does not parse */
 	WASM_IMM_MAX
 };
+
+/* In a block type that is a reference: with its heap type, which needs 35 bits. */
+#define WASM_BLOCK_REFERENCE ((uint64_t)1 << 40)
 
 #define WASM_IMMS_MAX 5 /* of one token, with the closing WASM_IMM_END */
 
