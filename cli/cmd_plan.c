@@ -83,7 +83,7 @@ static const struct command cmd_preview = {
 	.help = "plan without keeping it",
 	.prose = STRATEGY_PROSE "Exit code 7 says that the plan has refusals.\n\n",
 	.examples = "fleetctl plan preview --release 2026.11 --selector label.site==lab --wave 5 "
-		    "--wave 10%\n",
+		    "--wave 100%\n",
 	.run = preview,
 	.options = preview_rows,
 	.options_size = sizeof(struct preview_options),

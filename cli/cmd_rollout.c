@@ -422,7 +422,7 @@ static const struct command cmd_create = {
 	"refused "
 	"(exit code 6).\n\n",
 	.examples = "fleetctl rollout create november --release 2026.11 --wave 5 --wave 10% --wave "
-		    "85%\n"
+		    "100%\n"
 		    "fleetctl rollout create doubling --release 2026.11 --wave 1% --wave x2\n"
 		    "fleetctl rollout create canary --release 2026.11 --selector label.canary==yes "
 		    "--wave 100% \\\n"

@@ -37,8 +37,8 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, waves, "wave", LIST, .argument = "SIZE",                      \
 			.help = "the next wave: 5 (devices), 10% (of all), an RSQL expression, "   \
 				"or "                                                              \
-				"x2: each twice the one before until all are in; the last takes "  \
-				"the rest (1%, 10%, rest)"),                                       \
+				"x2: each twice the one before until all are in; a last one of "   \
+				"100% takes the rest (1%, 10%, 100%)"),                            \
 		STRATEGY_ROW_(type_, early, "early", TEXT, .argument = "RSQL",                     \
 			.help = "test devices, which come before all others"),                     \
 		STRATEGY_ROW_(type_, strata, "strata", LIST, .argument = "FIELD",                  \

@@ -31,6 +31,21 @@ void rollouts_scene_fini(struct rollouts_scene *s)
 	*s = (struct rollouts_scene){ 0 };
 }
 
+/* A plan without stages has rules too, as that it must be approved: it may move a channel. */
+static enum fl_code load_empty(struct rollouts_scene *s, struct fl_err *err)
+{
+	struct fl_err none = { 0 };
+	enum fl_code code = rollouts_parsed_get(s->lane, s->rollout.id, &s->parsed, &none);
+
+	if (code == FL_NOT_FOUND)
+		return FL_OK;
+	if (code != FL_OK)
+		return fl_fail(err, code, "%s", none.msg);
+	if (s->parsed->rules.layers * s->parsed->rules.waves > 0) /* it is refused */
+		s->parsed = NULL;
+	return FL_OK;
+}
+
 /* Load the rows; without a plan there are no stages and no rules. */
 enum fl_code rollouts_scene_load(const struct rollouts_lane *lane, int64_t rollout_id,
 	struct rollouts_scene *s, struct fl_err *err)
@@ -44,6 +59,8 @@ enum fl_code rollouts_scene_load(const struct rollouts_lane *lane, int64_t rollo
 		code = stage_list(lane->store, rollout_id, &s->list, err);
 	if (code == FL_OK && s->list.n > 0)
 		code = rollouts_parsed_get(lane, rollout_id, &s->parsed, err);
+	else if (code == FL_OK && s->rollout.state == ROLLOUT_PLANNING)
+		code = load_empty(s, err);
 	if (code != FL_OK)
 		return code;
 	n = s->list.n + 1; /* never a request for nothing */

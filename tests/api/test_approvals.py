@@ -214,3 +214,17 @@ def test_a_stale_start_is_refused(fleet):
     answer = fleet.post(f"{API}/rollouts/stale/start", {}, headers={"If-Match": seen})
     assert answer.status == 412, answer
     assert fleet.get(f"{API}/rollouts/stale").json()["state"] == "stopped"
+
+
+def test_an_empty_plan_needs_approval_too(fleet):
+    """Nobody has anything to do, but when it is completed it would move its channel: not without approval."""
+    assert fleet.put(f"{API}/channels/empty", {"selector": "label.site==moon"}).status == 201
+    body = {"release": "r2", "channel": "empty", "strategy": {**ONE_WAVE, "approvals": 1}, "start": "auto"}
+    assert fleet.people["ann"].put(f"{API}/rollouts/nobody", body).status == 201
+    got = wait_state(fleet, "nobody", "waiting_approval")
+    assert fleet.get(f"{API}/channels/empty").json()["release"] is None
+    assert fleet.people["ann"].post(f"{API}/rollouts/nobody/start", {}).status == 409
+    approve(fleet.people["bob"], "nobody", got["plan_digest"])
+    fleet.people["ann"].post(f"{API}/rollouts/nobody/start", {})
+    wait_state(fleet, "nobody", "completed")
+    assert fleet.get(f"{API}/channels/empty").json()["release"] == "r2"

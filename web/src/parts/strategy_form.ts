@@ -43,7 +43,7 @@ function waveRows(waves: Wave[], changed: (waves: Wave[]) => void): Child {
     h('ol', { class: 'waves' }, waves.map((w, i) => h('li', { key: String(w.key) },
       h('input', { 'aria-label': `Size of wave ${i}`, value: w.size, placeholder: i === last ? 'the rest' : '10%', spellcheck: 'false', autocomplete: 'off', oninput: typed(i), required: i !== last }),
       waves.length > 1 && h('button', { type: 'button', class: 'plain', 'aria-label': `Remove wave ${i}`, onclick: () => changed(waves.filter((other) => other !== w)) }, icon('close'))))),
-    h('p', { class: 'quiet' }, 'Each is a number of devices (5), a share (10%), a selector (attribute.ring==lab), or twice the one before until all are in (x2). The last takes the rest.'),
+    h('p', { class: 'quiet' }, 'Each is a number of devices (5), a share (10%), a selector (attribute.ring==lab), or twice the one before until all are in (x2). An empty last one takes the rest.'),
     h('button', { type: 'button', onclick: () => changed([...waves, { key: Math.max(...waves.map((w) => w.key)) + 1, size: '' }]) }, 'Another wave'),
   ]
 }
