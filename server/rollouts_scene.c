@@ -21,8 +21,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether stages were changed that are not stored. */
+static bool spoilt(const struct rollouts_scene *s)
+{
+	for (size_t i = 0; i < s->list.n && s->dirty != NULL; i++)
+		if (s->dirty[i])
+			return true;
+	return false;
+}
+
 void rollouts_scene_fini(struct rollouts_scene *s)
 {
+	if (spoilt(s))
+		stage_list_forget(s->lane->store, s->rollout.id);
 	stage_list_fini(&s->list);
 	free(s->dirty);
 	free(s->next);
@@ -80,7 +91,11 @@ enum fl_code rollouts_scene_load(const struct rollouts_lane *lane, int64_t rollo
 
 int rollouts_scene_index(const struct rollouts_scene *s, int64_t stage_id)
 {
-	for (size_t i = 0; i < s->list.n; i++)
+	size_t n = s->list.n, likely = n == 0 ? 0 : (size_t)(stage_id - s->list.stages[0].id);
+
+	if (likely < n && s->list.stages[likely].id == stage_id)
+		return (int)likely;
+	for (size_t i = 0; i < n; i++)
 		if (s->list.stages[i].id == stage_id)
 			return (int)i;
 	return -1;
@@ -280,10 +295,13 @@ enum fl_code rollouts_scene_store(struct rollouts_scene *s, struct fl_err *err)
 	if (s->rollout_dirty && s->rollout.state == ROLLOUT_ROLLING_BACK)
 		effects_after_commit(
 			s->lane->effects, turn_deltas, &s->rollout.id, sizeof(s->rollout.id));
-	for (size_t i = 0; i < s->list.n && code == FL_OK; i++)
-		if (s->dirty[i])
-			code = stage_put(s->lane->store, &s->list.stages[i],
-				due_at(s, &s->list.stages[i]), err);
+	for (size_t i = 0; i < s->list.n && code == FL_OK; i++) {
+		if (!s->dirty[i])
+			continue;
+		code = stage_put(
+			s->lane->store, &s->list.stages[i], due_at(s, &s->list.stages[i]), err);
+		s->dirty[i] = code != FL_OK;
+	}
 	effects_after_commit(s->lane->effects, wake, &s->rollout.id, sizeof(s->rollout.id));
 	return code;
 }

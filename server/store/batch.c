@@ -7,6 +7,7 @@
 #include "server/server.h"
 #include "server/store/db.h"
 #include "server/store/migrate.h"
+#include "server/store/stage_cache.h"
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -31,6 +32,7 @@ struct outcome {
 struct database {
 	struct db *writer;
 	struct effects *effects;
+	struct stage_cache *stages;
 	struct outcome *outcomes; /* JOBS_MAX */
 	char path[PATH_MAX];
 	atomic_bool broken;
@@ -69,7 +71,8 @@ static enum fl_code open_all(struct server *s, struct database *d, struct fl_err
 		return fl_fail(err, FL_INVALID, "data_dir is too long");
 	d->effects = effects_new();
 	d->outcomes = calloc(JOBS_MAX, sizeof(*d->outcomes));
-	if (d->effects == NULL || d->outcomes == NULL)
+	d->stages = stage_cache_new();
+	if (d->effects == NULL || d->outcomes == NULL || d->stages == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the database");
 	code = migrate(d, err);
 	if (code == FL_OK)
@@ -100,6 +103,7 @@ void database_down(struct server *s)
 		batch_checkpoint(s, true);
 	db_close(d->writer);
 	effects_free(d->effects);
+	stage_cache_free(d->stages);
 	free(d->outcomes);
 	free(d);
 	s->database = NULL;
@@ -167,6 +171,7 @@ static enum fl_code run_job(
 	if (o->code == FL_OK)
 		return db_release(d->writer, err);
 	effects_undo(d->effects, mark);
+	stage_cache_undo(d->stages);
 	return db_rollback_to(d->writer, err);
 }
 
@@ -209,6 +214,7 @@ static enum fl_code run_jobs(struct server *s, size_t n, struct store *store, st
 			return code;
 		metrics_add(s->metrics, METRIC_BATCHES_AGAIN, 1);
 		db_rollback(d->writer);
+		stage_cache_undo(d->stages);
 		effects_reset(d->effects);
 		code = db_begin(d->writer, err);
 	}
@@ -236,7 +242,10 @@ static enum fl_code transact(struct server *s, size_t n, struct fl_err *err)
 {
 	struct database *d = s->database;
 	struct store store = {
-		.db = d->writer, .write = true, .now_ms = fl_clock_ms(CLOCK_REALTIME)
+		.db = d->writer,
+		.stages = d->stages,
+		.write = true,
+		.now_ms = fl_clock_ms(CLOCK_REALTIME),
 	};
 	int64_t began = fl_clock_us(CLOCK_MONOTONIC);
 	enum fl_code code = run_jobs(s, n, &store, err);
@@ -246,9 +255,12 @@ static enum fl_code transact(struct server *s, size_t n, struct fl_err *err)
 	metrics_time(s->metrics, METRIC_HOLD_SECONDS, fl_clock_us(CLOCK_MONOTONIC) - began);
 	if (code == FL_OK)
 		code = commit(s, err);
-	if (code == FL_OK)
+	if (code == FL_OK) {
+		stage_cache_commit(d->stages);
 		return FL_OK;
+	}
 	db_rollback(d->writer);
+	stage_cache_undo(d->stages);
 	db_forget_uncommitted(d->writer);
 	return code;
 }

@@ -3,6 +3,7 @@
 
 #include "server/store/db.h"
 #include "server/store/rollout_row.h"
+#include "server/store/stage_cache.h"
 
 #include <stdlib.h>
 
@@ -45,8 +46,10 @@ static struct db_arg time_or_null(int64_t t)
 
 void stage_list_fini(struct stage_list *l)
 {
-	free(l->stages);
-	free(l->assigned);
+	if (!l->cached) {
+		free(l->stages);
+		free(l->assigned);
+	}
 	*l = (struct stage_list){ 0 };
 }
 
@@ -78,7 +81,7 @@ static enum fl_code load(
 	return code;
 }
 
-enum fl_code stage_list(
+static enum fl_code read_all(
 	struct store *store, int64_t rollout_id, struct stage_list *out, struct fl_err *err)
 {
 	struct stage_list l = { 0 };
@@ -97,6 +100,36 @@ enum fl_code stage_list(
 	else
 		stage_list_fini(&l);
 	return code;
+}
+
+enum fl_code stage_list(
+	struct store *store, int64_t rollout_id, struct stage_list *out, struct fl_err *err)
+{
+	const struct stage_list *known =
+		store->stages == NULL ? NULL : stage_cache_get(store->stages, rollout_id);
+	enum fl_code code = FL_OK;
+
+	if (known != NULL) {
+		*out = *known;
+		out->cached = true;
+		return FL_OK;
+	}
+	code = read_all(store, rollout_id, out, err);
+	if (code == FL_OK && store->stages != NULL)
+		out->cached = stage_cache_add(store->stages, rollout_id, out);
+	return code;
+}
+
+void stage_list_forget(struct store *store, int64_t rollout_id)
+{
+	if (store->stages != NULL)
+		stage_cache_drop(store->stages, rollout_id);
+}
+
+/* The row in memory that has to follow the table's; NULL: none. */
+static struct engine_stage *kept(struct store *store, int64_t stage_id)
+{
+	return store->stages == NULL ? NULL : stage_cache_stage(store->stages, stage_id);
 }
 
 enum fl_code stage_place(struct store *store, int64_t stage_id, int64_t *rollout_id, int *layer,
@@ -131,6 +164,8 @@ enum fl_code stage_join(
 	struct store *store, int64_t rollout_id, int64_t wave, int64_t devices, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
+	if (store->stages != NULL)
+		stage_cache_join(store->stages, rollout_id, wave, devices);
 	return db_exec(store->db, stage_update_joined,
 		DB_ARGS(DB_I(devices), DB_I(rollout_id), DB_I(wave)), err);
 }
@@ -139,6 +174,7 @@ enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct eng
 	int64_t assigned, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write || s->state != STAGE_PENDING);
+	stage_list_forget(store, rollout_id);
 	return db_exec(store->db, stage_insert,
 		DB_ARGS(DB_I(rollout_id), DB_I(s->layer), DB_I(s->wave), DB_I(assigned),
 			DB_I(s->expected), DB_T(stage_state_text(s->state))),
@@ -149,9 +185,12 @@ enum fl_code stage_put(
 	struct store *store, const struct engine_stage *s, int64_t due_at, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf sums = { 0 }, tally = { 0 };
+	struct engine_stage *row = kept(store, s->id);
 	enum fl_code code;
 
 	FL_BUG_IF(!store->write);
+	if (row != NULL && row != s)
+		*row = *s;
 	figures_encode(&s->sums, &sums);
 	figures_encode_vector((const int64_t *)&s->tally, GATE_TALLY_N, &tally);
 	code = fl_buf_check(&sums, err);
@@ -175,7 +214,11 @@ enum fl_code stage_put(
 enum fl_code stage_put_delivered(
 	struct store *store, const struct engine_stage *s, int64_t due_at, struct fl_err *err)
 {
+	struct engine_stage *row = kept(store, s->id);
+
 	FL_BUG_IF(!store->write);
+	if (row != NULL)
+		engine_tell(row, &(struct engine_told){ s->delivered, s->minute_at, s->minute_n });
 	return db_exec(store->db, stage_update_delivered,
 		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_I(s->minute_at),
 			DB_I(s->minute_n), DB_I(s->id)),

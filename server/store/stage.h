@@ -9,16 +9,20 @@
 
 /* All stages of a rollout, ordered by wave, then layer. Zeroed: none. */
 struct stage_list {
-	struct engine_stage *stages; /* owned */
-	int64_t *assigned;           /* owned; devices of the stage's wave */
+	struct engine_stage *stages; /* owned, or the cache's */
+	int64_t *assigned;           /* likewise; devices of the stage's wave */
 	size_t n;
+	bool cached; /* they are the cache's: there until the job ends */
 };
 
 /* Free. Safe twice. */
 void stage_list_fini(struct stage_list *l);
-/* Load them. */
+/* Load them. In the write lane a row that the caller changes is changed for everybody who asks from now on:
+ * it has to be put, or the rollout forgotten. */
 enum fl_code stage_list(struct store *store, int64_t rollout_id, struct stage_list *out,
 	struct fl_err *err) FL_MUST_CHECK;
+/* Rows of the rollout were changed in memory that are not put: they are read again. */
+void stage_list_forget(struct store *store, int64_t rollout_id);
 /* Which rollout a stage belongs to, and where it is. FL_NOT_FOUND (err untouched). */
 enum fl_code stage_place(struct store *store, int64_t stage_id, int64_t *rollout_id, int *layer,
 	int *wave, struct fl_err *err) FL_MUST_CHECK;

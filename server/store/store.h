@@ -17,10 +17,12 @@
 #include <stdint.h>
 
 struct db;
+struct stage_cache;
 
 struct store {
 	struct db *db;
-	bool write; /* the write lane's view */
+	struct stage_cache *stages; /* stage_cache.h: of the writer; NULL: stages are read */
+	bool write;                 /* the write lane's view */
 	int64_t now_ms; /* wall clock of this request or batch, ms since 1970; the only clock of store/ */
 };
 
