@@ -74,6 +74,7 @@ static enum fl_code move(struct store *store, struct effects *e, struct channel 
 	const struct rollout *r, bool back, struct fl_err *err)
 {
 	int64_t before = c->release_id;
+	struct channel moved = { 0 };
 	enum fl_code code;
 
 	c->release_id = back ? c->previous_release_id : r->release_id;
@@ -81,12 +82,15 @@ static enum fl_code move(struct store *store, struct effects *e, struct channel 
 	code = channels_forgive(store, c, err);
 	if (code == FL_OK)
 		code = channel_put(store, c, err);
-	if (code != FL_OK)
-		return code;
-	return note(store, e, c, EVENT_CHANNEL_MOVED,
-		json_pack("{s:s,s:s,s:b}", "rollout", r->name, "release", r->release, "back",
-			(int)back),
-		err);
+	if (code == FL_OK)
+		code = channel_by_id(store, c->id, &moved, err);
+	if (code == FL_OK)
+		code = note(store, e, c, EVENT_CHANNEL_MOVED,
+			json_pack("{s:s,s:s?,s:b}", "rollout", r->name, "release", moved.release,
+				"back", (int)back),
+			err);
+	channel_fini(&moved);
+	return code;
 }
 
 enum fl_code channels_rollout(struct store *store, struct effects *effects, int64_t rollout_id,

@@ -87,7 +87,8 @@ def test_a_completed_rollout_moves_it(story):
     story.wait("up", "rolled_back")
     until("the channel has looked", lambda: (show(story)["devices"] or {}).get("noop") == 2)
     assert not any(actor.poll() for actor in fleet)
-    assert kinds(story, "stable").count("channel.moved") == 2
+    moves = [e["data"] for e in ok(story.api.get(f"{API}/events?kind=channel.moved"))["items"]]
+    assert [(m["release"], m["back"]) for m in moves] == [("r3", False), ("r2", True)]
 
 
 def test_devices_of_a_rollout_are_left_to_it(story):
