@@ -433,13 +433,15 @@ static void begin(struct simulate_world *w)
 		w->stages[i] = (struct engine_stage){ .id = i + 1,
 			.wave = i / w->in->rules->layers,
 			.layer = i % w->in->rules->layers,
-			.expected = w->first[i / w->in->rules->layers + 1] -
-				w->first[i / w->in->rules->layers],
 			.state = STAGE_PENDING };
-	for (uint32_t d = 0; d < w->in->devices; d++)
+	for (uint32_t d = 0; d < w->in->devices; d++) {
 		w->device[d] = (struct simulate_device){ .done_s = -1,
 			.class = w->in->class == NULL ? 0 : w->in->class[d],
 			.wave = w->in->wave[d] };
+		for (int l = 0; l < w->in->rules->layers; l++)
+			w->stages[simulate_stage_of(w, l, d)].expected +=
+				!simulate_layer_of(w, l, d)->absent;
+	}
 	simulate_give(w, -1, &(struct engine_fact){ .kind = FACT_START });
 }
 
