@@ -208,6 +208,19 @@ static enum fl_code create(
 	return code == FL_OK ? reply_channel(rq, 201, err) : code;
 }
 
+/* A wider selector would bring the release to devices that nobody approved it for. */
+static enum fl_code check_selector(const struct request *rq, const struct channel *there,
+	const struct channel *wanted, struct fl_err *err)
+{
+	if (there->release_id == 0 || rq->server->settings->approvals == 0 ||
+		strcmp(there->selector, wanted->selector) == 0)
+		return FL_OK;
+	return fl_fail(err, FL_REFUSED,
+		"this server demands approvals, and the channel brings its release to all devices "
+		"that match: delete it, create it with the other selector, and move it with a "
+		"rollout");
+}
+
 /* Take what may change over from `wanted`; whether that is anything. */
 static bool take_over(struct channel *there, const struct channel *wanted)
 {
@@ -236,6 +249,8 @@ static enum fl_code change(struct request *rq, struct channel *there, const stru
 	code = list_if_match(rq, etag, err);
 	if (code == FL_OK && release != NULL)
 		code = find_release(rq, release, &there->release_id, err);
+	if (code == FL_OK)
+		code = check_selector(rq, there, wanted, err);
 	if (code != FL_OK)
 		return code;
 	changed = take_over(there, wanted);

@@ -196,3 +196,19 @@ def test_where_plans_need_approval(new_fleetd):
     refused = s.api.put(f"{API}/channels/stable", {"selector": "id==none", "release": "r1"})
     assert refused.status == 422 and "approvals" in refused.json()["detail"]
     assert s.api.put(f"{API}/channels/stable", {"selector": "id==none"}).status == 201
+
+
+def test_where_plans_need_approval_a_selector_stays(new_fleetd):
+    """A wider selector would bring the release to devices that nobody approved it for."""
+    s = Story(new_fleetd().start())
+    s.module("app", "1.0.0")
+    s.release("r1", app="1.0.0")
+    canary = {"selector": "id==canary", "release": "r1"}
+    assert s.api.put(f"{API}/channels/stable", canary).status == 201
+    s.api.stop()
+    s.api.start(approvals=1)
+    refused = s.api.put(f"{API}/channels/stable", {"selector": "id==*"})
+    assert refused.status == 422 and "move it with a rollout" in refused.json()["detail"], refused
+    assert s.api.put(f"{API}/channels/stable", {**canary, "max_in_flight": 3}).status == 200
+    assert s.api.delete(f"{API}/channels/stable").status == 204
+    assert s.api.put(f"{API}/channels/stable", {"selector": "id==*"}).status == 201
