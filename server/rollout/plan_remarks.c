@@ -112,12 +112,15 @@ static bool note_empty(struct plan_builder *b)
 	char text[160] = "nothing would happen: the selector matches no device";
 	int n = 0;
 
-	if (totals[PLAN_UPDATE] > 0)
+	if (totals[PLAN_UPDATE] > 0 || b->out->n_refusals > 0)
 		return true;
 	for (int k = 0; k < PLAN_KIND_MAX; k++) {
 		if (totals[k] > 0)
-			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%u %s",
-				n == 0 ? "nothing would happen: of the devices " : ", ", totals[k],
+			n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%u %s%s",
+				n == 0 ? "nothing would happen: " : ", ", totals[k],
+				n > 0                    ? ""
+					: totals[k] == 1 ? "device "
+							 : "devices ",
 				words[k]);
 	}
 	return build_note(b, text);

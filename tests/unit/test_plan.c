@@ -616,7 +616,7 @@ static void says_that_nothing_happens(void **state)
 	make(&f, &p);
 	assert_int_equal(p.n_notes, 1);
 	assert_string_equal(p.notes[0],
-		"nothing would happen: of the devices 3 have all of it already, 2 are "
+		"nothing would happen: 3 devices have all of it already, 2 are "
 		"incompatible");
 	end(&f, &p);
 }

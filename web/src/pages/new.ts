@@ -63,7 +63,7 @@ export function newRolloutPage(page: Element, query: URLSearchParams, roles: str
   async function create(form: FormData): Promise<void> {
     const name = String(form.get('name') ?? '').trim()
     await api.createRollout(name, body(form))
-    location.hash = `#/rollouts/${encodeURIComponent(name)}/plan`
+    location.hash = `#/rollouts/${encodeURIComponent(name)}`
   }
   function send(what: (form: FormData) => Promise<void>): void {
     const form = document.getElementById('new') as HTMLFormElement

@@ -60,10 +60,13 @@ export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[], ex
     verbButtons(r, stats, roles))
 }
 
-export function tabs(name: string, current: View): Described {
+/** Before the start there is no progress: its plan stands there in its place. */
+const viewOf = (view: View, r: Rollout): View => (view === 'progress' && !r.started_at && r.plan_digest ? 'plan' : view)
+
+export function tabs(name: string, current: View, started = true): Described {
   const tab = (view: View, text: string) =>
     h('a', { href: rolloutAddress(name, view === 'progress' ? '' : view), 'aria-current': view === current ? 'page' : null }, text)
-  return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, tab('progress', 'Progress'), tab('plan', 'Plan'), tab('decisions', 'Decisions'))
+  return h('nav', { class: 'tabs', 'aria-label': 'Views of this rollout' }, started && tab('progress', 'Progress'), tab('plan', 'Plan'), tab('decisions', 'Decisions'))
 }
 
 function progress(k: Known, events: Event[]): Child {
@@ -106,9 +109,10 @@ export function rolloutPage(page: Element, name: string, view: View, roles: stri
 
   function draw(): void {
     if (!known) return
+    const shown = viewOf(view, known.rollout)
     show(page, h('p', { class: 'crumbs' }, h('a', { href: '#/' }, 'Rollouts'), ' / ', name),
-      rolloutHead(known.rollout, known.stats, roles, known.explained), tabs(name, view),
-      view === 'plan' ? [planView(known.plan, known.rollout), known.plan && diffView(name, compared, signal, draw)] : view === 'decisions' ? decisions(known) : progress(known, events))
+      rolloutHead(known.rollout, known.stats, roles, known.explained), tabs(name, shown, known.rollout.started_at !== null),
+      shown === 'plan' ? [planView(known.plan, known.rollout), known.plan && diffView(name, compared, signal, draw)] : shown === 'decisions' ? decisions(known) : progress(known, events))
   }
   async function turn(): Promise<void> {
     const fresh = await api.stats(name, tag, signal)

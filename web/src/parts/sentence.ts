@@ -56,5 +56,6 @@ export function rolloutSentence(rollout: Rollout, stats: Stats | null, explained
   if (rollout.state === 'paused') return 'Nothing more is offered; its clocks stand still.'
   if (rollout.state === 'running' && open.length > 0)
     return open.slice(0, 3).map((s) => `Layer ${s.layer} of wave ${s.wave}: ${stageSentence(rollout, s, explained)}`).join('. ') + '.'
+  if (rollout.state === 'failed' && !rollout.started_at) return 'It cannot be carried out: read in its plan what stands against it, then make another.'
   return NOW[rollout.state] ?? ''
 }

@@ -137,6 +137,7 @@ async function act(v: Verb, rollout: Rollout, stats: Stats | null): Promise<void
 
 function useful(v: Verb, rollout: Rollout, stats: Stats | null): boolean {
   if (!v.states.includes(rollout.state)) return false
+  if (v.verb === 'rollback') return rollout.started_at !== null
   if (v.verb === 'promote') return passable(stats).length > 0
   if (v.verb === 'verdict') return rollout.strategy.gate?.external !== undefined && passable(stats).length > 0
   if (v.verb === 'retry') return stats !== null && stats.total.failed + stats.total.timed_out > 0
