@@ -19,6 +19,9 @@ struct data_state {
 	uint64_t last_kind, before_last_kind;
 	uint8_t kind_at[256]; /* by the neighbourhood of the old word */
 	bool changed;
+	uint32_t states;             /* of the last words, four bits each */
+	uint32_t moved;              /* which of the last words that may be moved addresses were */
+	uint32_t last_word;          /* the last whose bytes were told */
 	size_t segment, old_segment; /* the last used ones */
 
 	/* decoding: payloads on their way, and where they go */
@@ -105,23 +108,26 @@ static unsigned kind_of(
 	return WORD_BYTES;
 }
 
-static uint32_t word_bytes(struct model *m, uint32_t old, uint32_t v)
+static uint32_t word_bytes(struct model *m, struct data_state *s, uint32_t old, uint32_t v)
 {
 	uint32_t result = 0;
 
 	for (unsigned i = 0; i < 4; i++) {
 		uint8_t o = (uint8_t)(old >> (8 * i));
+		uint64_t new = result;
 		uint8_t d = coder_byte(m->c, STREAM_DATA, (uint8_t)((v >> (8 * i)) - o),
-			CONTEXT(i, context(i, o)));
+			CONTEXT(i, context(i, o), context(context(i, new), o),
+				context(i, s->last_word >> (8 * i) & 0xff), context(i, new)));
 
 		result |= (uint32_t)(uint8_t)(o + d) << (8 * i);
 	}
+	s->last_word = result;
 	return result;
 }
 
 static uint32_t changed_word(struct model *m, struct data_state *s, uint32_t old, uint32_t v)
 {
-	uint64_t slot = old, like = old;
+	uint64_t slot = old, like = old, agree;
 	uint8_t *at = &s->kind_at[old >> 10 & 255];
 	uint32_t guess[3];
 	unsigned kind;
@@ -132,13 +138,16 @@ static uint32_t changed_word(struct model *m, struct data_state *s, uint32_t old
 	guess[0] = moved_word(m, old);
 	guess[1] = (uint32_t)slot;
 	guess[2] = (uint32_t)like;
+	agree = (uint64_t)(guess[0] == old) + (uint64_t)(guess[1] == old) * 2 +
+		(uint64_t)(guess[2] == old) * 4 + (uint64_t)(guess[0] == guess[2]) * 8;
 	kind = coder_byte(m->c, STREAM_DATA_KIND, (uint8_t)kind_of(s, guess, old, v),
-		CONTEXT(context(s->last_kind, (uint64_t)(guess[1] == old) * 2 + (guess[2] == old)),
-			context(s->last_kind, s->before_last_kind), *at));
+		CONTEXT(context(s->last_kind, agree), context(s->last_kind, s->before_last_kind),
+			*at, context(s->states & 0xff, agree), context(guess[0] - old, agree),
+			context(context(s->last_kind, s->before_last_kind), agree)));
 	if (kind < 3)
 		v = guess[kind];
 	else if (kind == WORD_BYTES)
-		v = word_bytes(m, old, v);
+		v = word_bytes(m, s, old, v);
 	else
 		v = old + s->recent[(kind - WORD_RECENT) % RECENT];
 	s->before_last_kind = s->last_kind;
@@ -171,14 +180,20 @@ static uint64_t word_state(const struct model *m, uint32_t old)
 /* One aligned word of a copy; `new` is its place among all new data. */
 static void code_word(struct model *m, struct data_state *s, uint32_t old, size_t new, uint32_t i)
 {
+	uint64_t state = coder_is_plain(m->c) ? 0 : word_state(m, old);
 	uint32_t v = 0;
 	bool hit;
 
 	if (m->encoding)
 		v = word_at(m->new, new, &s->segment);
 	hit = coder_hit(m->c, STREAM_DATA_HIT, v == old,
-		CONTEXT(word_state(m, old), old,
-			(i / 4 < 3 ? i / 4 : 3) + 8u * s->changed + 16u * (i / 4 & 1)));
+		CONTEXT(state, old, (i / 4 < 3 ? i / 4 : 3) + 8u * s->changed + 16u * (i / 4 & 1),
+			context(state, s->moved & 15),
+			context(context(state, s->moved & 255), s->states & 0xff),
+			context(state, s->states & 0xffff), context(state, old >> 12)));
+	s->states = s->states << 4 | (uint32_t)state;
+	if (state == 3)
+		s->moved = s->moved << 1 | !hit;
 	if (hit)
 		v = old;
 	else
@@ -290,14 +305,21 @@ static void code_data_copy(
 
 static void code_data_new(struct model *m, struct data_state *s, uint32_t n, size_t at)
 {
-	uint8_t before = 0;
+	uint64_t before = 0; /* the last eight bytes */
 
 	for (uint32_t i = 0; i < n && model_ok(m); i++) {
+		uint64_t place = new_address(m, s, at + i) & 3, word = before & 0xffffffff;
 		uint8_t v = m->encoding ? byte_at(m->new, at + i, &s->segment) : 0;
 
-		before = coder_byte(m->c, STREAM_DATA_NEW, v, CONTEXT(before));
+		v = coder_byte(m->c, STREAM_DATA_NEW, v,
+			CONTEXT(before & 0xff, context(word, 1),
+				context(place, before >> 24 & 0xff),
+				context(place + 4, before >> 24 & 0xff00ff),
+				context(before & 0xffffffffff, 5),
+				context(before & 0xffffffffffff, 6)));
+		before = before << 8 | v;
 		if (!m->encoding)
-			fl_buf_byte(&s->payload, before);
+			fl_buf_byte(&s->payload, v);
 		if (s->payload.n >= PIECE)
 			write_payload(m, s);
 	}

@@ -127,25 +127,51 @@ static void code_layout(struct model *m)
 struct residue_history {
 	uint8_t change[4];
 	uint8_t last_change;
+	uint32_t changed; /* the last bytes, one bit each */
 };
 
-static uint8_t residue_byte(struct model *m, uint8_t old, uint8_t before, uint8_t new, uint64_t i,
-	struct residue_history *h)
+/* Old bytes at `at`: those before and behind it tell what it may be. */
+static uint64_t around(const struct wasm_module *m, size_t at, int from, int to)
 {
-	uint64_t recent = (uint64_t)(h->change[0] != 0) | (uint64_t)(h->change[3] != 0) << 1;
+	uint64_t v = 1;
+
+	for (int i = from; i <= to; i++) {
+		size_t k = at + (size_t)(int64_t)i;
+
+		v = v << 8 | (k < m->residue.n ? m->residue.p[k] : 0);
+	}
+	return v;
+}
+
+static uint8_t residue_byte(
+	struct model *m, size_t at, uint8_t new, uint64_t i, struct residue_history *h)
+{
+	uint64_t recent = h->changed & 0xf;
 	uint64_t two = (uint64_t)h->change[0] << 8 | h->change[1];
-	uint8_t change;
+	uint8_t change, old = m->old->residue.p[at];
 
 	if (coder_hit(m->c, STREAM_RESIDUE_HIT, new == old,
 		    CONTEXT(context(old, recent), context(i < 3 ? i : 3, two),
-			    context(context(old, before), h->change[0]))))
+			    context(around(m->old, at, -1, 0), h->change[0]),
+			    context(around(m->old, at, 0, 2), recent),
+			    context(around(m->old, at, -3, 0), recent),
+			    context(around(m->old, at, -2, 3), h->changed & 3),
+			    context(h->changed & 0xffff, 7),
+			    context(around(m->old, at, 0, 3), h->last_change),
+			    context(around(m->old, at, 1, 3), h->changed & 0xff))))
 		change = 0;
 	else
 		change = coder_byte(m->c, STREAM_RESIDUE, (uint8_t)(new - old),
 			CONTEXT(old, context(two, h->change[2]), h->last_change,
-				context(h->last_change, h->change[0])));
+				context(h->last_change, h->change[0]),
+				context(around(m->old, at, 0, 3), 9),
+				context(around(m->old, at, -1, 2), recent),
+				context(around(m->old, at, -3, 0), 8),
+				context(around(m->old, at, 1, 3), two),
+				context(around(m->old, at, 0, 1), h->last_change)));
 	memmove(h->change + 1, h->change, 3);
 	h->change[0] = change;
+	h->changed = h->changed << 1 | (change != 0);
 	if (change != 0)
 		h->last_change = change;
 	return (uint8_t)(old + change);
@@ -166,11 +192,13 @@ static void code_residue(struct model *m)
 		const struct wasm_copy *x = &m->residue_copies.list[k];
 
 		for (uint32_t i = 0; i < x->length; i++, at++)
-			new[at] = residue_byte(m, old[x->old + i],
-				x->old + i > 0 ? old[x->old + i - 1] : 0, new[at], i, &h);
+			new[at] = residue_byte(m, x->old + i, new[at], i, &h);
 		for (uint32_t i = 0; i < x->extra; i++, at++)
 			new[at] = coder_byte(m->c, STREAM_RESIDUE_NEW, new[at],
-				CONTEXT(at > 0 ? new[at - 1] : 0));
+				CONTEXT(at > 0 ? new[at - 1] : 0,
+					context(around(m->new, at, -4, -1), 1),
+					context(around(m->new, at, -6, -1), 2),
+					context(around(m->new, at, -4, -4), 3)));
 	}
 	if (!m->encoding && model_ok(m)) {
 		enum fl_code code = wasm_module_scan(m->new, m->limit, m->err);
