@@ -107,6 +107,8 @@ static void show_rollout(const struct cli *cli, const json_t *rollout)
 	show_approvals(&t, rollout);
 	table_field(&t, "created", text_age(text, value_text(rollout, "created_at"), now));
 	table_field(&t, "by", value_text(rollout, "created_by"));
+	if (value_text(rollout, "start_at") != NULL)
+		table_field(&t, "starts", value_text(rollout, "start_at"));
 	if (value_text(rollout, "started_at") != NULL)
 		table_field(&t, "started", text_age(text, value_text(rollout, "started_at"), now));
 	if (value_text(rollout, "ended_at") != NULL)

@@ -8,7 +8,7 @@
 
 /* All verbs share one struct; each command lists the rows that it takes. */
 struct verb_options {
-	const char *plan_digest, *why, *stage, *in_flight, *verdict, *reporter;
+	const char *plan_digest, *at, *why, *stage, *in_flight, *verdict, *reporter;
 	struct options_list causes;
 	int64_t wave;
 	bool accept_drift;
@@ -52,6 +52,9 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 static const struct options_row start_rows[] = {
 	ROW(plan_digest, "plan", TEXT, .argument = "DIGEST",
 		.help = "only if this is still the plan (from 'fleetctl plan show')"),
+	ROW(at, "at", TEXT, .argument = "TIME",
+		.help = "at that time and not now, as 2026-11-24T22:00:00+01:00; 'rollout pause' "
+			"takes it back"),
 	ROW(accept_drift, "accept-drift", FLAG,
 		.help = "start although more of the fleet changed since planning than the strategy "
 			"allows"),
@@ -61,7 +64,7 @@ static const struct options_row start_rows[] = {
 static enum fl_code start(struct cli *cli, const void *options, struct fl_err *err)
 {
 	const struct verb_options *o = options;
-	json_t *body = json_pack("{s:s*}", "plan_digest", o->plan_digest);
+	json_t *body = json_pack("{s:s*, s:s*}", "plan_digest", o->plan_digest, "at", o->at);
 
 	if (o->accept_drift)
 		(void)json_object_set_new(body, "accept_drift", json_true());
@@ -268,7 +271,11 @@ static enum fl_code retry(struct cli *cli, const void *options, struct fl_err *e
 const struct command rollout_start = {
 	VERB("start", start, start_rows),
 	.help = "begin to deliver",
-	.examples = "fleetctl rollout start november\n",
+	.prose = "With --at it is scheduled: its devices are compared with what they were when it was "
+		 "planned at that time, and if it cannot start then, it goes back to ready and says "
+		 "why.\n\n",
+	.examples = "fleetctl rollout start november\n"
+		    "fleetctl rollout start november --at 2026-11-24T22:00:00+01:00\n",
 };
 const struct command rollout_approve = {
 	VERB("approve", approve, approve_rows),

@@ -61,6 +61,7 @@ void rollouts_down(struct server *s)
 
 	if (r == NULL)
 		return;
+	rollouts_schedule_fini(r);
 	rollouts_parsed_drop(r, 0);
 	rollouts_slices_free(r);
 	free(r);
@@ -111,6 +112,14 @@ static enum fl_code give(const struct rollouts_lane *lane, int64_t rollout_id,
 		code = rollouts_scene_store(&s, err);
 	rollouts_scene_fini(&s);
 	return code;
+}
+
+enum fl_code rollouts_give(const struct rollouts_lane *lane, int64_t rollout_id,
+	const struct engine_fact *fact, struct fl_err *err)
+{
+	struct engine_out out;
+
+	return give(lane, rollout_id, fact, &out, err);
 }
 
 enum fl_code rollouts_planned(struct server *server, struct store *store, struct effects *effects,

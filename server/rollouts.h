@@ -137,6 +137,9 @@ void rollouts_drift_free(void *drift);
 /* Look at some tens of thousands of devices more. Any lane that reads. */
 enum fl_code rollouts_drift_more(struct server *server, struct store *store,
 	struct rollouts_drift *drift, struct fl_err *err) FL_MUST_CHECK;
+/* FL_REFUSED with a sentence when more than the share has changed. All must have been looked at. */
+enum fl_code rollouts_drift_judge(const struct rollouts_drift *drift, int64_t max_drift_ppm,
+	struct fl_err *err) FL_MUST_CHECK;
 /* What was found so far (store/assignment.h). Borrowed. */
 const struct assignment_drift *rollouts_drift_seen(const struct rollouts_drift *drift);
 

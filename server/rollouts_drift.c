@@ -51,6 +51,18 @@ const struct assignment_drift *rollouts_drift_seen(const struct rollouts_drift *
 	return &d->seen;
 }
 
+enum fl_code rollouts_drift_judge(
+	const struct rollouts_drift *d, int64_t max_drift_ppm, struct fl_err *err)
+{
+	FL_BUG_IF(!d->seen.whole);
+	if (d->seen.drifted * STRATEGY_PPM <= max_drift_ppm * d->seen.of)
+		return FL_OK;
+	return fl_fail(err, FL_REFUSED,
+		"%lld of %lld devices have changed since the plan was made; plan anew under "
+		"another name, or start with \"accept_drift\": they are left out",
+		(long long)d->seen.drifted, (long long)d->seen.of);
+}
+
 /* What a device has now beside what the layers change. */
 struct comparison {
 	const struct rollouts_changes *changes;

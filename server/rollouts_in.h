@@ -31,8 +31,25 @@ struct rollouts_parsed {
 	struct window united; /* of a stage whose devices are in several zones */
 };
 
+/* A rollout whose time has come. */
+struct rollouts_due {
+	int64_t rollout_id;
+	bool anyway; /* whatever has changed since it was planned */
+};
+
+/* The one that is being started by itself: rollouts_schedule.c. */
+struct rollouts_start {
+	struct server *server;
+	int64_t rollout_id;
+	struct rollouts_drift *drift; /* owned; NULL: not looked at */
+	atomic_bool busy;             /* the rest belongs to the job under way */
+	struct read_job read;
+	struct write_job write;
+};
+
 struct rollouts {
 	struct server *server;
+	struct rollouts_start start;
 	struct fl_list parsed;  /* of struct rollouts_parsed; writer only */
 	int64_t uses;           /* writer only */
 	struct fl_list slices;  /* of struct rollouts_slice: jobs under way; writer only */
@@ -275,6 +292,20 @@ enum fl_code rollouts_slices_resume(
 	struct store *store, struct effects *e, struct fl_err *err) FL_MUST_CHECK;
 /* Free the jobs that are under way; the writer has ended. */
 void rollouts_slices_free(struct rollouts *r);
+
+/* ---- rollouts_schedule.c: rollouts that start at a time */
+
+/* Begin to start one whose time has come, after COMMIT. Writer. */
+enum fl_code rollouts_schedule_look(
+	const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
+/* Free; the lanes have ended. */
+void rollouts_schedule_fini(struct rollouts *r);
+
+/* ---- rollouts.c */
+
+/* Give a rollout one fact about itself, and store what follows. Writer. */
+enum fl_code rollouts_give(const struct rollouts_lane *lane, int64_t rollout_id,
+	const struct engine_fact *fact, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_tick.c: time */
 

@@ -202,7 +202,7 @@ static enum fl_code run(
 		code = stage_due(store, ids, DUE_STAGES, &n, err);
 	for (size_t i = 0; i < n && code == FL_OK; i++)
 		code = stage_is_due(&lane, ids[i], err);
-	return code;
+	return code == FL_OK ? rollouts_schedule_look(&lane, err) : code;
 }
 
 static void done(

@@ -187,11 +187,14 @@ CREATE TABLE rollout (
   pause INTEGER NOT NULL DEFAULT 0,  -- enum engine_pause
   back_wave INTEGER NOT NULL DEFAULT -1, -- what a rollback takes back; -1: every wave
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL,
+  start_at INTEGER NOT NULL DEFAULT 0, -- it is to start then; 0: when it is told to
+  start_anyway INTEGER NOT NULL DEFAULT 0, -- 1: then, however many devices have changed by then
   started_at INTEGER NOT NULL DEFAULT 0, ended_at INTEGER NOT NULL DEFAULT 0, -- 0: not yet
   paused_at INTEGER NOT NULL DEFAULT 0, -- its clock stands still since; 0: it runs
   stood_ms INTEGER NOT NULL DEFAULT 0,  -- how long its clock has stood still in all
   clock_floor INTEGER NOT NULL DEFAULT 0 -- its clock never shows less
 ) STRICT;
+CREATE INDEX rollout_to_start ON rollout(start_at) WHERE state = 'scheduled';
 CREATE INDEX rollout_under_way ON rollout(id) WHERE started_at <> 0 AND ended_at = 0;
 
 CREATE INDEX rollout_by_channel ON rollout(channel_id, id) WHERE channel_id IS NOT NULL;

@@ -12,7 +12,7 @@
 #include "server/store/rollout.h"
 #include "server/store/stage.h"
 
-#include "lib/envelope.h" /* fl_utc_read */
+#include "lib/civil.h"
 
 #include <string.h>
 
@@ -137,7 +137,7 @@ static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_
 		.why = b.why,
 		.created_by = rq->who.name };
 	if (code == FL_OK && b.until != NULL)
-		code = fl_utc_read(b.until, &f->until_ms, err);
+		code = fl_moment_read(b.until, &f->until_ms, err);
 	if (code == FL_OK && b.until != NULL && f->until_ms <= rq->now_ms)
 		code = fl_fail(err, FL_INVALID, "\"until\" lies in the past");
 	return code;

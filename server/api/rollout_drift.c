@@ -61,21 +61,15 @@ enum fl_code rollout_drift_check(
 	const struct request *rq, const struct rollout *r, struct fl_err *err)
 {
 	const struct look *l = rq->state;
-	const struct assignment_drift *d = rollouts_drift_seen(l->drift);
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
 	enum fl_code code = fl_json_parse(
 		(struct fl_bytes){ (const uint8_t *)r->strategy, strlen(r->strategy) }, &json, err);
 
-	FL_BUG_IF(!d->whole);
 	if (code == FL_OK)
 		code = strategy_read(json, 0, &s, err);
-	if (code == FL_OK && d->drifted * STRATEGY_PPM > s.max_drift_ppm * d->of)
-		code = fl_fail(err, FL_REFUSED,
-			"%lld of %lld devices have changed since the plan was made; plan anew "
-			"under "
-			"another name, or start with \"accept_drift\": they are left out",
-			(long long)d->drifted, (long long)d->of);
+	if (code == FL_OK)
+		code = rollouts_drift_judge(l->drift, s.max_drift_ppm, err);
 	strategy_fini(&s);
 	return code;
 }

@@ -25,6 +25,8 @@
 #include "server/store/rollout.h"
 #include "server/store/step.h"
 
+#include "lib/civil.h"
+
 /* ---- as JSON */
 
 enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *err)
@@ -37,13 +39,14 @@ enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *
 	if (code != FL_OK)
 		return code;
 	*out = json_pack("{s:s, s:s, s:s, s:O, s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:s, s:o, s:o, "
-			 "s:o, s:b, s:{s:s++, s:s++, s:s++}}",
+			 "s:o, s:o, s:b, s:{s:s++, s:s++, s:s++}}",
 		"name", r->name, "release", r->release, "selector", r->selector, "strategy",
 		strategy, "state", rollout_state_text(r->engine.state), "reason", r->engine.reason,
 		"plan_digest", r->planned ? list_hex(r->plan_digest, 32) : json_null(), "waves",
 		(json_int_t)r->waves, "layers", (json_int_t)r->layers, "targets",
 		(json_int_t)r->assigned, "created_at", list_time(r->created_at), "created_by",
-		r->created_by, "started_at", list_time(r->engine.started_at), "ended_at",
+		r->created_by, "start_at", list_time(r->engine.start_at), "started_at",
+		list_time(r->engine.started_at), "ended_at",
 		list_time(r->engine.ended_at), "channel", list_text(r->channel), "brings",
 		(int)r->brings, "links", "plan", "/api/v1/rollouts/", r->name, "/plan", "stats",
 		"/api/v1/rollouts/", r->name, "/stats", "steps", "/api/v1/rollouts/", r->name,
@@ -438,7 +441,7 @@ enum fl_code api_rollout_put(struct request *rq, struct fl_err *err)
 /* ---- verbs */
 
 struct verb_body {
-	const char *plan_digest, *why, *stage, *in_flight, *verdict, *reporter;
+	const char *plan_digest, *at, *why, *stage, *in_flight, *verdict, *reporter;
 	json_t *causes;
 	int64_t wave;
 	bool accept_drift;
@@ -446,6 +449,7 @@ struct verb_body {
 
 static const struct fl_json_field verb_fields[] = {
 	FL_FIELD(struct verb_body, plan_digest, "plan_digest", STRING),
+	FL_FIELD(struct verb_body, at, "at", STRING, .min = 1, .max = 40),
 	FL_FIELD(struct verb_body, accept_drift, "accept_drift", BOOL),
 	FL_FIELD(struct verb_body, why, "why", STRING, .min = 0, .max = 200),
 	FL_FIELD(struct verb_body, stage, "stage", STRING, .min = 1, .max = 20),
@@ -464,7 +468,7 @@ static const struct {
 	enum engine_fact_kind kind;
 	const char *members[VERB_MEMBERS];
 } verbs[] = {
-	{ "start", FACT_START, { "plan_digest", "accept_drift" } },
+	{ "start", FACT_START, { "plan_digest", "accept_drift", "at" } },
 	{ "pause", FACT_PAUSE, { "why" } },
 	{ "resume", FACT_RESUME, { NULL } },
 	{ "promote", FACT_PROMOTE, { "stage" } },
@@ -552,8 +556,16 @@ static enum fl_code read_verb(
 		return fl_fail(err, FL_INVALID, "\"in_flight\" is finish or cancel");
 	if (fact->kind == FACT_VERDICT && read_verdict(b, fact, err) != FL_OK)
 		return err->code;
+	if (b->at != NULL && fl_moment_read(b->at, &fact->start_at, err) != FL_OK)
+		return fl_wrap(err, "at");
+	fact->anyway = b->accept_drift;
 	fact->cancel = b->in_flight != NULL && strcmp(b->in_flight, "cancel") == 0;
 	return read_causes(b->causes, &fact->causes, err);
+}
+
+static bool startable(const struct rollout *r)
+{
+	return r->engine.state == ROLLOUT_READY || r->engine.state == ROLLOUT_SCHEDULED;
 }
 
 /* What runs is what was planned, for devices that are still what they were. */
@@ -565,7 +577,7 @@ static enum fl_code check_start(
 	sodium_bin2hex(hex, sizeof(hex), r->plan_digest, 32);
 	if (b->plan_digest != NULL && r->planned && strcmp(b->plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);
-	if (r->engine.state != ROLLOUT_READY || b->accept_drift || !rollout_drift_known(rq))
+	if (!startable(r) || b->accept_drift || !rollout_drift_known(rq))
 		return FL_OK;
 	return rollout_drift_check(rq, r, err);
 }
@@ -598,7 +610,7 @@ static bool brings_more(const struct rollout *r, enum engine_fact_kind verb)
 		return r->engine.state == ROLLOUT_PAUSED &&
 			(r->engine.resume_to == ROLLOUT_RUNNING ||
 				r->engine.resume_to == ROLLOUT_STARTING);
-	return verb == FACT_START && r->engine.state == ROLLOUT_READY;
+	return verb == FACT_START && startable(r);
 }
 
 static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *err)
@@ -622,7 +634,9 @@ static enum fl_code carry_out(struct request *rq, size_t verb, struct fl_err *er
 		code = rollout_if_match(rq, &r, err);
 	if (code == FL_OK && v.fact.kind == FACT_START)
 		code = check_start(rq, &r, &b, err);
-	if (code == FL_OK && v.fact.kind == FACT_START && r.engine.state == ROLLOUT_READY &&
+	if (code == FL_OK && b.at != NULL && startable(&r) && v.fact.start_at <= rq->now_ms)
+		code = fl_fail(err, FL_INVALID, "\"at\" lies in the past");
+	if (code == FL_OK && v.fact.kind == FACT_START && startable(&r) && b.at == NULL &&
 		!b.accept_drift && !rollout_drift_known(rq)) {
 		code = rollout_drift_look(rq, r.engine.id, api_rollout_verb, err);
 		rollout_fini(&r);

@@ -71,7 +71,7 @@ struct engine_rules {
  *                    denied                         v        v        v           v
  *                                           stopping -> stopped   rolling_back -> rolled_back | stopped
  *
- * scheduled stands between ready and starting. rolling_back of one wave ends in stopped, of all in
+ * scheduled stands between ready and starting: back to ready by a pause, or when it cannot start. rolling_back of one wave ends in stopped, of all in
  * rolled_back; stopped and completed may still be rolled back. */
 
 /* Why a rollout is paused: what may end the pause. */
@@ -93,6 +93,8 @@ struct engine_rollout {
 	enum engine_pause pause;
 	char reason[ENGINE_REASON_MAX]; /* why it is paused, stopped, rolled back or failed */
 	int back_wave;                  /* what a rollback takes back: a wave or ENGINE_ALL_WAVES */
+	int64_t start_at;               /* wall clock: it is to start then; 0: when it is told to */
+	bool start_anyway;              /* then, however many devices have changed by then */
 	int64_t started_at, ended_at;   /* wall clock; 0: not yet */
 	int64_t paused_at;              /* wall clock; 0: its clock runs */
 	int64_t stood_ms;               /* how long its clock has stood still in all */
@@ -207,7 +209,8 @@ struct engine_step {
 	FACT(REFUSED, ROLLOUT)  /* there is no plan: text says why */                            \
 	FACT(APPROVED, ROLLOUT) /* as many as must have agreed */                                \
 	FACT(DENIED, ROLLOUT)   /* text: why */                                                  \
-	FACT(START, ROLLOUT)                                                                     \
+	FACT(START, ROLLOUT) /* start_at, anyway */                                              \
+	FACT(NOT_STARTED, ROLLOUT) /* its time has come and it cannot start: text */ \
 	FACT(PAUSE, ROLLOUT) /* text: why */                                                     \
 	FACT(RESUME, ROLLOUT)                                                                    \
 	FACT(PROMOTE, ROLLOUT)  /* wave, layer; wave -1: the one that waits for a person */      \
@@ -254,6 +257,8 @@ struct engine_fact {
 	enum gate_verdict verdict;
 	unsigned causes;
 	const char *text;
+	int64_t start_at; /* START: then, not now; 0: now */
+	bool anyway;      /* START: whatever has changed since it was planned */
 	int64_t from, grace_ms;
 	enum engine_job job;
 	enum engine_fit fit;

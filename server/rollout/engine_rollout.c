@@ -96,10 +96,38 @@ static void denied(struct engine_turn *t)
 	engine_turn_say(t, ENGINE_CHANGED, "denied: it will never start");
 }
 
+/* It starts at its time, by a fact of its own. */
+static void schedule(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+
+	if (r->start_at == t->fact->start_at && r->start_anyway == t->fact->anyway) {
+		same(t);
+		return;
+	}
+	if (r->state == ROLLOUT_READY)
+		engine_turn_move(t, ROLLOUT_SCHEDULED);
+	engine_turn_edit(t)->start_at = t->fact->start_at;
+	engine_turn_edit(t)->start_anyway = t->fact->anyway;
+	engine_turn_edit(t)->reason[0] = '\0';
+	engine_turn_say(t, ENGINE_CHANGED, "it starts at its time; until then start starts it at "
+					   "once, and pause takes the time back");
+}
+
+/* It does not start by itself any more. */
+static void unschedule(struct engine_turn *t, const char *why)
+{
+	engine_turn_move(t, ROLLOUT_READY);
+	engine_turn_edit(t)->start_at = 0;
+	engine_turn_edit(t)->start_anyway = false;
+	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", why);
+}
+
 static void start(struct engine_turn *t)
 {
 	switch (t->view->rollout->state) {
 	case ROLLOUT_READY:
+	case ROLLOUT_SCHEDULED:
 		break;
 	case ROLLOUT_PAUSED:
 		engine_turn_say(t, ENGINE_NOTHING,
@@ -114,7 +142,13 @@ static void start(struct engine_turn *t)
 		refuse(t, "start");
 		return;
 	}
+	if (t->fact->start_at > t->view->now_ms) {
+		schedule(t);
+		return;
+	}
 	engine_turn_move(t, ROLLOUT_STARTING);
+	engine_turn_edit(t)->start_at = 0;
+	engine_turn_edit(t)->reason[0] = '\0';
 	engine_turn_edit(t)->started_at = t->view->now_ms;
 	engine_stage_advance(t);
 	engine_turn_say(t, ENGINE_CHANGED, "started: %d wave%s of %d layer%s", t->rules->waves,
@@ -129,6 +163,10 @@ static void pause_it(struct engine_turn *t)
 	switch (t->view->rollout->state) {
 	case ROLLOUT_PAUSED:
 		same(t);
+		return;
+	case ROLLOUT_SCHEDULED:
+		unschedule(t, "");
+		engine_turn_say(t, ENGINE_CHANGED, "it has no time any more; start starts it");
 		return;
 	case ROLLOUT_STARTING:
 	case ROLLOUT_RUNNING:
@@ -316,6 +354,7 @@ static void stop(struct engine_turn *t)
 	case ROLLOUT_PLANNING:
 	case ROLLOUT_WAITING_APPROVAL:
 	case ROLLOUT_READY:
+	case ROLLOUT_SCHEDULED:
 		engine_turn_move(t, ROLLOUT_STOPPED);
 		engine_stage_shut(t, false);
 		engine_turn_say(t, ENGINE_CHANGED, "stopped before it started");
@@ -566,6 +605,10 @@ void engine_rollout_fact(struct engine_turn *t)
 		break;
 	case FACT_START:
 		start(t);
+		break;
+	case FACT_NOT_STARTED:
+		if (t->view->rollout->state == ROLLOUT_SCHEDULED)
+			unschedule(t, t->fact->text);
 		break;
 	case FACT_PAUSE:
 		pause_it(t);

@@ -42,8 +42,10 @@ DB_SQL(rollout_insert,
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
 DB_SQL(rollout_update,
 	"UPDATE rollout SET state = $1, resume_to = $2, pause = $3, reason = $4, back_wave = $5, "
-	"started_at = $6, ended_at = $7, paused_at = $8, stood_ms = $9, clock_floor = $10 "
-	"WHERE id = $11");
+	"started_at = $6, ended_at = $7, paused_at = $8, stood_ms = $9, clock_floor = $10, "
+	"start_at = $11, start_anyway = $12 WHERE id = $13");
+DB_SQL(rollout_select_scheduled,
+	"SELECT id FROM rollout WHERE state = 'scheduled' AND start_at <= $1 LIMIT 1");
 
 void rollout_fini(struct rollout *r)
 {
@@ -251,6 +253,17 @@ enum fl_code rollout_put(struct store *store, const struct engine_rollout *r, st
 		DB_ARGS(DB_T(rollout_state_text(r->state)), DB_T(rollout_state_text(r->resume_to)),
 			DB_I(r->pause), DB_T(r->reason), DB_I(r->back_wave), DB_I(r->started_at),
 			DB_I(r->ended_at), DB_I(r->paused_at), DB_I(r->stood_ms),
-			DB_I(r->clock_floor), DB_I(r->id)),
+			DB_I(r->clock_floor), DB_I(r->start_at), DB_I(r->start_anyway),
+			DB_I(r->id)),
 		err);
+}
+
+enum fl_code rollout_to_start(struct store *store, int64_t *id, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(
+		store->db, rollout_select_scheduled, DB_ARGS(DB_I(store->now_ms)), &rows, err);
+
+	*id = code == FL_OK ? db_int(&rows, 0) : 0;
+	return code == FL_NOT_FOUND ? FL_OK : code;
 }

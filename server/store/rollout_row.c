@@ -21,6 +21,8 @@ enum fl_code rollout_row_engine(
 		.paused_at = db_int(rows, first + 8),
 		.stood_ms = db_int(rows, first + 9),
 		.clock_floor = db_int(rows, first + 10),
+		.start_at = db_int(rows, first + 11),
+		.start_anyway = db_int(rows, first + 12) != 0,
 	};
 	TAKE_TEXT(out->reason, rows, first + 4);
 	if (rollout_state_parse(state, &out->state, err) != FL_OK ||

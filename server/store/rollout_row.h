@@ -10,8 +10,8 @@
 
 #define ROLLOUT_ROW_COLUMNS                                                                      \
 	"r.id, r.state, r.resume_to, r.pause, r.reason, r.back_wave, r.started_at, r.ended_at, " \
-	"r.paused_at, r.stood_ms, r.clock_floor"
-#define ROLLOUT_ROW_N 11
+	"r.paused_at, r.stood_ms, r.clock_floor, r.start_at, r.start_anyway"
+#define ROLLOUT_ROW_N 13
 
 #define STAGE_ROW_COLUMNS                                                                        \
 	"g.id, g.layer, g.wave, g.state, g.jobs, g.follow, g.cancel_in_flight, g.retry_causes, " \

@@ -127,6 +127,24 @@ static void days_are_those_of_the_calendar(void **unused)
 	assert_int_equal(fl_civil_number(2026, 13, 1), fl_civil_number(2027, 1, 1));
 }
 
+static void moments_are_read_with_their_offset(void **unused)
+{
+	static const char *const wrong[] = { "", "2026-11-24", "2026-11-24T22:00:00",
+		"2026-02-30T22:00:00Z", "2026-11-24T24:00:00Z", "2026-11-24T22:00:00+1:00",
+		"2026-11-24T22:00:00+01:00x", "2026-11-24 22:00:00Z", "tomorrow", "2026-11-24T22:00:0 Z" };
+	int64_t a = 0, b = 0;
+
+	(void)unused;
+	assert_int_equal(fl_moment_read("2026-11-24T22:00:00Z", &a, NULL), FL_OK);
+	assert_int_equal(a, seconds("2026-11-24 22:00") * 1000);
+	assert_int_equal(fl_moment_read("2026-11-24T23:30:00.25+01:30", &b, NULL), FL_OK);
+	assert_int_equal(b, a + 250);
+	assert_int_equal(fl_moment_read("2026-11-24T17:00:00-05:00", &b, NULL), FL_OK);
+	assert_int_equal(b, a);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(fl_moment_read(wrong[i], &b, NULL), FL_INVALID);
+}
+
 static void what_is_no_zone_is_refused(void **unused)
 {
 	static const char *const names[] = { "", "Nowhere/Town", "../../etc/passwd",
@@ -176,6 +194,7 @@ int main(void)
 		cmocka_unit_test(the_rule_behind_the_table_goes_on),
 		cmocka_unit_test(it_agrees_with_the_c_library),
 		cmocka_unit_test(days_are_those_of_the_calendar),
+		cmocka_unit_test(moments_are_read_with_their_offset),
 		cmocka_unit_test(what_is_no_zone_is_refused),
 		cmocka_unit_test(a_broken_file_does_no_harm),
 	};

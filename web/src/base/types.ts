@@ -32,6 +32,7 @@ export interface Rollout {
   targets: number
   created_at: string
   created_by: string
+  start_at: string | null
   started_at: string | null
   ended_at: string | null
   approvals?: { by: string; agrees: boolean; why: string; plan_digest: string; at: string }[]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a stage or a rollout waits for, in a sentence.
 
-import { roughly, stageName } from '../base/format'
+import { clock, roughly, stageName } from '../base/format'
 import type { Rollout, Stage, Stats } from '../base/types'
 
 /** The stages that must succeed before this one opens. */
@@ -53,6 +53,7 @@ const NOW: Record<string, string> = {
 /** What happens now, in one line. */
 export function rolloutSentence(rollout: Rollout, stats: Stats | null, explained?: Explained): string {
   const open = stats?.stages.filter((s) => s.state === 'running' || s.state === 'soaking') ?? []
+  if (rollout.state === 'scheduled' && rollout.start_at) return `Starts at ${clock(rollout.start_at)}.`
   if (rollout.state === 'paused') return 'Nothing more is offered; its clocks stand still.'
   if (rollout.state === 'running' && open.length > 0)
     return open.slice(0, 3).map((s) => `Layer ${s.layer} of wave ${s.wave}: ${stageSentence(rollout, s, explained)}`).join('. ') + '.'

@@ -61,14 +61,15 @@ const VERBS: Verb[] = [
     fields: (r) => [
       h('p', {}, `${some(r.targets, 'device')} in ${some(r.waves, 'wave')} and ${some(r.layers, 'layer')}. What runs is the plan that you have read`,
         r.plan_digest && [' (', h('code', {}, r.plan_digest.slice(0, 12)), ')'], '.'),
+      h('label', {}, 'At (now, if it is left empty)', h('input', { type: 'datetime-local', name: 'at' })),
       h('label', { class: 'option' }, h('input', { type: 'checkbox', name: 'drift' }), 'Leave out devices that have changed since it was planned'),
     ],
-    body: (form, r) => ({ ...(r.plan_digest && { plan_digest: r.plan_digest }), ...(form.get('drift') && { accept_drift: true }) }),
+    body: (form, r) => ({ ...(r.plan_digest && { plan_digest: r.plan_digest }), ...(form.get('drift') && { accept_drift: true }), ...(said(form, 'at') && { at: new Date(said(form, 'at')).toISOString() }) }),
   },
   {
-    verb: 'pause', label: 'Pause', states: ['running', 'rolling_back'], roles: OPERATE, look: '',
+    verb: 'pause', label: 'Pause', states: ['scheduled', 'running', 'rolling_back'], roles: OPERATE, look: '',
     title: (r) => `Pause ${r.name}?`,
-    fields: () => [h('p', {}, 'Nothing more is offered and the clocks stand still. Devices that have begun go on.'), why()],
+    fields: (r) => [h('p', {}, r.state === 'scheduled' ? 'It does not start by itself any more.' : 'Nothing more is offered and the clocks stand still. Devices that have begun go on.'), why()],
     body: reason,
   },
   {
