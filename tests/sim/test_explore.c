@@ -333,6 +333,26 @@ static void waits_without_a_term(
 	}
 }
 
+static void offers_while_closed(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_fact fact = *f;
+
+	if (f->kind == FACT_POLLED)
+		fact.window = NULL;
+	engine_step(v, &fact, o);
+}
+
+static void counts_closed_time(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_fact fact = *f;
+
+	if (f->kind == FACT_INSTALL_DUE)
+		fact.install_window = NULL;
+	engine_step(v, &fact, o);
+}
+
 static const struct {
 	const char *name;
 	world_engine_fn engine;
@@ -351,6 +371,8 @@ static const struct {
 	{ "completes with devices under way", completes_early },
 	{ "lets late devices wait for ever", waits_without_a_term },
 	{ "ignores what the gateway has", ignores_the_gateway },
+	{ "offers while the window is closed", offers_while_closed },
+	{ "lets time pass while the window is closed", counts_closed_time },
 };
 
 /* Each broken engine is found out by a small exploration. */
@@ -359,7 +381,7 @@ static int try_mutants(void)
 	struct world_setup s = setup(1, 2, "00");
 	int missed = 0;
 
-	s.fewer = s.gateway = true;
+	s.fewer = s.gateway = s.windows = true;
 	for (size_t i = 0; i < FL_COUNT(mutants); i++) {
 		s.engine = mutants[i].engine;
 		if (explore(mutants[i].name, &s, false) == NULL)
@@ -401,7 +423,8 @@ static int try_engine(bool full)
 	s.fewer = true;
 	s.attempts = 2;
 	s.rules.soak_ms = 1000;
-	failed += explore("2 devices, soak, retries", &s, true) != NULL;
+	s.windows = true;
+	failed += explore("2 devices, soak, retries, windows", &s, true) != NULL;
 	s = setup(1, 2, "0");
 	s.retire = s.misfit = s.no_way = s.sliced = true;
 	s.rules.order = ENGINE_PIPELINED;
@@ -409,6 +432,7 @@ static int try_engine(bool full)
 	s = setup(1, 1, "0");
 	s.retire = s.misfit = s.no_way = s.every_word = s.rules.approval = true;
 	s.attempts = 2;
+	s.windows = true;
 	failed += explore("1 device, approval, every word", &s, true) != NULL;
 	s = setup(2, 2, "01");
 	s.fewer = s.hands_off = true;

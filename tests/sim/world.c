@@ -475,9 +475,12 @@ static void recount(struct turn *t)
 
 static void act(struct turn *t, const struct world_action *a)
 {
+	static const struct window never = { .until = WORLD_NOW + 1000000 };
 	struct engine_fact fact = a->fact;
 	struct world *w = t->w;
 
+	if (a->closed)
+		fact.window = fact.install_window = &never;
 	switch (a->kind) {
 	case WORLD_VERB:
 		give(t, -1, &fact);
@@ -501,6 +504,7 @@ static void act(struct turn *t, const struct world_action *a)
 	case WORLD_STAGE_DUE:
 		*(a->soak ? &w->stages[a->stage].soak_until : &w->stages[a->stage].reach_at) =
 			WORLD_NOW;
+		fact.opened = !a->closed;
 		fact.kind = FACT_STAGE_DUE;
 		give(t, a->stage, &fact);
 		break;
@@ -641,13 +645,33 @@ static void check_world(struct turn *t)
 	check_alive(t);
 }
 
+/* Nothing comes of it: nobody is offered anything forward, and no time is over. */
+static void check_closed(struct turn *t, const struct world_action *a, const struct engine_step *was,
+	const struct engine_stage *stage)
+{
+	const struct engine_stage *now = &t->w->stages[a->stage];
+
+	if (a->kind == WORLD_POLL && !was->back &&
+		t->w->steps[a->stage][a->device].state != was->state)
+		broken(t, "a step moves although its window is closed");
+	if (a->kind == WORLD_STEP_DUE && t->w->steps[a->stage][a->device].state != was->state)
+		broken(t, "the time to install is over although the window was closed");
+	if (a->kind == WORLD_STAGE_DUE && stage->state != STAGE_ROLLING_BACK &&
+		(now->state != stage->state || (now->jobs & ~stage->jobs) != 0))
+		broken(t, "a stage's time is over although the window was closed");
+}
+
 const char *world_apply(
 	const struct world_setup *setup, struct world *w, const struct world_action *a)
 {
 	struct turn t = { .setup = setup, .w = w };
 	enum rollout_state before = w->rollout.state;
+	struct engine_step was = w->steps[a->stage][a->device];
+	struct engine_stage stage = w->stages[a->stage];
 
 	act(&t, a);
+	if (t.broken == NULL && a->closed)
+		check_closed(&t, a, &was, &stage);
 	if (t.broken == NULL && a->kind == WORLD_AWAY && w->rollout.state != before)
 		broken(&t, "I6: an absence has changed a state");
 	if (t.broken == NULL)

@@ -35,6 +35,7 @@ struct world_setup {
 	bool misfit;     /* devices may turn out to have it already, or to have drifted */
 	bool fewer;      /* reports that differ little from others are left out */
 	bool every_word; /* devices may report every state */
+	bool windows;    /* maintenance windows may be open or closed at any moment */
 	bool causes;     /* failures have causes that count and others */
 	int attempts;    /* retries are asked for below so many attempts */
 	world_engine_fn engine;
@@ -65,7 +66,8 @@ struct world_action {
 	struct engine_fact
 		fact; /* verbs; the reported state, cause and manifest; the fit of a poll */
 	unsigned job;
-	bool soak; /* a stage's soak is due, not its deadline */
+	bool soak;   /* a stage's soak is due, not its deadline */
+	bool closed; /* the maintenance window is closed */
 };
 
 static inline int world_stages(const struct world_setup *s)

@@ -32,6 +32,15 @@ static void add_promote(const struct world_setup *setup, const struct world *w, 
 	}
 }
 
+static void add_open_or_closed(
+	const struct world_setup *setup, struct world_action a, struct choice *c)
+{
+	add(c, a);
+	a.closed = true;
+	if (setup->windows)
+		add(c, a);
+}
+
 static void add_verbs(const struct world_setup *setup, const struct world *w, struct choice *c)
 {
 	static const enum engine_fact_kind plain[] = { FACT_START, FACT_PAUSE, FACT_RESUME,
@@ -53,6 +62,12 @@ static void add_verbs(const struct world_setup *setup, const struct world *w, st
 	add(c, a);
 	a.fact.cancel = true;
 	add(c, a);
+	if (setup->windows) {
+		a.fact = (struct engine_fact){ .kind = FACT_START, .start_at = WORLD_NOW + 1 };
+		add(c, a);
+		a.fact = (struct engine_fact){ .kind = FACT_NOT_STARTED, .text = "too many" };
+		add(c, a);
+	}
 	for (int wave = -1; wave < setup->rules.waves; wave++) {
 		a.fact = (struct engine_fact){ .kind = FACT_ROLLBACK, .wave = wave };
 		add(c, a);
@@ -97,10 +112,9 @@ static void add_reports(const struct world_setup *setup, const struct world *w, 
 		add(c,
 			(struct world_action){
 				.kind = WORLD_OVERTAKE, .stage = stage, .device = device });
+	a = (struct world_action){ .kind = WORLD_STEP_DUE, .stage = stage, .device = device };
 	if (s->deadline != 0)
-		add(c,
-			(struct world_action){
-				.kind = WORLD_STEP_DUE, .stage = stage, .device = device });
+		add_open_or_closed(setup, a, c);
 }
 
 static void add_polls(
@@ -115,7 +129,7 @@ static void add_polls(
 	if (stage < 0)
 		return;
 	a.fact.fit = fit;
-	add(c, a);
+	add_open_or_closed(setup, a, c);
 	if (setup->misfit && !w->steps[stage][device].back) {
 		a.fact.fit = ENGINE_ALREADY;
 		add(c, a);
@@ -153,18 +167,19 @@ static void add_slices(
 int world_actions(const struct world_setup *setup, const struct world *w, struct world_action *out)
 {
 	struct choice c = { .out = out };
+	struct world_action a;
 
 	add_verbs(setup, w, &c);
 	for (int d = 0; d < setup->devices; d++)
 		add_polls(setup, w, d, &c);
 	for (int i = 0; i < world_stages(setup); i++) {
 		add_slices(setup, w, i, &c);
+		a = (struct world_action){ .kind = WORLD_STAGE_DUE, .stage = i };
 		if (w->stages[i].reach_at != 0)
-			add(&c, (struct world_action){ .kind = WORLD_STAGE_DUE, .stage = i });
+			add_open_or_closed(setup, a, &c);
+		a.soak = true;
 		if (w->stages[i].soak_until != 0)
-			add(&c,
-				(struct world_action){
-					.kind = WORLD_STAGE_DUE, .stage = i, .soak = true });
+			add_open_or_closed(setup, a, &c);
 		for (int d = 0; d < setup->devices; d++)
 			if (w->present[i][d])
 				add_reports(setup, w, i, d, &c);
@@ -177,7 +192,7 @@ void world_print(const struct world_action *a)
 	static const char *const kinds[] = { "verb", "poll", "report", "step due", "stage due",
 		"slice", "retire", "away", "overtake" };
 
-	printf("  %s stage %d device %d fact %d state %s job %u fit %d%s\n", kinds[a->kind],
+	printf("  %s stage %d device %d fact %d state %s job %u fit %d%s%s\n", kinds[a->kind],
 		a->stage, a->device, (int)a->fact.kind, step_state_text(a->fact.reported), a->job,
-		(int)a->fact.fit, a->soak ? " soak" : "");
+		(int)a->fact.fit, a->soak ? " soak" : "", a->closed ? " closed" : "");
 }

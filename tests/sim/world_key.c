@@ -171,7 +171,11 @@ void world_decode(const struct world_setup *setup, const uint8_t *key, struct wo
 			out->rollout.state == ROLLOUT_COMPLETED
 		? WORLD_NOW
 		: 0;
-	out->rollout.started_at = out->rollout.state == ROLLOUT_READY ? 0 : WORLD_NOW;
+	out->rollout.started_at =
+		out->rollout.state == ROLLOUT_READY || out->rollout.state == ROLLOUT_SCHEDULED
+		? 0
+		: WORLD_NOW;
+	out->rollout.start_at = out->rollout.state == ROLLOUT_SCHEDULED ? WORLD_NOW + 1 : 0;
 	for (int d = 0; d < setup->devices; d++)
 		for (int l = 0; l < layers; l++, at += STEP_BYTES)
 			decode_step(out, setup->wave_of[d] * layers + l, d, key + at);
