@@ -271,9 +271,11 @@ static enum fl_code retry(struct cli *cli, const void *options, struct fl_err *e
 const struct command rollout_start = {
 	VERB("start", start, start_rows),
 	.help = "begin to deliver",
-	.prose = "With --at it is scheduled: its devices are compared with what they were when it was "
-		 "planned at that time, and if it cannot start then, it goes back to ready and says "
-		 "why.\n\n",
+	.prose =
+		"With --at it is scheduled: its devices are compared with what they were when it "
+		"was "
+		"planned at that time, and if it cannot start then, it goes back to ready and says "
+		"why.\n\n",
 	.examples = "fleetctl rollout start november\n"
 		    "fleetctl rollout start november --at 2026-11-24T22:00:00+01:00\n",
 };

@@ -93,7 +93,8 @@ enum fl_code fl_moment_read(const char *text, int64_t *ms, struct fl_err *err)
 
 		c = fl_civil_of(number);
 		if (c.year == year && c.month == month && c.day == day) {
-			*ms = (number * FL_DAY_S + hour * FL_HOUR_S + minute * 60 + second - offset) *
+			*ms = (number * FL_DAY_S + hour * FL_HOUR_S + minute * 60 + second -
+				      offset) *
 					1000 +
 				fraction;
 			return FL_OK;

@@ -46,11 +46,10 @@ enum fl_code rollout_json(const struct rollout *r, json_t **out, struct fl_err *
 		(json_int_t)r->waves, "layers", (json_int_t)r->layers, "targets",
 		(json_int_t)r->assigned, "created_at", list_time(r->created_at), "created_by",
 		r->created_by, "start_at", list_time(r->engine.start_at), "started_at",
-		list_time(r->engine.started_at), "ended_at",
-		list_time(r->engine.ended_at), "channel", list_text(r->channel), "brings",
-		(int)r->brings, "links", "plan", "/api/v1/rollouts/", r->name, "/plan", "stats",
-		"/api/v1/rollouts/", r->name, "/stats", "steps", "/api/v1/rollouts/", r->name,
-		"/steps");
+		list_time(r->engine.started_at), "ended_at", list_time(r->engine.ended_at),
+		"channel", list_text(r->channel), "brings", (int)r->brings, "links", "plan",
+		"/api/v1/rollouts/", r->name, "/plan", "stats", "/api/v1/rollouts/", r->name,
+		"/stats", "steps", "/api/v1/rollouts/", r->name, "/steps");
 	return *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for a rollout") : FL_OK;
 }
 

@@ -205,13 +205,13 @@ struct engine_step {
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
  * stages; STAGE the stage and all stages; STEP the stage and the step. */
 #define ENGINE_FACTS(FACT)                                                                       \
-	FACT(PLANNED, ROLLOUT)  /* the plan is stored */                                         \
-	FACT(REFUSED, ROLLOUT)  /* there is no plan: text says why */                            \
-	FACT(APPROVED, ROLLOUT) /* as many as must have agreed */                                \
-	FACT(DENIED, ROLLOUT)   /* text: why */                                                  \
-	FACT(START, ROLLOUT) /* start_at, anyway */                                              \
-	FACT(NOT_STARTED, ROLLOUT) /* its time has come and it cannot start: text */ \
-	FACT(PAUSE, ROLLOUT) /* text: why */                                                     \
+	FACT(PLANNED, ROLLOUT)     /* the plan is stored */                                      \
+	FACT(REFUSED, ROLLOUT)     /* there is no plan: text says why */                         \
+	FACT(APPROVED, ROLLOUT)    /* as many as must have agreed */                             \
+	FACT(DENIED, ROLLOUT)      /* text: why */                                               \
+	FACT(START, ROLLOUT)       /* start_at, anyway */                                        \
+	FACT(NOT_STARTED, ROLLOUT) /* its time has come and it cannot start: text */             \
+	FACT(PAUSE, ROLLOUT)       /* text: why */                                               \
 	FACT(RESUME, ROLLOUT)                                                                    \
 	FACT(PROMOTE, ROLLOUT)  /* wave, layer; wave -1: the one that waits for a person */      \
 	FACT(STOP, ROLLOUT)     /* cancel */                                                     \

@@ -110,8 +110,9 @@ static void schedule(struct engine_turn *t)
 	engine_turn_edit(t)->start_at = t->fact->start_at;
 	engine_turn_edit(t)->start_anyway = t->fact->anyway;
 	engine_turn_edit(t)->reason[0] = '\0';
-	engine_turn_say(t, ENGINE_CHANGED, "it starts at its time; until then start starts it at "
-					   "once, and pause takes the time back");
+	engine_turn_say(t, ENGINE_CHANGED,
+		"it starts at its time; until then start starts it at "
+		"once, and pause takes the time back");
 }
 
 /* It does not start by itself any more. */

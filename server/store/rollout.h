@@ -77,7 +77,6 @@ enum fl_code rollout_put(
 	struct store *store, const struct engine_rollout *r, struct fl_err *err) FL_MUST_CHECK;
 
 /* One that is scheduled and whose time has come; 0: there is none. */
-enum fl_code rollout_to_start(
-	struct store *store, int64_t *id, struct fl_err *err) FL_MUST_CHECK;
+enum fl_code rollout_to_start(struct store *store, int64_t *id, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

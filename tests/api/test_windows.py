@@ -37,6 +37,7 @@ def test_nothing_is_offered_before_the_window_opens(story, clock):
     d = story.devices(2, app="1.0.0")
     opens = (clock.now() + timedelta(hours=3)).replace(second=0, microsecond=0)
     story.rollout("r", "next", windows={"delivery": [daily(opens)]})
+    story.wait("r", "running")
     assert story.idle(d)
     line = why(story, "d0")["lines"][0]
     assert line["code"] == "window" and opens.strftime("%Y-%m-%d %H:%M UTC") in line["text"]

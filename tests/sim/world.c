@@ -646,8 +646,8 @@ static void check_world(struct turn *t)
 }
 
 /* Nothing comes of it: nobody is offered anything forward, and no time is over. */
-static void check_closed(struct turn *t, const struct world_action *a, const struct engine_step *was,
-	const struct engine_stage *stage)
+static void check_closed(struct turn *t, const struct world_action *a,
+	const struct engine_step *was, const struct engine_stage *stage)
 {
 	const struct engine_stage *now = &t->w->stages[a->stage];
 
