@@ -136,6 +136,12 @@ static void print_event(const struct stream *s, const json_t *event)
 			(long long)value_int(event, "through"));
 		return;
 	}
+	if (strcmp(s->kind, "rewound") == 0) {
+		cli_warn("there is no event %lld: the trail ends at %lld; what comes behind that "
+			 "is shown",
+			(long long)value_int(event, "after"), (long long)value_int(event, "head"));
+		return;
+	}
 	if (s->cli->globals.json) { /* NDJSON: there is no end that could close one document */
 		(void)json_dumpf(event, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
 		(void)putchar('\n');

@@ -151,6 +151,24 @@ static enum fl_code write_event(void *context, const struct event *e, struct fl_
 	return FL_OK;
 }
 
+/* What the listener says it has had was never written, or is gone with a backup that was restored: it is
+ * told, and hears what comes now. */
+static enum fl_code step_back(struct turn *t, struct fl_err *err)
+{
+	uint8_t hash[EVENT_HASH_BYTES];
+	int64_t head = 0;
+	enum fl_code code = event_head(t->store, &head, hash, err);
+
+	if (code == FL_OK && t->listener->after > head) {
+		fl_buf_printf(t->out,
+			"id: %" PRId64 "\nevent: rewound\ndata: {\"after\":%" PRId64
+			",\"head\":%" PRId64 "}\n\n",
+			head, t->listener->after, head);
+		t->listener->after = head;
+	}
+	return code;
+}
+
 /* Lines that the listener has not had are pruned: it is told, there is no silent gap. */
 static enum fl_code skip_pruned(struct turn *t, struct fl_err *err)
 {
@@ -177,6 +195,8 @@ static enum fl_code next_events(struct request *rq, struct fl_buf *out, struct f
 	int64_t before;
 	enum fl_code code = skip_pruned(&t, err);
 
+	if (code == FL_OK)
+		code = step_back(&t, err);
 	if (code != FL_OK)
 		return code;
 	do {

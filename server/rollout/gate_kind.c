@@ -56,6 +56,11 @@ static enum gate_decision success_vote(const struct gate_rules *r, const struct 
 			"%" PRId64 " confirmed and %" PRId64 " failed so far, %" PRId64
 			" still open",
 			t->successes, t->failures, feed->open);
+	else if (n == 0)
+		SAY(text,
+			"no more can come: nobody confirmed or failed, %" PRId64
+			" without an outcome",
+			feed->silent);
 	else
 		SAY(text,
 			"no more can come: %" PRId64 " confirmed, %" PRId64 " failed, %" PRId64

@@ -223,6 +223,18 @@ def test_the_stream_tells_what_was_pruned(fleetd):
     stream.close()
 
 
+def test_a_listener_ahead_of_the_trail_is_told(fleetd):
+    """After a restored backup a listener's number is too high: it hears so, and every event that comes now."""
+    head = everything(fleetd)[-1]["seq"]
+    for number in (head + 1000, 2**63 - 1):
+        stream = Stream(fleetd, headers={"Last-Event-ID": str(number)})
+        assert stream.next() == (head, "rewound", {"after": number, "head": head})
+        fleetd.put(f"{API}/modules/m{number}", {"kind": "wasm"})
+        head += 1
+        assert stream.next()[0] == head
+        stream.close()
+
+
 def test_the_stream_has_events_as_pages_have_them(fleetd):
     """One form of an event, wherever it is read; so a stream can be verified as well."""
     fleetd.post(f"{API}/devices", data=b'{"id":"d\xc3\xa9\\"x"}\n')
