@@ -258,7 +258,7 @@ void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory)
 	struct wasm_delta_head h;
 
 	FL_BUG_IF(read_head(&r, &h, NULL) != FL_OK);
-	h.memory = memory;
+	h.memory = memory * (sizeof(uint64_t) / sizeof(void *)) + WASM_DELTA_MARGIN;
 	write_head(&again, &h);
 	fl_buf_add(&again, r.p, wasm_left(&r));
 	if (again.failed) {

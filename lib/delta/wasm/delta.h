@@ -64,8 +64,9 @@ enum fl_code wasm_delta_inspect(struct fl_bytes old, struct fl_bytes data, fl_co
 
 /* Heap that whole data say decoding takes; 0: they are damaged. */
 uint64_t wasm_delta_stated_memory(struct fl_bytes delta);
-/* Say in a whole delta what its decoding was seen to take, the delta itself included. No memory shows in
- * delta->failed. */
+/* Say in a whole delta what its decoding was seen to take, the delta itself included, with a margin for
+ * other builds of zstd, and for longer pointers where ours are short. No memory shows in delta->failed. */
+#define WASM_DELTA_MARGIN (128u << 10)
 void wasm_delta_state_memory(struct fl_buf *delta, uint64_t memory);
 
 /* No delta of a module of `new_size` bytes is larger than this. */
