@@ -24,6 +24,23 @@ static void note(struct agent *a, const char *on, const char *detail)
 	a->waited = true;
 }
 
+/* Whether the order may be carried out now, by the window that it carries. */
+static bool in_order_window(struct agent *a)
+{
+	const struct fl_manifest *order = agent_order(a, NULL);
+	int64_t now = agent_now_ms(a),
+		opens = order == NULL ? now : fl_manifest_opens(&order->goal.step, now);
+	char when[21], detail[64];
+
+	if (opens == now)
+		return true;
+	if (opens >= 0)
+		fl_utc_write(opens, when);
+	(void)snprintf(detail, sizeof(detail), "window opens %s", opens < 0 ? "no more" : when);
+	note(a, "window", detail);
+	return false;
+}
+
 static bool in_window(struct agent *a)
 {
 	time_t now = (time_t)(agent_now_ms(a) / SECOND_MS);
@@ -63,7 +80,9 @@ enum fsm_state wait_for(struct agent *a, enum fsm_state next)
 	case FL_STOPPED:
 		return a->s.now;
 	case FL_OK:
-		return next == FSM_DOWNLOADING || in_window(a) ? next : FSM_WAITING;
+		return next == FSM_DOWNLOADING || (in_order_window(a) && in_window(a))
+			? next
+			: FSM_WAITING;
 	default:
 		return FSM_WAITING;
 	}

@@ -57,6 +57,26 @@ static enum fl_code check_names(const char *what, const char **names, size_t n, 
 	return FL_OK;
 }
 
+static enum fl_code check_spans(const struct fl_manifest_step *s, struct fl_err *err)
+{
+	if (s->n_spans > FL_MANIFEST_SPANS_MAX)
+		return fl_fail(
+			err, FL_INVALID, "\"switch\" has at most %d spans", FL_MANIFEST_SPANS_MAX);
+	for (size_t i = 0; i < s->n_spans; i++)
+		if (s->spans[i].until_ms <= s->spans[i].from_ms ||
+			(i > 0 && s->spans[i].from_ms < s->spans[i - 1].until_ms))
+			return fl_fail(err, FL_INVALID, "the spans of \"switch\" are out of order");
+	return FL_OK;
+}
+
+int64_t fl_manifest_opens(const struct fl_manifest_step *s, int64_t now_ms)
+{
+	for (size_t i = 0; i < s->n_spans; i++)
+		if (now_ms < s->spans[i].until_ms)
+			return now_ms < s->spans[i].from_ms ? s->spans[i].from_ms : now_ms;
+	return s->n_spans == 0 ? now_ms : -1;
+}
+
 static enum fl_code check_step(const struct fl_manifest_step *s, struct fl_err *err)
 {
 	enum fl_code code;
@@ -70,6 +90,8 @@ static enum fl_code check_step(const struct fl_manifest_step *s, struct fl_err *
 		code = check_name("step's id", s->id, err);
 	if (code == FL_OK && (s->probation_s < 0 || s->probation_s > 365 * 86400))
 		code = fl_fail(err, FL_INVALID, "\"probation_s\" is out of bounds");
+	if (code == FL_OK)
+		code = check_spans(s, err);
 	return code == FL_OK ? check_names("unit", s->unit, s->n_unit, err) : code;
 }
 
@@ -168,6 +190,18 @@ static json_t *modules_json(const struct fl_manifest_goal *g)
 	return array;
 }
 
+/* Pairs of moments; NULL: none. */
+static json_t *spans_json(const struct fl_manifest_step *s)
+{
+	json_t *array = s->n_spans == 0 ? NULL : json_array();
+
+	for (size_t i = 0; i < s->n_spans; i++)
+		(void)json_array_append_new(array,
+			json_pack("[I, I]", (json_int_t)s->spans[i].from_ms,
+				(json_int_t)s->spans[i].until_ms));
+	return array;
+}
+
 static json_t *goal_json(const struct fl_manifest_goal *g)
 {
 	json_t *goal = json_pack("{s:o, s:o}", "modules", modules_json(g), "absent",
@@ -177,9 +211,9 @@ static json_t *goal_json(const struct fl_manifest_goal *g)
 
 	if (goal == NULL || s->rollout == NULL)
 		return goal;
-	step = json_pack("{s:s, s:s, s:s, s:o, s:I}", "rollout", s->rollout, "stage", s->stage,
-		"id", s->id, "unit", names_json(s->unit, s->n_unit), "probation_s",
-		(json_int_t)s->probation_s);
+	step = json_pack("{s:s, s:s, s:s, s:o, s:I, s:o*}", "rollout", s->rollout, "stage",
+		s->stage, "id", s->id, "unit", names_json(s->unit, s->n_unit), "probation_s",
+		(json_int_t)s->probation_s, "switch", spans_json(s));
 	if (json_object_set_new(goal, "step", step) != 0) {
 		json_decref(goal);
 		return NULL;
@@ -326,8 +360,30 @@ static enum fl_code read_modules(
 
 struct step_fields {
 	struct fl_manifest_step s;
-	json_t *unit;
+	json_t *unit, *spans;
 };
+
+static enum fl_code read_spans(
+	const json_t *array, struct fl_manifest_step *out, struct fl_err *err)
+{
+	size_t n = json_array_size(array);
+
+	if (n == 0)
+		return FL_OK;
+	out->spans = calloc(n, sizeof(*out->spans));
+	if (out->spans == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a manifest");
+	for (size_t i = 0; i < n; i++) {
+		const json_t *pair = json_array_get(array, i);
+		const json_t *from = json_array_get(pair, 0), *until = json_array_get(pair, 1);
+
+		if (!json_is_integer(from) || !json_is_integer(until))
+			return fl_fail(err, FL_INVALID, "\"switch\" holds pairs of moments");
+		out->spans[out->n_spans++] = (struct fl_manifest_span){ json_integer_value(from),
+			json_integer_value(until) };
+	}
+	return FL_OK;
+}
 
 static enum fl_code read_step(
 	const json_t *object, struct fl_manifest_step *out, struct fl_err *err)
@@ -339,6 +395,7 @@ static enum fl_code read_step(
 		FL_FIELD(struct step_fields, s.probation_s, "probation_s", INT, .required = true),
 		FL_FIELD(struct step_fields, unit, "unit", ARRAY, .required = true,
 			.max = FL_MANIFEST_MODULES_MAX),
+		FL_FIELD(struct step_fields, spans, "switch", ARRAY, .max = FL_MANIFEST_SPANS_MAX),
 	};
 	struct step_fields f = { 0 };
 	enum fl_code code;
@@ -351,7 +408,8 @@ static enum fl_code read_step(
 		return code;
 	}
 	*out = f.s;
-	return read_names(f.unit, &out->unit, &out->n_unit, err);
+	code = read_names(f.unit, &out->unit, &out->n_unit, err);
+	return code == FL_OK ? read_spans(f.spans, out, err) : code;
 }
 
 enum fl_code fl_manifest_read(json_t *content, struct fl_manifest *out, struct fl_err *err)
@@ -396,6 +454,7 @@ void fl_manifest_fini(struct fl_manifest *m)
 	free(m->goal.modules);
 	free(m->goal.absent);
 	free(m->goal.step.unit);
+	free(m->goal.step.spans);
 	json_decref(m->content);
 	memset(m, 0, sizeof(*m));
 }

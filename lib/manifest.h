@@ -25,6 +25,12 @@ struct fl_manifest_module {
 	int64_t size;           /* bytes of the artifact; 0 without sha256 */
 };
 
+/* [from, until), ms since 1970. */
+struct fl_manifest_span {
+	int64_t from_ms, until_ms;
+};
+#define FL_MANIFEST_SPANS_MAX 32
+
 /* Which step of a rollout this carries out. rollout == NULL: none. */
 struct fl_manifest_step {
 	const char *rollout;
@@ -33,7 +39,13 @@ struct fl_manifest_step {
 	const char **unit; /* the modules that switch together */
 	size_t n_unit;
 	int64_t probation_s;
+	/* when it may be carried out: not outside of these, which follow each other; at any time without any */
+	struct fl_manifest_span *spans;
+	size_t n_spans;
 };
+
+/* When the step may be carried out: `now_ms` itself if it may now, -1 if it never may again. */
+int64_t fl_manifest_opens(const struct fl_manifest_step *step, int64_t now_ms);
 
 struct fl_manifest_goal {
 	struct fl_manifest_module *modules; /* sorted by name */

@@ -76,6 +76,7 @@ struct goal_parts {
 	char hex[FL_MANIFEST_MODULES_MAX][65];
 	const char *absent[FL_MANIFEST_MODULES_MAX];
 	const char *unit[FL_MANIFEST_MODULES_MAX];
+	struct fl_manifest_span spans[FL_MANIFEST_SPANS_MAX];
 	char stage[32];
 	char id[24];
 	struct fl_arena text;
@@ -211,6 +212,27 @@ static void name_step(struct writing *w)
 		.probation_s = (p->strategy.probation_ms + 999) / 1000 };
 }
 
+/* When the device may switch; nothing without a window for that. */
+static enum fl_code add_spans(struct writing *w, struct fl_err *err)
+{
+	int64_t now = w->lane->store->now_ms;
+	struct rollouts_open open;
+	enum fl_code code = w->o->parsed->strategy.windows.turn.n == 0
+		? FL_NOT_FOUND
+		: rollouts_windows_of(w->lane, w->o->parsed, &w->view->step, &open, err);
+
+	if (code != FL_OK || open.install == NULL)
+		return code == FL_NOT_FOUND ? FL_OK : code;
+	w->goal.step.spans = w->parts->spans;
+	for (size_t i = 0; i < open.install->n; i++)
+		if (open.install->spans[i].close > now &&
+			w->goal.step.n_spans < FL_MANIFEST_SPANS_MAX)
+			w->parts->spans[w->goal.step.n_spans++] =
+				(struct fl_manifest_span){ open.install->spans[i].open,
+					open.install->spans[i].close };
+	return FL_OK;
+}
+
 static enum fl_code write_goal(struct writing *w, bool order, int64_t *goal_id, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
@@ -224,6 +246,8 @@ static enum fl_code write_goal(struct writing *w, bool order, int64_t *goal_id, 
 		name_step(w);
 	else
 		w->goal.step = (struct fl_manifest_step){ 0 };
+	if (code == FL_OK && order)
+		code = add_spans(w, err);
 	if (code == FL_OK)
 		code = fl_manifest_goal_write(&text, &w->goal, err);
 	if (code == FL_OK)

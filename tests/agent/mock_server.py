@@ -151,7 +151,9 @@ class Mock:
                 "number": d.number, "issued": now, "expires": now + 3600_000,
                 "modules": rows, "absent": [],
             }
-            if step:
+            if isinstance(step, dict):
+                signed["step"], step = step, step["id"]
+            elif step:
                 signed["step"] = {
                     "rollout": "r", "stage": "L0.W0", "id": step,
                     "unit": [r["module"] for r in rows], "probation_s": probation_s,

@@ -527,6 +527,23 @@ def test_outside_its_window_everything_is_ready_but_nothing_switches(agent, mock
     assert [r["state"] for r in mock.ends()] == ["confirmed"]
 
 
+def test_an_order_may_carry_its_own_window(agent, mock):
+    """Nothing switches outside of the spans that the manifest names; a newer one may name others."""
+    now = int(time.time() * 1000)
+    step = {"rollout": "r", "stage": "L0.W0", "id": "s1", "unit": ["app"], "probation_s": 0}
+    agent.enrolled().order([app("2.0.0", NEW)],
+                           step={**step, "switch": [[now - 7200_000, now - 3600_000], [now + 1800_000, now + 3600_000]]})
+    agent.once()
+    assert agent.record()["state"] == "waiting" and agent.runs() is None
+    [(what, detail)] = waits(mock)
+    opens = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(now / 1000 + 1800))
+    assert what == "window" and f"window opens {opens}" in detail
+    agent.order([app("2.0.0", NEW)], step={**step, "switch": [[now - 7200_000, now + 3600_000]]})
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"}
+    assert [r["state"] for r in mock.ends()] == ["confirmed"]
+
+
 def test_the_window_is_in_the_devices_own_time(agent, mock):
     """The same hours are open in one zone and closed in another."""
     agent.settings["switch-window"] = f"{time.gmtime().tm_hour:02}:00-{(time.gmtime().tm_hour + 2) % 24:02}:00"

@@ -73,6 +73,20 @@ def test_the_clock_of_the_device_counts(story, clock):
     d[2].asks()
 
 
+def test_an_order_says_when_the_device_may_switch(story, clock):
+    """The spans of the window for the switch, in the zone of the device; nothing of them without one."""
+    d = story.devices(2, app="1.0.0")
+    ok(story.api.patch(f"{API}/devices/d1", {"labels": {"zone": "Asia/Kolkata"}}))
+    opens = (clock.now() + timedelta(hours=3)).replace(second=0, microsecond=0)
+    story.rollout("r", "next", windows={"switch": [daily(opens, hours=2)], "zone_of": "label.zone"})
+    spans = d[0].asks()["step"]["switch"]
+    first = int(opens.timestamp() * 1000)
+    assert spans[0] == [first, first + 2 * 3600_000] and len(spans) == 32
+    assert spans[1][0] == first + 24 * 3600_000
+    # the same time of day in India comes five and a half hours earlier: it is over for today
+    assert d[1].asks()["step"]["switch"][0][0] == first + (24 * 60 - 330) * 60_000
+
+
 def test_a_rollback_waits_only_if_it_is_told_to(story, clock):
     """By default the way back is open at any time."""
     d = story.devices(1, app="1.0.0")

@@ -230,6 +230,10 @@ static void test_strict(void **state)
 		{ "step.id", NULL },
 		{ "step.unit", "[2]" },
 		{ "step.probation_s", "99999999999" },
+		{ "step.switch", "[1]" },
+		{ "step.switch", "[[5,5]]" },
+		{ "step.switch", "[[1,5],[4,9]]" },
+		{ "step.switch", "[[1,\"5\"]]" },
 	};
 
 	(void)state;
@@ -241,6 +245,28 @@ static void test_strict(void **state)
 		assert_null(m.content);
 		json_decref(content);
 	}
+}
+
+/* The spans say when the step may be carried out. */
+static void test_spans(void **state)
+{
+	struct fl_manifest_span spans[] = { { 10, 20 }, { 30, 40 } };
+	struct fl_manifest_step s = { .spans = spans, .n_spans = 2 };
+	json_t *content = with("step.switch", "[[10,20],[30,40]]");
+	struct fl_manifest m = { 0 };
+
+	(void)state;
+	assert_int_equal(fl_manifest_opens(&s, 5), 10);
+	assert_int_equal(fl_manifest_opens(&s, 10), 10);
+	assert_int_equal(fl_manifest_opens(&s, 20), 30);
+	assert_int_equal(fl_manifest_opens(&s, 40), -1);
+	s.n_spans = 0;
+	assert_int_equal(fl_manifest_opens(&s, 40), 40);
+	assert_int_equal(fl_manifest_read(content, &m, NULL), FL_OK);
+	json_decref(content);
+	assert_int_equal(m.goal.step.n_spans, 2);
+	assert_int_equal(m.goal.step.spans[1].from_ms, 30);
+	fl_manifest_fini(&m);
 }
 
 /* Unknown members are ignored, wherever they stand. */
@@ -293,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_tampered),
 		cmocka_unit_test(test_goal_refused),
 		cmocka_unit_test(test_strict),
+		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_rules),
 	};
