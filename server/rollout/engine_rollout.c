@@ -23,6 +23,8 @@ static const char *way_out(enum rollout_state s)
 		return "its plan must be approved first";
 	case ROLLOUT_READY:
 		return "start it first";
+	case ROLLOUT_SCHEDULED:
+		return "start it now, or wait until its time comes";
 	case ROLLOUT_PAUSED:
 	case ROLLOUT_ROLLING_BACK:
 		return "it is on its way back";

@@ -41,6 +41,7 @@ def test_it_starts_at_its_time(story, clock):
     story.api.stop()
     story.api.start(env=clock.env)
     assert story.get("r")["state"] == "scheduled" and story.idle(d)
+    assert "start it now, or wait" in story.refused("r", "resume")
     clock.forward(hours=1, seconds=1)
     assert story.wait("r", "running")["start_at"] is None
     d[0].asks()
