@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include "cli/list.h"
 #include "cli/plan.h"
 #include "cli/strategy.h"
 #include "cli/value.h"
@@ -30,6 +31,46 @@ static enum fl_code diff(struct cli *cli, const void *options, struct fl_err *er
 	if (code == FL_OK && !cli_json(cli, answer))
 		plan_show_diff(cli, answer);
 	return code;
+}
+
+/* ---- devices */
+struct devices_options {
+	struct list_options list;
+	int64_t wave;
+};
+
+static const struct options_row devices_rows[] = {
+	{ .name = "wave",
+		.type = OPTIONS_COUNT,
+		.offset = offsetof(struct devices_options, wave),
+		.argument = "N",
+		.help = "only this wave" },
+	LIST_ROWS(struct devices_options),
+	{ 0 },
+};
+
+static const struct table_column device_columns[] = {
+	{ .title = "DEVICE" },
+	{ .title = "WAVE", .right = true },
+	{ .title = "CLASS", .right = true },
+};
+
+static void device_row(struct table *t, const json_t *member)
+{
+	table_add(t, value_text(member, "device"));
+	table_addf(t, TERMINAL_PLAIN, "%lld", (long long)value_int(member, "wave"));
+	table_addf(t, TERMINAL_PLAIN, "%lld", (long long)value_int(member, "class"));
+}
+
+static enum fl_code devices(struct cli *cli, const void *options, struct fl_err *err)
+{
+	const struct devices_options *o = options;
+	FL_AUTOFREE char *path = api_path("/api/v1/plans/{}/devices", cli_operand(cli, 0));
+
+	if (o->wave >= 0)
+		api_query_int(&path, "wave", o->wave);
+	return list_run(cli, path, &o->list,
+		LIST_VIEW(device_columns, device_row, "devices to update"), NULL, err);
 }
 
 /* ---- preview */
@@ -78,6 +119,15 @@ static const struct command cmd_diff = {
 	.examples = "fleetctl plan diff november november-2\n",
 	.run = diff,
 };
+static const struct command cmd_devices = {
+	.name = "devices",
+	.operands = "PLAN",
+	.help = "list who takes part, in which wave",
+	.examples = "fleetctl plan devices november --wave 0\n",
+	.run = devices,
+	.options = devices_rows,
+	.options_size = sizeof(struct devices_options),
+};
 static const struct command cmd_preview = {
 	.name = "preview",
 	.help = "plan without keeping it",
@@ -92,5 +142,6 @@ static const struct command cmd_preview = {
 const struct command cmd_plan = {
 	.name = "plan",
 	.help = "what a rollout will do: layers, waves, stages, costs, refusals",
-	.children = (const struct command *const[]){ &cmd_show, &cmd_diff, &cmd_preview, NULL },
+	.children = (const struct command *const[]){ &cmd_show, &cmd_devices, &cmd_diff,
+		&cmd_preview, NULL },
 };

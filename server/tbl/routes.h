@@ -51,6 +51,7 @@ ROUTE(GET, "/api/v1/devices/{device}/reports", ROLE_READ, 0, READ, api_device_re
 /* ---- rollouts */
 ROUTE(POST, "/api/v1/plans", ROLE_OPERATE, 64 * KIB, READ, api_plan_preview, "Plan without keeping it")
 ROUTE(GET, "/api/v1/plans/{plan}", ROLE_READ, 0, READ, api_plan_get, "A plan by its id, its digest or its rollout")
+ROUTE(GET, "/api/v1/plans/{plan}/devices", ROLE_READ, 0, READ, api_plan_devices, "Who takes part, in which wave")
 ROUTE(GET, "/api/v1/plans/{plan}/diff/{other}", ROLE_READ, 0, READ, api_plan_diff, "What two plans do differently")
 ROUTE(POST, "/api/v1/simulations", ROLE_OPERATE, 64 * KIB, READ, api_simulation, "Strategies side by side on a virtual clock")
 ROUTE(GET, "/api/v1/rollouts", ROLE_READ, 0, READ, api_rollouts_list, "List rollouts")

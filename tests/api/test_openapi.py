@@ -231,7 +231,7 @@ def use_rollouts(c):
     assert planned(c, "one")["state"] == "ready"
     assert c.request("GET", "/api/v1/rollouts/one/plan").json()["classes"]
     assert c.request("GET", "/api/v1/plans/one").json()["id"].startswith("plan-")
-    for path in ("plans/none", "plans/one/diff/one", "plans/one/diff/none"):
+    for path in ("plans/none", "plans/one/devices", "plans/none/devices", "plans/one/diff/one", "plans/one/diff/none"):
         c.request("GET", f"/api/v1/{path}")
     assert c.request("GET", "/api/v1/rollouts/one/stats").status == 200
     spec["strategy"]["approvals"] = 1

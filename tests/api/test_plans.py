@@ -281,6 +281,29 @@ def test_forecast_of_devices_that_have_just_enrolled(chain):
     assert chain.delete(f"{API}/devices/fresh").status in (200, 204)
 
 
+def test_who_takes_part_is_listed(chain):
+    """Before the start one can read who is in which wave, page by page; of a part of the fleet only that part."""
+    rollout(chain, "members", "spring", {"waves": [{"count": 5}, {"percent": 100}]}, "label.site==one")
+    wait_state(chain, "members", "ready")
+    path = f"{API}/plans/members/devices"
+    rows, cursor = [], ""
+    while cursor is not None:
+        page = chain.get(f"{path}?limit=7{cursor}").json()
+        assert len(page["items"]) <= 7
+        rows += page["items"]
+        cursor = page["next"] and f"&cursor={page['next']}"
+    assert len({r["device"] for r in rows}) == len(rows) == 60
+    assert [r["wave"] for r in rows] == [0] * 5 + [1] * 55
+    first = chain.get(f"{path}?wave=0").json()
+    assert [r["device"] for r in first["items"]] == [r["device"] for r in rows[:5]] and first["next"] is None
+    assert chain.get(f"{path}?wave=7").json()["items"] == []
+    one = rows[0]["device"]
+    few = chain.make_token("sees-one", ["viewer"], selector=f"id=={one}")
+    assert [r["device"] for r in few.get(f"{path}?limit=1000").json()["items"]] == [one]
+    assert chain.get(f"{API}/plans/nobody/devices").status == 404
+    assert chain.get(f"{path}?cursor=x").status == 400
+
+
 def test_plans_have_ids_and_are_compared(chain):
     """A plan is found by its id, by the beginning of its digest and by its rollout; two are compared."""
     waves = {"waves": [{"count": 5}, {"percent": 100}], "seed": 77}

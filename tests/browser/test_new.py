@@ -70,6 +70,16 @@ def test_gates_and_waves_are_chosen(story, browser):
     assert shown == ["10%", "", ""] and browser.run("return document.querySelector('[name=p0_percent]').value") == "2"
 
 
+def test_who_is_in_a_wave_is_read_before_the_start(story, browser):
+    """A cell of the plan leads to the devices that will be in it."""
+    story.plan("autumn")
+    browser.go("/rollouts/autumn")
+    browser.click(".planned a.cell", "2 devices")
+    browser.see(".names a", "device-")
+    wanted = story.api.get("/api/v1/plans/autumn/devices?wave=0").json()["items"]
+    assert sorted(e.text for e in browser.all(".names a")) == sorted(m["device"] for m in wanted)
+
+
 def test_two_plans_are_compared(story, browser):
     """What differs stands side by side."""
     story.plan("autumn")

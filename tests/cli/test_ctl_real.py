@@ -238,6 +238,7 @@ def test_a_release_travels_through_layers_and_waves(fleet):
     plan = fleet("plan", "show", "autumn").out
     for line in ("0  runtime", "1  lib", "2  app"):
         assert line in plan
+    assert len(fleet("plan", "devices", "autumn", "--wave", "0", "-q").out.split()) == 5
     digest = fleet("rollout", "show", "autumn", "--json").json["plan_digest"]
     assert fleet("rollout", "start", "autumn", "--plan", "0" * 64).code in (2, 6, 7)
     assert fleet("rollout", "start", "autumn", "--plan", digest).code == 0

@@ -142,6 +142,7 @@ export const api = {
 
   preview: (body: object, signal: AbortSignal) => post<Plan>('/api/v1/plans', body, signal),
   createRollout: (r: string, body: object) => put<Rollout>(rollout(r), body),
+  planDevices: (r: string, wave: number, signal: AbortSignal) => get<Page<{ device: string }>>(`/api/v1/plans/${name(r)}/devices` + query({ wave, limit: 200 }), signal),
   planDiff: (a: string, b: string, signal: AbortSignal) => get<PlanDiff>(`/api/v1/plans/${name(a)}/diff/${name(b)}`, signal),
 
   verb: (r: string, verb: string, body: object) => post<VerbDone>(`${rollout(r)}/${verb}`, body),

@@ -3,15 +3,15 @@
 
 import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
-import { clock, count, percent, stageName, words } from '../base/format'
+import { clock, count, percent, some, stageName, words } from '../base/format'
 import { listen, refresher } from '../base/live'
-import type { Decision, Plan, Rollout, Stage, StageExplanation, Stats, Step } from '../base/types'
+import type { Decision, Page, Plan, Rollout, Stage, StageExplanation, Stats, Step } from '../base/types'
 import { legend, stageBar } from '../parts/bar'
 import { decisionsTable } from '../parts/decisions'
 import { explanation } from '../parts/explain'
 import { modulesOf, waveName } from '../parts/grid'
 import { badge, stateText } from '../parts/state'
-import { stepsTable } from '../parts/steps'
+import { deviceLink, stepsTable } from '../parts/steps'
 import { empty, loading } from '../parts/table'
 import { rolloutAddress } from './rollout'
 
@@ -20,6 +20,7 @@ interface Known {
   stage: Stage
   plan: Plan | null
   steps: Step[]
+  planned: Page<{ device: string }> | null // who is in the wave, as long as the stage has no steps
   decisions: Decision[]
   explained: StageExplanation
 }
@@ -48,6 +49,14 @@ function filters(k: Known, state: string, choose: (state: string) => void): Desc
     one('', 'all', total), Object.entries(k.stage.steps).map(([s, n]) => one(s, stateText(s), n)))
 }
 
+/** Who will be in it. */
+function planned(wave: number, p: Page<{ device: string }>): Child {
+  return [
+    h('p', { class: 'quiet' }, `The steps of this stage are made when it opens. In wave ${wave} ${p.items.length === 1 ? 'is' : 'are'} `, p.next === null ? some(p.items.length, 'device') : `more than ${count(p.items.length)} devices`, '; those that change nothing in this layer pass over it:'),
+    h('ul', { class: 'card names' }, p.items.map((m) => h('li', { key: m.device }, deviceLink(m.device)))),
+  ]
+}
+
 export function stagePage(page: Element, name: string, layer: number, wave: number, signal: AbortSignal): void {
   let known: Known | null = null
   let state = ''
@@ -66,7 +75,8 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
       k.decisions.length > 0 && h('section', { key: 'decisions' }, h('h2', {}, 'Decisions'), decisionsTable(k.decisions, (s) => rolloutAddress(name, s))),
       h('section', {}, h('h2', {}, 'Devices'), filters(k, state, (s) => ((state = s), (tag = ''), void load())),
         k.steps.length > 0 ? stepsTable(name, k.steps, 'Devices of this stage')
-          : empty(state ? `No device is ${words(state)}.` : 'The steps of this stage are made when it opens.')))
+          : k.planned && !state ? planned(wave, k.planned)
+            : empty(state ? `No device is ${words(state)}.` : 'The steps of this stage are made when it opens.')))
   }
   async function keep(stats: Stats): Promise<void> {
     const stage = stats.stages.find((s) => s.layer === layer && s.wave === wave)
@@ -74,9 +84,10 @@ export function stagePage(page: Element, name: string, layer: number, wave: numb
     const rollout = await api.rollout(name, signal)
     const plan = known?.plan ?? (rollout.plan_digest ? await api.plan(name, signal) : null)
     const steps = (await api.steps(name, { layer, wave, state, limit: 200 }, signal)).items
+    const ahead = steps.length === 0 && plan ? known?.planned ?? await api.planDevices(name, wave, signal) : null
     const decisions = (await api.decisions(name, signal)).items.filter((d) => d.stage === title)
     const explained = await api.explainStage(name, layer, wave, signal)
-    known = { rollout, stage, plan, steps, decisions, explained }
+    known = { rollout, stage, plan, steps, planned: ahead, decisions, explained }
     draw(known)
   }
   async function load(): Promise<void> {

@@ -5,6 +5,7 @@ import { h, type Child, type Described } from '../base/dom'
 import { bytes, count, percent, roughly, some, words } from '../base/format'
 import type { GateRules, ModuleVersion, Opening, Plan, PlanClass, PlanStage, Rollout, Strategy, Threshold, Windows } from '../base/types'
 import { chancesView } from './chances'
+import { stageLink } from './grid'
 import { deviceLink } from './steps'
 import { empty, table } from './table'
 import { icon } from '../base/icon'
@@ -40,13 +41,19 @@ function stageCell(s: PlanStage | undefined): Child {
   ]
 }
 
-function stages(plan: Plan): Described {
+function cell(wave: number, s: PlanStage | undefined, link?: (s: PlanStage) => string): Described {
+  const content = [h('span', { class: 'wave-name' }, `Wave ${wave}`), stageCell(s)]
+  return s && link ? h('a', { class: 'cell idle', href: link(s) }, content) : h('div', { class: 'cell idle' }, content)
+}
+
+/** `link`: where the stages have their pages; a preview has none. */
+function stages(plan: Plan, link?: (s: PlanStage) => string): Described {
   const find = (layer: number, wave: number) => plan.stages.find((s) => s.layer === layer && s.wave === wave)
   return h('div', { class: 'scroll grid-scroll', tabindex: 0, role: 'region', 'aria-label': 'Planned stages' }, h('table', { class: 'grid planned', role: 'table' },
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, h('td', { role: 'cell' }), plan.waves.map((w) => h('th', { scope: 'col', role: 'columnheader' }, `Wave ${w.wave} `, h('small', {}, [w.name, some(w.devices, 'device')].filter(Boolean).join(' · ')))))),
     h('tbody', { role: 'rowgroup' }, plan.layers.map((l) => h('tr', { role: 'row' },
       h('th', { scope: 'row', role: 'rowheader' }, `Layer ${l.layer}`, h('small', {}, l.units.map((u) => u.join(' + ')).join(', '))),
-      plan.waves.map((w) => h('td', { role: 'cell' }, h('div', { class: 'cell idle' }, h('span', { class: 'wave-name' }, `Wave ${w.wave}`), stageCell(find(l.layer, w.wave))))))))))
+      plan.waves.map((w) => h('td', { role: 'cell' }, cell(w.wave, find(l.layer, w.wave), link))))))))
 }
 
 function threshold(t: Threshold | undefined, verb: string, all: string): string {
@@ -139,7 +146,7 @@ export function planView(plan: Plan | null, rollout?: Rollout): Child {
   return [
     refusals(plan), totals(plan),
     plan.notes.length > 0 && h('ul', { class: 'card notes' }, plan.notes.map((n) => h('li', {}, n))),
-    plan.stages.length > 0 && [h('section', {}, h('h2', {}, 'Stages'), stages(plan)), chancesView(plan)],
+    plan.stages.length > 0 && [h('section', {}, h('h2', {}, 'Stages'), stages(plan, rollout && ((s) => stageLink(rollout.name, s)))), chancesView(plan)],
     h('div', { class: 'columns' },
       rollout && h('section', { key: 'rules' }, h('h2', {}, 'Rules'), h('dl', { class: 'card facts' }, rules(rollout.strategy).map(([name, text]) => [h('dt', {}, name), h('dd', {}, text)]),
         h('dt', {}, 'Digest'), h('dd', {}, h('code', { class: 'long' }, plan.digest)), h('dt', {}, 'Seed'), h('dd', {}, String(plan.seed)))),
