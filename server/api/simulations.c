@@ -118,6 +118,28 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 	return code;
 }
 
+/* The windows of those strategies that have some, from now on. */
+static enum fl_code open_windows(struct request *rq, struct compare *c, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < c->n_strategies && code == FL_OK; i++) {
+		const struct opening_windows *w = &c->strategies[i].strategy.windows;
+		struct fl_zone *zone = NULL;
+
+		if (!opening_some(w))
+			continue;
+		code = fl_zone_load(w->zone, &zone, err);
+		if (code == FL_NOT_FOUND)
+			code = fl_fail(err, FL_REFUSED, "strategies[%zu]: there is no zone \"%s\"",
+				i, w->zone);
+		if (code == FL_OK)
+			code = compare_windows(c, i, zone, rq->now_ms, err);
+		fl_zone_free(zone);
+	}
+	return code;
+}
+
 enum fl_code api_simulation(struct request *rq, struct fl_err *err)
 {
 	struct simulation *s;
@@ -139,6 +161,8 @@ enum fl_code api_simulation(struct request *rq, struct fl_err *err)
 	s->until_ms = now_ms() + BUDGET_MS;
 	s->socket = request_socket(rq);
 	code = compare_read(rq->json, rq->server->settings->poll_interval, &s->compare, err);
+	if (code == FL_OK)
+		code = open_windows(rq, &s->compare, err);
 	if (code != FL_OK)
 		return code;
 	if (s->compare.release != NULL)

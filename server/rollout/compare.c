@@ -19,6 +19,8 @@ void compare_fini(struct compare *c)
 		free(c->strategies[i].class);
 		free(c->strategies[i].silent_s);
 		free(c->strategies[i].layers);
+		window_fini(&c->strategies[i].window);
+		window_fini(&c->strategies[i].turn);
 		strategy_fini(&c->strategies[i].strategy);
 	}
 	for (size_t i = 0; i < c->n_cases; i++)
@@ -28,6 +30,22 @@ void compare_fini(struct compare *c)
 		free(c->versions[i].version);
 	}
 	*c = (struct compare){ 0 };
+}
+
+enum fl_code compare_windows(struct compare *c, size_t i, const struct fl_zone *zone,
+	int64_t start_at, struct fl_err *err)
+{
+	struct compare_strategy *s = &c->strategies[i];
+	const struct opening_windows *w = &s->strategy.windows;
+	struct opening_horizon horizon = { start_at - DAY_MS, start_at + c->until_ms + DAY_MS };
+	enum fl_code code;
+
+	FL_BUG_IF(i >= c->n_strategies || !opening_some(w));
+	c->start_at = start_at;
+	code = opening_expand(&w->delivery, zone, &horizon, &s->window, err);
+	if (code == FL_OK)
+		code = opening_expand(&w->turn, zone, &horizon, &s->turn, err);
+	return code == FL_OK ? code : fl_wrap(err, "strategies[%zu]", i);
 }
 
 /* ---- one run */
@@ -114,6 +132,9 @@ enum fl_code compare_next(
 			.silent_s = c->observed ? s->silent_s : NULL,
 			.class = s->class,
 			.layers = s->layers + kind % c->n_cases * s->classes * (size_t)c->layers,
+			.window = s->strategy.windows.delivery.n > 0 ? &s->window : NULL,
+			.turn = s->strategy.windows.turn.n > 0 ? &s->turn : NULL,
+			.start_at = c->start_at,
 			.until_ms = c->until_ms,
 			.facts_max = FACTS_MAX,
 			.seed = c->seed + (uint64_t)(c->next / (int64_t)kinds) * 0x9e3779b9u,

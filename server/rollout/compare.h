@@ -33,6 +33,7 @@ struct compare_strategy {
 	/* [(case * classes + class) * layers + layer]; owned */
 	struct simulate_layer *layers;
 	size_t classes;
+	struct window window, turn; /* of those that the strategy has; owned */
 };
 
 /* A hypothesis about the release. */
@@ -79,6 +80,7 @@ struct compare {
 	bool observed;                       /* devices ask as their silence so far suggests */
 	uint32_t never_seen;                 /* devices of a real fleet that never spoke */
 	int64_t runs, until_ms;
+	int64_t start_at; /* wall clock at which runs begin; 0: no strategy asks for it */
 	uint64_t seed;
 	int64_t next;   /* number of the next run, over strategies and cases */
 	uint64_t facts; /* of all runs */
@@ -95,6 +97,11 @@ void compare_fini(struct compare *c);
  * named is not brought to any device; FL_NOMEM. */
 enum fl_code compare_fleet(struct compare *c, size_t i, const struct plan_input *in,
 	const struct plan *p, struct fl_err *err) FL_MUST_CHECK;
+
+/* Open the windows of strategy i by the clock of a zone (the strategy's; what devices name is not asked)
+ * from `start_at`, wall clock, when every run begins. Only for a strategy that has some. FL_REFUSED; FL_NOMEM. */
+enum fl_code compare_windows(struct compare *c, size_t i, const struct fl_zone *zone,
+	int64_t start_at, struct fl_err *err) FL_MUST_CHECK;
 
 /* Do the next run; *done: there is none left. `canceled` and `arg` as simulate_in has them: a run that is
  * cut short by it does not count. FL_NOMEM; FL_INTERNAL when the engine broke an invariant. */

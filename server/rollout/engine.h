@@ -182,14 +182,14 @@ enum engine_flag {
 
 struct engine_step {
 	int64_t stage_id, device_no;
-	int class; /* of the plan */
-	enum step_state state;
-	bool back; /* its way is back, not forward */
-	unsigned flags;
-	enum step_state
-		outcome; /* confirmed, failed, timed_out of the last attempt; queued: none */
-	enum step_cause cause;
+	int class;      /* of the plan */
+	unsigned flags; /* bits of enum engine_flag */
 	int attempt;
+	enum step_state state : 8;
+	/* confirmed, failed, timed_out of the last attempt; queued: none */
+	enum step_state outcome : 8;
+	enum step_cause cause : 8;
+	bool back : 1;           /* its way is back, not forward */
 	int64_t delivered;       /* place in the order of delivery; 0: never */
 	int64_t delivered_at;    /* wall clock */
 	int64_t deadline;        /* rollout's clock, of the installation; 0: none runs */
@@ -201,6 +201,7 @@ struct engine_step {
 	int64_t retry_at;    /* rollout's clock: not offered before; 0: at once */
 	int64_t had; /* interned set that the device had when it was delivered forward; the runner's */
 };
+_Static_assert(sizeof(struct engine_step) == 128, "two lines of the cache: there are millions");
 
 /* Facts: FACT(name, subject). The subject says which part of the view must be there: ROLLOUT all
  * stages; STAGE the stage and all stages; STEP the stage and the step. */

@@ -295,7 +295,9 @@ static void end_forward(struct engine_turn *t, enum step_state end, unsigned fla
 		go_on(t);
 		return;
 	}
-	s->cause = t->fact->cause != CAUSE_NONE ? t->fact->cause : unsaid;
+	s->cause = unsaid;
+	if (t->fact->cause != CAUSE_NONE)
+		s->cause = t->fact->cause;
 	wait = pace_retry_after(&t->rules->pace, end, s->cause, s->attempt);
 	if (wait >= 0 && takes_up(t))
 		try_again(t, wait);

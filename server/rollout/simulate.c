@@ -45,6 +45,17 @@ static int waiting_layer(const struct simulate_world *w, uint32_t device)
 	return d->waiting == 0 ? -1 : __builtin_ctz(d->waiting);
 }
 
+/* How long a device that is ready to switch in `took` ms has to wait for its window. */
+static int64_t turn_in(const struct simulate_world *w, const struct engine_step *s, int64_t took)
+{
+	int64_t ready = simulate_wall(w) + took, opens;
+
+	if (w->in->turn == NULL || (s->back && !w->in->rules->pace.back_windows))
+		return 0;
+	opens = window_opens(w->in->turn, ready);
+	return (opens >= 0 ? opens : w->in->turn->until) - ready;
+}
+
 /* Draw how the installation ends, and when. */
 static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 {
@@ -64,7 +75,7 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 	d->bricked = !s->back && lot < (uint64_t)y->silent_ppm;
 	d->harmed = d->harmed || !d->good;
 	if (!d->bricked)
-		simulate_act_at(w, device, (w->t_ms + took) / 1000 + 1);
+		simulate_act_at(w, device, (w->t_ms + took + turn_in(w, s, took)) / 1000 + 1);
 	if (!d->due)
 		simulate_due_at(w, device, w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
@@ -109,6 +120,7 @@ static void poll(struct simulate_world *w, uint32_t device)
 	}
 	if (w->device[device].back != 0)
 		fact.fit = look_above(w, device, layer);
+	simulate_windows(w, simulate_step(w, layer, device), &fact);
 	add_load(w, &fact);
 	note_request(w);
 	(void)simulate_give_step(w, simulate_stage_of(w, layer, device), device, &fact);
@@ -154,19 +166,21 @@ static void act(struct simulate_world *w, uint32_t device)
 static void look_at_deadline(struct simulate_world *w, uint32_t device)
 {
 	struct simulate_device *d = &w->device[device];
-	int64_t wall = simulate_wall(w), due, deadline;
+	const struct engine_step *s = simulate_step(w, d->layer, device);
+	struct engine_fact fact = { .kind = FACT_INSTALL_DUE };
+	int64_t wall = simulate_wall(w), due;
 
 	d->due = false;
-	if (d->act != SIMULATE_REPORT)
+	if (d->act != SIMULATE_REPORT || s->deadline == 0)
 		return;
-	deadline = simulate_step(w, d->layer, device)->deadline;
-	if (deadline == 0)
-		return;
-	due = engine_wall(&w->rollout, deadline, wall);
-	if (due <= wall)
-		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device,
-			&(struct engine_fact){ .kind = FACT_INSTALL_DUE });
-	else
+	due = engine_wall(&w->rollout, s->deadline, wall);
+	if (due <= wall) {
+		simulate_windows(w, s, &fact);
+		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
+		/* the window was closed meanwhile: it has more time */
+		due = engine_wall(&w->rollout, s->deadline, wall);
+	}
+	if (s->deadline != 0)
 		simulate_due_at(w, device, (w->t_ms + due - wall) / 1000 + 1);
 }
 
@@ -189,15 +203,32 @@ static int64_t stages_due(const struct simulate_world *w)
 			first = due < first ? due : first;
 		}
 	}
+	if (w->opens_at >= 0 && w->opens_at - wall + w->t_ms < first)
+		first = w->opens_at - wall + w->t_ms;
 	return first == INT64_MAX ? first : first / 1000 + 1;
+}
+
+/* Note when the window opens next; whether it has done so. */
+static bool has_opened(struct simulate_world *w)
+{
+	int64_t wall = simulate_wall(w);
+	bool opened = w->opens_at >= 0 && w->opens_at <= wall;
+
+	if (opened || w->opens_at < 0)
+		w->opens_at = window_opens_again(w->in->window, wall);
+	return opened;
 }
 
 static void look_at_stages(struct simulate_world *w)
 {
+	struct engine_fact fact = { .kind = FACT_STAGE_DUE,
+		.window = w->in->window,
+		.opened = w->in->window != NULL && has_opened(w) };
+
 	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++)
-		if (w->stages[i].reach_at != 0 || w->stages[i].soak_until != 0 ||
+		if (fact.opened || w->stages[i].reach_at != 0 || w->stages[i].soak_until != 0 ||
 			w->stages[i].verdict_at != 0)
-			simulate_give(w, i, &(struct engine_fact){ .kind = FACT_STAGE_DUE });
+			simulate_give(w, i, &fact);
 }
 
 /* Whoever was in a wheel for the time of an outage comes soon after it. */
@@ -219,7 +250,7 @@ static void move_on(
 static void come_back(struct simulate_world *w, const struct simulate_span *o)
 {
 	struct engine_fact fact = { .kind = FACT_AWAY,
-		.from = SIMULATE_EPOCH + o->from_ms + w->jumped,
+		.from = simulate_wall(w) - w->t_ms + o->from_ms,
 		.grace_ms = w->in->links[0].poll_ms };
 
 	w->t_ms = o->to_ms;
@@ -323,6 +354,16 @@ static void run(struct simulate_world *w)
 
 /* ---- the whole */
 
+/* Each on lines of the cache of its own. */
+static struct engine_step *make_steps(size_t n)
+{
+	struct engine_step *steps = aligned_alloc(64, n * sizeof(*steps));
+
+	if (steps != NULL)
+		memset(steps, 0, n * sizeof(*steps));
+	return steps;
+}
+
 static bool allocate(struct simulate_world *w)
 {
 	size_t n = (size_t)w->n_stages, devices = w->in->devices;
@@ -334,7 +375,7 @@ static bool allocate(struct simulate_world *w)
 	w->sums = calloc(n, sizeof(*w->sums));
 	w->dirty = calloc(n, sizeof(*w->dirty));
 	w->order = calloc(n, sizeof(*w->order));
-	w->steps = calloc(devices * (size_t)w->in->rules->layers + 1, sizeof(*w->steps));
+	w->steps = make_steps(devices * (size_t)w->in->rules->layers + 1);
 	w->device = calloc(devices + 1, sizeof(*w->device));
 	w->batch = calloc(devices + 1, sizeof(*w->batch));
 	w->members = calloc(devices + 1, sizeof(*w->members));
@@ -442,6 +483,8 @@ static void begin(struct simulate_world *w)
 			w->stages[simulate_stage_of(w, l, d)].expected +=
 				!simulate_layer_of(w, l, d)->absent;
 	}
+	w->opens_at =
+		w->in->window == NULL ? -1 : window_opens_again(w->in->window, simulate_wall(w));
 	simulate_give(w, -1, &(struct engine_fact){ .kind = FACT_START });
 }
 

@@ -60,6 +60,10 @@ struct simulate_in {
 	const uint32_t *class;               /* per device; NULL: 0 */
 	const struct simulate_layer *layers; /* [class * layers of the rules + layer] */
 	int64_t offers_per_minute;           /* 0: no limit */
+	/* when devices may be offered an order, and when they may switch to what they have; by wall clock.
+	 * NULL: always */
+	const struct window *window, *turn;
+	int64_t start_at; /* wall clock; 0: some moment */
 	/* fleetd is away; devices take no orders but finish what they have begun. Ascending */
 	const struct simulate_span *outages, *sleeps;
 	size_t n_outages, n_sleeps;

@@ -6,7 +6,7 @@
 
 #include "server/rollout/simulate.h"
 
-#define SIMULATE_EPOCH  1000000000000 /* wall clock at the start */
+#define SIMULATE_EPOCH  1000000000000 /* wall clock at the start, unless one is given */
 #define SIMULATE_NOBODY UINT32_MAX
 #define SIMULATE_AHEAD  8 /* devices whose rows are fetched before it is their turn */
 
@@ -81,6 +81,7 @@ struct simulate_world {
 	size_t outage;    /* next one */
 	bool offer, keep; /* what the last fact about a step led to */
 	bool due_changed; /* stages may have something else due */
+	int64_t opens_at; /* wall clock, when the window opens next; -1: it does not */
 	struct engine_out result;
 	bool nomem;
 };
@@ -108,6 +109,9 @@ int64_t simulate_next_poll(struct simulate_world *w, uint32_t device);
 void simulate_act_at(struct simulate_world *w, uint32_t device, int64_t second);
 void simulate_due_at(struct simulate_world *w, uint32_t device, int64_t second);
 int64_t simulate_wall(const struct simulate_world *w);
+/* When the device of a step may be offered something, and when its time to install runs. */
+void simulate_windows(
+	const struct simulate_world *w, const struct engine_step *step, struct engine_fact *fact);
 /* Give the engine a fact about the rollout (stage -1) or a stage, and do the jobs that follow. */
 void simulate_give(struct simulate_world *w, int stage, const struct engine_fact *fact);
 /* Give it one about a step; returns false if nothing changed. w->result has the rest. */

@@ -8,7 +8,16 @@
 
 int64_t simulate_wall(const struct simulate_world *w)
 {
-	return SIMULATE_EPOCH + w->t_ms + w->jumped;
+	return (w->in->start_at != 0 ? w->in->start_at : SIMULATE_EPOCH) + w->t_ms + w->jumped;
+}
+
+void simulate_windows(
+	const struct simulate_world *w, const struct engine_step *step, struct engine_fact *fact)
+{
+	if (step->back && !w->in->rules->pace.back_windows)
+		return;
+	fact->window = w->in->window;
+	fact->install_window = w->in->turn != NULL ? w->in->turn : w->in->window;
 }
 
 struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t device)

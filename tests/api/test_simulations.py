@@ -55,6 +55,19 @@ def test_the_real_fleet(shared_fleetd):
     assert shared_fleetd.post(API, {"release": "none"}).status == 422
 
 
+def test_windows_are_kept(shared_fleetd):
+    """A window of one hour a day: nobody is through who is not offered in it; an unknown zone is refused."""
+    windows = {"delivery": [{"cron": "0 3 * * *", "duration_s": 3600}], "zone": "UTC"}
+    strategies = [{"name": "night", "strategy": {"waves": [{"percent": 100}], "windows": windows}},
+                  {"name": "once", "strategy": {"waves": [{"percent": 100}]}}]
+    body = {"devices": 50, "runs": 2, "cases": [{"name": "good"}], "strategies": strategies}
+    results = by_name(shared_fleetd.post(API, body).json())
+    assert results["night", "good"]["completion"] == 1
+    assert results["once", "good"]["max_s"] <= results["night", "good"]["max_s"] <= 26 * 3600
+    windows["zone"] = "Nowhere/Land"
+    assert shared_fleetd.post(API, body).status == 422
+
+
 def test_who_hangs_up_cancels(shared_fleetd):
     """Of three long ones two take the places, the third is refused; when the clients hang up, the places are
     free at once."""

@@ -241,6 +241,40 @@ static void silence_is_observed(void **state)
 	assert_true(b.out.reached_s[19] < 0);
 }
 
+/* Behaviour: nobody is offered anything while the window is closed, who is held asks when it opens; a device
+ * switches in its own window, and neither waiting makes it time out. */
+static void windows_are_kept(void **state)
+{
+	static struct bench b;
+	struct window offer = { 0 }, turn = { 0 };
+	const int64_t start = 1700000000000;
+
+	(void)state;
+	set_up(&b, "{}", 200);
+	b.rules.install_ms = HOUR;
+	b.in.start_at = start;
+	offer.from = turn.from = start - HOUR;
+	offer.until = turn.until = start + 60 * 24 * HOUR;
+	assert_int_equal(window_add(&offer, start + 5 * HOUR, start + 6 * HOUR, NULL), FL_OK);
+	assert_int_equal(window_add(&offer, start + 29 * HOUR, start + 30 * HOUR, NULL), FL_OK);
+	b.in.window = &offer;
+	run(&b);
+	assert_int_equal(b.out.confirmed, 200);
+	assert_true(b.out.reached_s[0] > 5 * 3600 && b.out.max_s < 6 * 3600);
+	b.link.poll_ms = 2 * HOUR; /* each time half of them come too late */
+	run(&b);
+	assert_in_range(b.out.confirmed, 130, 170);
+	assert_true(b.out.reached_s[0] < 6 * 3600 && b.out.max_s > 29 * 3600);
+	b.link.poll_ms = MINUTE;
+	assert_int_equal(window_add(&turn, start + 50 * HOUR, start + 51 * HOUR, NULL), FL_OK);
+	b.in.turn = &turn;
+	run(&b);
+	assert_int_equal(b.out.confirmed, 200);
+	assert_true(b.out.reached_s[0] >= 50 * 3600 && b.out.max_s < 51 * 3600);
+	window_fini(&offer);
+	window_fini(&turn);
+}
+
 /* ---- what is promised */
 
 /* The release that silently bricks every tenth device. */
@@ -417,6 +451,7 @@ int main(void)
 		cmocka_unit_test(connections_matter),
 		cmocka_unit_test(classes_skip_layers),
 		cmocka_unit_test(silence_is_observed),
+		cmocka_unit_test(windows_are_kept),
 		cmocka_unit_test(silent_bricks_do_not_pass),
 		cmocka_unit_test(disturbances_change_no_verdict),
 		cmocka_unit_test(printed_chances_are_right),
