@@ -19,6 +19,15 @@ export function notice(text: string, kind: 'good' | 'bad' = 'good'): void {
 
 export const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
+/** Do it and say what it answers, or why it was refused. */
+export async function told(what: () => Promise<string>): Promise<void> {
+  try {
+    notice(await what())
+  } catch (error) {
+    notice(sentence(error), 'bad')
+  }
+}
+
 interface Question {
   title: string
   body: Child

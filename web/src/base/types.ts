@@ -264,6 +264,7 @@ export interface VerbDone {
   did: string
   changed: boolean
   may_still_switch: number
+  until: string | null
 }
 
 export interface Device {

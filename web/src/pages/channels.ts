@@ -5,7 +5,7 @@ import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { ago, count, percent, some } from '../base/format'
 import { listen, refresher } from '../base/live'
-import { ask, notice, sentence } from '../base/notice'
+import { ask, told } from '../base/notice'
 import type { Channel } from '../base/types'
 import { bar } from '../parts/bar'
 import { badge } from '../parts/state'
@@ -25,12 +25,7 @@ const SHARES: { key: keyof NonNullable<Channel['devices']>; name: string; look: 
 async function act(channel: Channel, verb: 'pause' | 'resume', refresh: () => void): Promise<void> {
   const body = verb === 'pause' ? 'No further device is brought up; what is under way goes on.' : `Devices are brought up to ${channel.release ?? 'its release'} again.`
   if (!await ask({ title: `${verb === 'pause' ? 'Pause' : 'Resume'} channel ${channel.name}?`, body: h('p', {}, body), yes: verb === 'pause' ? 'Pause' : 'Resume' })) return
-  try {
-    await api.channelVerb(channel.name, verb)
-    notice(`channel ${channel.name} is ${verb === 'pause' ? 'paused' : 'on again'}`)
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
+  await told(async () => (await api.channelVerb(channel.name, verb), `channel ${channel.name} is ${verb === 'pause' ? 'paused' : 'on again'}`))
   refresh()
 }
 

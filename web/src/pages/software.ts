@@ -6,7 +6,7 @@ import { h, show, type Child, type Described } from '../base/dom'
 import { ago, bytes, clock, count, some } from '../base/format'
 import { icon } from '../base/icon'
 import { everyWhile, once } from '../base/live'
-import { ask, notice, sentence } from '../base/notice'
+import { ask, notice, sentence, told } from '../base/notice'
 import type { Module, Release, Version } from '../base/types'
 import { chips, empty, loading, table } from '../parts/table'
 
@@ -72,14 +72,12 @@ async function turn(v: Version, refresh: () => void): Promise<void> {
     ],
   })
   if (!form) return
-  try {
+  await told(async () => {
     const done = await api.block(v.module, v.version, block, String(form.get('why') ?? ''))
     const runs = `${done.runs_on.whole ? '' : 'at least '}${some(done.runs_on.devices, 'device')} run it`
     const held = [done.paused.length > 0 && `paused: ${done.paused.join(', ')}`, done.waiting.length > 0 && `cannot start: ${done.waiting.join(', ')}`]
-    notice(block ? [`${name} is blocked`, ...held, runs].filter(Boolean).join('; ') : `${name} is not blocked any more`)
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
+    return block ? [`${name} is blocked`, ...held, runs].filter(Boolean).join('; ') : `${name} is not blocked any more`
+  })
   refresh()
 }
 

@@ -5,7 +5,7 @@ import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
 import { ago, clock } from '../base/format'
 import { once } from '../base/live'
-import { ask, notice, sentence } from '../base/notice'
+import { ask, told } from '../base/notice'
 import type { Token } from '../base/types'
 import { chips, empty, loading, table } from '../parts/table'
 
@@ -30,26 +30,20 @@ async function create(refresh: () => void): Promise<void> {
   })
   if (!form) return
   const text = (name: string) => String(form.get(name) ?? '').trim()
-  try {
+  await told(async () => {
     const made = await api.createToken({
       name: text('name'), roles: form.getAll('roles'), ...(text('selector') && { selector: text('selector') }),
       ...(text('days') && { expires_in_s: Number(text('days')) * 86400 }), ...(text('uses') && { uses: Number(text('uses')) }),
     })
     await showSecret(`Token ${made.name}`, made.token ?? '', 'Whoever has it may do what its roles say.')
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
+    return `token ${made.name} is made`
+  })
   refresh()
 }
 
 async function revoke(t: Token, refresh: () => void): Promise<void> {
   if (!await ask({ title: `Revoke token ${t.name}?`, yes: 'Revoke', grave: true, body: h('p', {}, 'Whoever uses it is refused from now on. Devices that have enrolled with it stay.') })) return
-  try {
-    await api.revokeToken(t.id)
-    notice(`token ${t.name} is revoked`)
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
+  await told(async () => (await api.revokeToken(t.id), `token ${t.name} is revoked`))
   refresh()
 }
 

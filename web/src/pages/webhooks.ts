@@ -6,19 +6,10 @@ import { h, show, type Child, type Described } from '../base/dom'
 import { ago, clock, count, some } from '../base/format'
 import { icon } from '../base/icon'
 import { refresher } from '../base/live'
-import { ask, notice, sentence } from '../base/notice'
+import { ask, told } from '../base/notice'
 import type { Webhook } from '../base/types'
 import { empty, loading, table } from '../parts/table'
 import { showSecret } from './tokens'
-
-async function told(what: () => Promise<string>, refresh: () => void): Promise<void> {
-  try {
-    notice(await what())
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
-  refresh()
-}
 
 async function create(refresh: () => void): Promise<void> {
   const form = await ask({
@@ -37,12 +28,14 @@ async function create(refresh: () => void): Promise<void> {
     const made = await api.putWebhook(text('name'), { url: text('url'), kinds, ...(text('selector') && { selector: text('selector') }) })
     if (made.secret) await showSecret(`Webhook ${made.name}`, made.secret, 'The receiver verifies signatures with it.')
     return `webhook ${made.name} gets events from now on`
-  }, refresh)
+  })
+  refresh()
 }
 
 async function remove(w: Webhook, refresh: () => void): Promise<void> {
-  if (await ask({ title: `Delete webhook ${w.name}?`, yes: 'Delete', grave: true, body: h('p', {}, 'What was not delivered yet is not delivered any more.') }))
-    await told(async () => (await api.deleteWebhook(w.name), `webhook ${w.name} is deleted`), refresh)
+  if (!await ask({ title: `Delete webhook ${w.name}?`, yes: 'Delete', grave: true, body: h('p', {}, 'What was not delivered yet is not delivered any more.') })) return
+  await told(async () => (await api.deleteWebhook(w.name), `webhook ${w.name} is deleted`))
+  refresh()
 }
 
 function health(w: Webhook): Child {
@@ -52,13 +45,14 @@ function health(w: Webhook): Child {
 }
 
 function row(w: Webhook, admin: boolean, refresh: () => void): Described {
-  const toggle = () => void told(async () => (await api.putWebhook(w.name, { url: w.url, kinds: w.kinds, ...(w.selector && { selector: w.selector }), enabled: !w.enabled }), `webhook ${w.name} is ${w.enabled ? 'off' : 'on'}`), refresh)
+  const test = () => told(async () => (await api.webhookVerb(w.name, 'test'), `a test event is on its way to ${w.name}`))
+  const toggle = () => told(async () => (await api.putWebhook(w.name, { url: w.url, kinds: w.kinds, ...(w.selector && { selector: w.selector }), enabled: !w.enabled }), `webhook ${w.name} is ${w.enabled ? 'off' : 'on'}`))
   return h('tr', { key: w.name }, h('th', { scope: 'row' }, w.name), h('td', { class: 'said' }, w.url),
     h('td', {}, w.kinds.length > 0 ? w.kinds.join(', ') : 'every kind', w.selector && [' ', h('code', {}, w.selector)]), h('td', { class: 'said' }, health(w)),
     h('td', { class: 'number' }, count(w.delivered)), h('td', { class: `number ${w.dead > 0 ? 'bad' : ''}` }, count(w.dead)),
     h('td', {}, admin && h('div', { class: 'verbs' },
-      h('button', { 'aria-label': `Test ${w.name}`, onclick: () => void told(async () => (await api.webhookVerb(w.name, 'test'), `a test event is on its way to ${w.name}`), refresh) }, 'Test'),
-      h('button', { 'aria-label': `Switch ${w.name} ${w.enabled ? 'off' : 'on'}`, onclick: toggle }, w.enabled ? 'Off' : 'On'),
+      h('button', { 'aria-label': `Test ${w.name}`, onclick: () => void test().then(refresh) }, 'Test'),
+      h('button', { 'aria-label': `Switch ${w.name} ${w.enabled ? 'off' : 'on'}`, onclick: () => void toggle().then(refresh) }, w.enabled ? 'Off' : 'On'),
       h('button', { class: 'grave', 'aria-label': `Delete ${w.name}`, onclick: () => void remove(w, refresh) }, 'Delete'))))
 }
 

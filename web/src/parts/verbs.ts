@@ -3,8 +3,8 @@
 
 import { api } from '../base/api'
 import { h, type Child, type Described } from '../base/dom'
-import { count, some, stageName, words } from '../base/format'
-import { ask, notice, sentence } from '../base/notice'
+import { clock, count, some, stageName, words } from '../base/format'
+import { ask, told } from '../base/notice'
 import type { Rollout, Stats } from '../base/types'
 
 interface Verb {
@@ -128,12 +128,11 @@ const VERBS: Verb[] = [
 async function act(v: Verb, rollout: Rollout, stats: Stats | null): Promise<void> {
   const form = await ask({ title: v.title(rollout), body: v.fields(rollout, stats), yes: v.label, grave: v.look === 'grave' })
   if (!form) return
-  try {
+  await told(async () => {
     const done = await api.verb(rollout.name, v.verb, v.body(form, rollout))
-    notice(done.may_still_switch > 0 ? `${done.did}; ${some(done.may_still_switch, 'device')} may still switch` : done.did)
-  } catch (error) {
-    notice(sentence(error), 'bad')
-  }
+    const end = done.until ? ` until ${clock(done.until)}` : ''
+    return done.may_still_switch > 0 ? `${done.did}; ${some(done.may_still_switch, 'device')} may still switch${end}` : done.did
+  })
 }
 
 function useful(v: Verb, rollout: Rollout, stats: Stats | null): boolean {
