@@ -209,6 +209,9 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	if (json_object_size(json_object_get(strategy, "pace")) == 0)
 		(void)json_object_del(strategy, "pace");
 	add_percent(strategy, "max_drift_percent", o->max_drift_percent);
+	add_count(strategy, "priority", o->priority);
+	if (o->supersede)
+		(void)json_object_set_new(strategy, "supersede", json_true());
 	add_count(strategy, "approvals", o->approvals);
 	add_list(strategy, "approvers", &o->approvers);
 	code = add_windows(strategy, o, err);

@@ -3,6 +3,7 @@
  * What other rollouts, started and not ended, are changing on which devices. */
 #include "server/planning_load.h"
 
+#include "server/rollout/rival.h"
 #include "server/store/assignment.h"
 #include "server/store/rollout.h"
 
@@ -14,6 +15,7 @@ struct holding {
 	struct planning_loader *l;
 	int64_t rollout_id; /* 0: none yet */
 	const char *name;
+	bool gives_way; /* to the one that is planned: holds nothing */
 	struct plan plan;
 	uint32_t *of_class; /* hold of each class; 0: not made yet */
 	size_t n_classes;
@@ -25,6 +27,31 @@ static enum fl_code nomem(struct fl_err *err)
 	return fl_fail(err, FL_NOMEM, "no memory to plan");
 }
 
+/* Whether the rollout that is planned takes devices over from this one. */
+static enum fl_code compare(struct holding *h, const struct rollout *row, struct fl_err *err)
+{
+	const struct strategy *mine = h->l->rq->strategy;
+	const struct rival us = { .started_at = RIVAL_NOT_STARTED,
+		.priority = mine->priority,
+		.supersede = mine->supersede };
+	struct rival them = { .id = row->engine.id, .started_at = row->engine.started_at };
+	struct strategy theirs = { 0 };
+	FL_AUTO_JSON json_t *json = NULL;
+	enum fl_code code = fl_json_parse(
+		(struct fl_bytes){ (const uint8_t *)row->strategy, strlen(row->strategy) }, &json,
+		err);
+
+	if (code == FL_OK)
+		code = strategy_read(json, 0, &theirs, err);
+	if (code != FL_OK)
+		return code;
+	them.priority = theirs.priority;
+	them.supersede = theirs.supersede;
+	h->gives_way = rival_yields(&them, &us);
+	strategy_fini(&theirs);
+	return FL_OK;
+}
+
 static enum fl_code open_rollout(struct holding *h, int64_t id, struct fl_err *err)
 {
 	struct fl_arena *arena = &h->l->s->arena;
@@ -34,6 +61,8 @@ static enum fl_code open_rollout(struct holding *h, int64_t id, struct fl_err *e
 	enum fl_code code = rollout_by_id(h->l->store, id, &row, err);
 
 	plan_fini(&h->plan);
+	if (code == FL_OK)
+		code = compare(h, &row, err);
 	if (code == FL_OK)
 		code = rollout_plan_text(h->l->store, id, &text, err);
 	if (code == FL_OK)
@@ -148,7 +177,7 @@ static enum fl_code on_assignment(
 		return FL_OK;
 	if (rollout_id != h->rollout_id)
 		code = open_rollout(h, rollout_id, err);
-	if (code != FL_OK || a->class < 0 || (size_t)a->class >= h->n_classes)
+	if (code != FL_OK || h->gives_way || a->class < 0 || (size_t)a->class >= h->n_classes)
 		return code;
 	if (h->of_class[a->class] == 0 &&
 		!hold_class(h, (uint32_t)a->class, &h->of_class[a->class]))

@@ -111,6 +111,8 @@ static enum fl_code give(const struct rollouts_lane *lane, int64_t rollout_id,
 	if (code == FL_OK)
 		code = rollouts_scene_store(&s, err);
 	rollouts_scene_fini(&s);
+	if (code == FL_OK && fact->kind == FACT_START && out->did == ENGINE_CHANGED)
+		code = rollouts_take_over(lane, rollout_id, err);
 	return code;
 }
 

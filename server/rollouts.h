@@ -127,6 +127,10 @@ enum fl_code rollouts_check_blocked(struct server *server, struct store *store,
 enum fl_code rollouts_windows_check(
 	const struct opening_windows *windows, int64_t now_ms, struct fl_err *err) FL_MUST_CHECK;
 
+/* A stratum of the rollout was released: its devices that are held wait again. Write lane. */
+enum fl_code rollouts_stratum_released(struct server *server, struct store *store,
+	struct effects *effects, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- drift: rollouts_drift.c */
 
 struct rollouts_drift;

@@ -11,6 +11,7 @@
 struct counted {
 	struct figures_sums delta;
 	uint64_t done; /* bits of enum engine_job */
+	bool review;   /* a stratum is held */
 };
 
 static void add(void *into, const void *payload)
@@ -20,6 +21,7 @@ static void add(void *into, const void *payload)
 
 	figures_add(&to->delta, &from->delta, 1);
 	to->done |= from->done;
+	to->review = to->review || from->review;
 }
 
 /* Whether the job was begun again in the same batch that ended it. */
@@ -94,6 +96,9 @@ static enum fl_code apply(struct server *server, struct store *store, struct eff
 		code = bring_up_to_date(&s, i, c, err);
 	if (code == FL_OK && i >= 0 && s.broken == NULL)
 		code = tell(&s, i, c->done, err);
+	if (code == FL_OK && i >= 0 && c->review && s.broken == NULL)
+		code = rollouts_scene_fact(
+			&s, -1, &(struct engine_fact){ .kind = FACT_REVIEW }, NULL, err);
 	if (code == FL_OK && i >= 0 && s.broken == NULL)
 		wake_upper(&s, i);
 	if (code == FL_OK && s.broken != NULL)
@@ -115,4 +120,9 @@ void rollouts_count(
 	if (delta != NULL)
 		c.delta = *delta;
 	effects_sum(e, &counted_kind, stage_id, &c);
+}
+
+void rollouts_count_review(struct effects *e, int64_t stage_id)
+{
+	effects_sum(e, &counted_kind, stage_id, &(struct counted){ .review = true });
 }

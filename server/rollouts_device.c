@@ -8,8 +8,6 @@
 #include "server/store/device.h"
 #include "server/store/report.h"
 
-#define OPEN_MAX 64 /* steps of one device that are looked at */
-
 /* ---- asking */
 
 static bool in_flight(const struct step_place *p)
@@ -36,7 +34,6 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	struct step_view view;
 	struct engine_out out = { 0 };
 	struct rollouts_open open = { 0 };
-	bool held = false;
 	enum fl_code code = step_view(lane->store, place->stage_id, device_no, &view, err);
 
 	if (code == FL_OK)
@@ -47,10 +44,6 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	fact.manifest = outlook.device.manifest + 1;
 	if (code == FL_OK)
 		code = rollouts_load(lane, &view, parsed, &fact, err);
-	if (code == FL_OK && !view.step.back && fact.fit == ENGINE_FITS)
-		code = rollouts_strata_held(lane, parsed, device_no, &held, err);
-	if (held)
-		fact.fit = ENGINE_LATER;
 	if (!view.step.back)
 		view.step.had = outlook.device.state_id;
 	if (code == FL_OK)
@@ -63,7 +56,7 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 		code = wake_later(lane, &view, &open, err);
 	if (code != FL_OK)
 		return code;
-	*keep = *keep || out.keep || out.attend || held;
+	*keep = *keep || out.keep || out.attend;
 	if (!out.offer)
 		return FL_OK;
 	code = rollouts_issue(lane, &view, &outlook, true, err);
@@ -77,23 +70,22 @@ enum fl_code rollouts_poll(struct server *server, struct store *store, struct ef
 	int64_t device_no, struct rollouts_offer *out, struct fl_err *err)
 {
 	struct rollouts_lane lane = { server, store, effects };
-	struct step_place open[OPEN_MAX];
-	size_t n = 0;
+	struct rollouts_steps open;
 	bool keep = false;
 	struct rollouts_offer offer = { .answer = ROLLOUTS_NOTHING };
-	enum fl_code code = step_open(store, device_no, open, OPEN_MAX, &n, err);
+	enum fl_code code = rollouts_open_steps(&lane, device_no, &open, err);
 
 	/* one order at a time: who has one is told again */
-	for (size_t i = 0; i < n; i++) {
-		if (in_flight(&open[i])) {
-			*out = (struct rollouts_offer){ ROLLOUTS_AGAIN, open[i].manifest,
-				open[i].stage_id };
+	for (size_t i = 0; i < open.n; i++) {
+		if (in_flight(&open.at[i])) {
+			*out = (struct rollouts_offer){ ROLLOUTS_AGAIN, open.at[i].manifest,
+				open.at[i].stage_id };
 			return code;
 		}
 	}
-	for (size_t i = 0; i < n && code == FL_OK && offer.answer == ROLLOUTS_NOTHING; i++)
-		if (open[i].state != STEP_REJECTED)
-			code = ask(&lane, &open[i], device_no, &offer, &keep, err);
+	for (size_t i = 0; i < open.n && code == FL_OK && offer.answer == ROLLOUTS_NOTHING; i++)
+		if (open.at[i].state != STEP_REJECTED)
+			code = ask(&lane, &open.at[i], device_no, &offer, &keep, err);
 	if (code != FL_OK)
 		return code;
 	if (offer.answer == ROLLOUTS_NOTHING && !keep)
@@ -124,7 +116,7 @@ static enum fl_code move(const struct rollouts_lane *lane, const struct rollouts
 	enum fl_code code;
 
 	/* before what the engine may want: the later effect counts */
-	if (r->manifest == view->step.manifest)
+	if (r->manifest == view->step.manifest && view->step.deadline != 0)
 		fleet_attention(lane->effects, r->device_no, false);
 	code = rollouts_step_fact(lane, view, &fact, &out, err);
 	if (code != FL_OK || r->state != STEP_CONFIRMED || !out.step_changed || r->state_id != 0)
@@ -163,9 +155,9 @@ enum fl_code rollouts_device_retired(struct server *server, struct store *store,
 {
 	struct rollouts_lane lane = { server, store, effects };
 	struct engine_fact fact = { .kind = FACT_REMOVED };
-	struct step_place open[OPEN_MAX];
+	struct step_place open[ROLLOUTS_OPEN_MAX];
 	size_t n = 0;
-	enum fl_code code = step_open(store, device_no, open, OPEN_MAX, &n, err);
+	enum fl_code code = step_open(store, device_no, open, ROLLOUTS_OPEN_MAX, &n, err);
 
 	for (size_t i = 0; i < n && code == FL_OK; i++) {
 		struct step_view view;

@@ -88,6 +88,22 @@ static enum fl_code look_at_demand(
 	return FL_OK;
 }
 
+/* Whether a module that the rollout changes is no longer what it was planned for: what a rollout brings
+ * that this one takes over is no drift. */
+static enum fl_code look_at_module(const struct rollouts_drift *d,
+	const struct rollouts_change *change, const char *now, bool *drifted, struct fl_err *err)
+{
+	const struct state_entry what = { change->module, now };
+	bool brought = false;
+	enum fl_code code = FL_OK;
+
+	*drifted = !rollouts_same_version(now, rollouts_item_version(change->from));
+	if (*drifted && now != NULL)
+		code = rollouts_overtakes(&d->lane, d->parsed, &what, &brought, err);
+	*drifted = *drifted && !brought;
+	return code;
+}
+
 static enum fl_code compare(
 	const struct rollouts_drift *d, const struct answer *a, bool *drifted, struct fl_err *err)
 {
@@ -103,9 +119,9 @@ static enum fl_code compare(
 	for (size_t i = 0; i < changes.n && code == FL_OK && !c.unmet; i++) {
 		const struct rollouts_change *change = &changes.of[i];
 
-		c.unmet = !rollouts_same_version(rollouts_set_version(&now, change->module),
-			rollouts_item_version(change->from));
-		if (change->to != NULL)
+		code = look_at_module(
+			d, change, rollouts_set_version(&now, change->module), &c.unmet, err);
+		if (code == FL_OK && change->to != NULL)
 			code = version_each_required(d->lane.store, change->module,
 				change->to->version, look_at_demand, &c, err);
 	}

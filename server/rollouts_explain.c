@@ -47,6 +47,7 @@ struct loaded {
 	struct engine_step *steps;
 	struct fl_buf detail, reason;
 	char opens[ROLLOUTS_MOMENT_MAX];
+	struct rollouts_ahead_of rival, before;
 };
 
 static void loaded_fini(struct loaded *l)
@@ -298,6 +299,22 @@ static enum fl_code load_chances(
 	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;
 }
 
+/* Other rollouts that come first on the device. */
+static enum fl_code load_rivals(
+	struct subject *s, struct loaded *l, const struct engine_step *step, struct fl_err *err)
+{
+	const struct rollouts_claim claim = { .rollout = &l->row.engine,
+		.device_no = s->device->no,
+		.class = step->class };
+	enum fl_code code = rollouts_ahead(&s->lane, &claim, &l->rival, &l->before, err);
+
+	l->part.rival = l->rival.name[0] == '\0' ? NULL : l->rival.name;
+	l->part.rival_priority = l->rival.priority;
+	l->part.before = l->before.name[0] == '\0' ? NULL : l->before.name;
+	l->part.before_priority = l->before.priority;
+	return code;
+}
+
 static enum fl_code load_current(struct subject *s, struct loaded *l, struct fl_err *err)
 {
 	int layer = explain_current(&l->part);
@@ -313,6 +330,9 @@ static enum fl_code load_current(struct subject *s, struct loaded *l, struct fl_
 	if (code != FL_OK && code != FL_STOPPED)
 		return fl_fail(err, code, "%s", stopped.msg);
 	l->part.detail = (const char *)l->detail.p;
+	code = load_rivals(s, l, &l->steps[layer], err);
+	if (code != FL_OK)
+		return code;
 	if (l->steps[layer].state == STEP_QUEUED || l->steps[layer].state == STEP_UNREACHED)
 		return load_chances(s, l, search.stage_id, err);
 	return FL_OK;

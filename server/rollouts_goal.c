@@ -12,6 +12,8 @@
 #include "server/store/freeze.h"
 #include "server/store/version.h"
 
+#include "lib/semver.h"
+
 #include <string.h>
 
 void rollouts_outlook_fini(struct rollouts_outlook *o)
@@ -47,22 +49,44 @@ enum fl_code rollouts_look(const struct rollouts_lane *lane, const struct step_v
 
 /* ---- fits, forward */
 
-/* How the device stands to what the layer changes. */
-static enum engine_fit compare(const struct rollouts_outlook *o)
+/* A module has neither the version that the plan took it for nor the one that it brings: what a rollout
+ * that is taken over has brought meanwhile is as good, unless it is newer. */
+static enum fl_code stands(const struct rollouts_lane *lane, const struct rollouts_outlook *o,
+	const struct rollouts_change *c, enum engine_fit *fit, struct fl_err *err)
 {
-	bool arrived = true;
+	const struct state_entry now = { c->module, rollouts_set_version(&o->now, c->module) };
+	struct fl_semver has, brings;
+	bool brought = false;
+	enum fl_code code = FL_OK;
 
-	for (size_t i = 0; i < o->changes.n; i++) {
+	if (now.version != NULL && c->to != NULL &&
+		fl_semver_parse(now.version, &has, NULL) == FL_OK &&
+		fl_semver_parse(c->to->version, &brings, NULL) == FL_OK &&
+		fl_semver_compare(&has, &brings) < 0)
+		code = rollouts_overtakes(lane, o->parsed, &now, &brought, err);
+	*fit = brought ? ENGINE_FITS : ENGINE_UNFIT;
+	return code;
+}
+
+/* How the device stands to what the layer changes. */
+static enum fl_code compare(
+	const struct rollouts_lane *lane, struct rollouts_outlook *o, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	o->fit = ENGINE_ALREADY;
+	for (size_t i = 0; i < o->changes.n && code == FL_OK && o->fit != ENGINE_UNFIT; i++) {
 		const struct rollouts_change *c = &o->changes.of[i];
 		const char *now = rollouts_set_version(&o->now, c->module);
 
 		if (rollouts_same_version(now, rollouts_item_version(c->to)))
 			continue;
-		if (!rollouts_same_version(now, rollouts_item_version(c->from)))
-			return ENGINE_UNFIT;
-		arrived = false;
+		if (rollouts_same_version(now, rollouts_item_version(c->from)))
+			o->fit = ENGINE_FITS;
+		else
+			code = stands(lane, o, c, &o->fit, err);
 	}
-	return arrived ? ENGINE_ALREADY : ENGINE_FITS;
+	return code;
 }
 
 static enum fl_code change(struct rollouts_outlook *o, struct fl_err *err)
@@ -121,12 +145,35 @@ static enum fl_code look_for_blocked(
 	return FL_OK;
 }
 
+/* Whether another rollout has the device, or its stratum is held. */
+static enum fl_code look_at_claims(const struct rollouts_lane *lane, const struct step_view *view,
+	struct rollouts_outlook *o, struct fl_err *err)
+{
+	struct rollouts_rivalry rivalry;
+	bool held = false;
+	enum fl_code code = rollouts_rival(lane,
+		&(struct rollouts_claim){ .rollout = &view->rollout,
+			.device_no = view->step.device_no,
+			.class = view->step.class },
+		&rivalry, err);
+
+	if (code == FL_OK && rivalry.fit == ENGINE_FITS)
+		code = rollouts_strata_held(lane, o->parsed, view->step.device_no, &held, err);
+	o->fit = rivalry.fit != ENGINE_FITS ? ENGINE_NOT_OURS : held ? ENGINE_HELD : ENGINE_FITS;
+	return code;
+}
+
 static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_outlook *o, struct fl_err *err)
 {
 	enum fl_code code = change(o, err);
 
-	o->fit = o->device.retired_at != 0 ? ENGINE_GONE : compare(o);
+	if (code == FL_OK)
+		code = compare(lane, o, err);
+	if (o->device.retired_at != 0)
+		o->fit = ENGINE_GONE;
+	if (code == FL_OK && o->fit == ENGINE_FITS)
+		code = look_at_claims(lane, view, o, err);
 	if (code == FL_OK && o->fit == ENGINE_FITS)
 		code = works(lane, view, o, err);
 	if (code == FL_OK && o->fit == ENGINE_FITS)

@@ -129,6 +129,9 @@ void rollouts_broken(struct server *server, int64_t rollout_id, const char *what
 void rollouts_count(
 	struct effects *e, int64_t stage_id, const struct figures_sums *delta, unsigned done);
 
+/* Then the stage's rollout looks again at everybody who waits. */
+void rollouts_count_review(struct effects *e, int64_t stage_id);
+
 /* ---- rollouts_step.c: facts about one step */
 
 /* Give the engine a fact about view's step and store what follows: the step, its part of the sums,
@@ -270,15 +273,52 @@ enum fl_code rollouts_requires_met(const struct rollouts_lane *lane,
 struct rollouts_claim {
 	const struct engine_rollout *rollout;
 	int64_t device_no;
-	int class; /* of the rollout's plan */
-	bool any;  /* it gives way to every other rollout, not only to those started before it */
+	int class;     /* of the rollout's plan */
+	int64_t since; /* only rivals that have started since then */
+	bool any;      /* it gives way to every other rollout */
+};
+/* What comes of it. */
+struct rollouts_rivalry {
+	enum engine_fit
+		fit;      /* FITS; UNFIT: another one had it before; NOT_OURS: has taken it over */
+	int64_t by;       /* that rollout */
+	int64_t priority; /* and its priority */
 };
 /* Whether another rollout that is under way has the device for a module that this one changes too. */
 enum fl_code rollouts_rival(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
-	bool *taken, struct fl_err *err) FL_MUST_CHECK;
+	struct rollouts_rivalry *out, struct fl_err *err) FL_MUST_CHECK;
 /* The device is the claimant's: what rollouts that are over still had waiting for it, for one of the same
  * modules, ends. */
 enum fl_code rollouts_overtake(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The rollout has started: those that it takes devices over from look again at everybody who waits. */
+enum fl_code rollouts_take_over(
+	const struct rollouts_lane *lane, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
+/* Whether a rollout that this one takes devices over from brings that version of a module. */
+enum fl_code rollouts_overtakes(const struct rollouts_lane *lane,
+	const struct rollouts_parsed *parsed, const struct state_entry *what, bool *brought,
+	struct fl_err *err) FL_MUST_CHECK;
+
+#define ROLLOUTS_OPEN_MAX 64 /* steps of one device that are looked at */
+/* The open steps of a device, in the order in which they are asked about. */
+struct rollouts_steps {
+	struct step_place at[ROLLOUTS_OPEN_MAX];
+	int64_t priority[ROLLOUTS_OPEN_MAX]; /* of their rollouts; not there if n is 1 */
+	size_t n;
+};
+/* Ways back, then by the priority of the rollouts, older ones first. */
+enum fl_code rollouts_open_steps(const struct rollouts_lane *lane, int64_t device_no,
+	struct rollouts_steps *out, struct fl_err *err) FL_MUST_CHECK;
+
+/* A rollout that comes before another one on a device. */
+struct rollouts_ahead_of {
+	char name[STORE_NAME_MAX + 1]; /* "": there is none */
+	int64_t priority;
+};
+/* Who has the claim's device for one of the same modules, and whose order it is offered before the
+ * claimant's. Reads only. */
+enum fl_code rollouts_ahead(const struct rollouts_lane *lane, const struct rollouts_claim *claim,
+	struct rollouts_ahead_of *rival, struct rollouts_ahead_of *before,
 	struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_slice.c: mass effects */

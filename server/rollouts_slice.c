@@ -31,7 +31,7 @@ struct rollouts_slice {
 };
 
 static const char *const kinds[ENGINE_JOBS] = { "open", "attend", "reach", "cancel", "back",
-	"retry" };
+	"retry", "review" };
 
 const char *rollouts_job_kind(enum engine_job job)
 {
@@ -77,8 +77,15 @@ static enum fl_code open_some(struct work *w, struct fl_err *err)
 	return code;
 }
 
+/* Whether somebody else may have the device now: who is being installed finishes first. */
+static bool is_reviewed(const struct engine_step *s)
+{
+	return (s->state <= STEP_DOWNLOADED || s->state == STEP_UNREACHED ||
+		(s->state == STEP_HELD && !s->back));
+}
+
 /* The fact that the job is to a step; false: none. */
-static bool fact_for(const struct work *w, struct engine_fact *fact)
+static bool fact_for(const struct work *w, const struct engine_step *step, struct engine_fact *fact)
 {
 	switch (w->kind) {
 	case ENGINE_REACH:
@@ -90,6 +97,8 @@ static bool fact_for(const struct work *w, struct engine_fact *fact)
 	case ENGINE_BACK:
 		fact->kind = FACT_BACK;
 		return true;
+	case ENGINE_REVIEW:
+		return is_reviewed(step);
 	case ENGINE_RETRY:
 		fact->kind = FACT_AGAIN;
 		fact->causes = w->scene->list.stages[w->stage].retry_causes;
@@ -103,15 +112,36 @@ static bool fact_for(const struct work *w, struct engine_fact *fact)
 static enum fl_code fit_again(const struct work *w, const struct engine_step *step,
 	enum engine_fit *fit, struct fl_err *err)
 {
-	bool taken = false;
+	struct rollouts_rivalry rivalry;
 	enum fl_code code = rollouts_rival(w->lane,
 		&(struct rollouts_claim){ .rollout = &w->scene->rollout,
 			.device_no = step->device_no,
 			.class = step->class,
 			.any = true },
-		&taken, err);
+		&rivalry, err);
 
-	*fit = taken ? ENGINE_UNFIT : ENGINE_FITS;
+	*fit = rivalry.fit;
+	return code;
+}
+
+/* What a review says to a step. */
+static enum fl_code look_again(const struct work *w, const struct engine_step *step,
+	struct engine_fact *fact, struct fl_err *err)
+{
+	struct rollouts_rivalry rivalry;
+	bool held = false;
+	/* an order to go back that is newer than the rival is meant as it is said */
+	enum fl_code code = rollouts_rival(w->lane,
+		&(struct rollouts_claim){ .rollout = &w->scene->rollout,
+			.device_no = step->device_no,
+			.class = step->class,
+			.since = step->back ? step->changed_at : 0 },
+		&rivalry, err);
+
+	if (code == FL_OK && rivalry.fit == ENGINE_FITS)
+		code = rollouts_strata_held(w->lane, w->scene->parsed, step->device_no, &held, err);
+	fact->kind = rivalry.fit == ENGINE_FITS ? FACT_REVIEWED : FACT_OVERTAKEN;
+	fact->fit = held ? ENGINE_HELD : ENGINE_FITS;
 	return code;
 }
 
@@ -147,7 +177,7 @@ static enum fl_code change_step(struct work *w, const struct engine_step *step, 
 	if (w->kind == ENGINE_ATTEND) {
 		if (!step_ended(step->state) || step->state == STEP_UNREACHED)
 			fleet_attention(w->lane->effects, step->device_no, true);
-	} else if (fact_for(w, &fact)) {
+	} else if (fact_for(w, step, &fact)) {
 		if (w->kind == ENGINE_BACK && step->delivered != 0) {
 			code = rollouts_fit_back(w->lane, view, w->scene->parsed, &fact.fit, err);
 			if (code == FL_OK)
@@ -155,6 +185,8 @@ static enum fl_code change_step(struct work *w, const struct engine_step *step, 
 		}
 		if (w->kind == ENGINE_RETRY)
 			code = fit_again(w, step, &fact.fit, err);
+		if (w->kind == ENGINE_REVIEW)
+			code = look_again(w, step, &fact, err);
 		if (code == FL_OK)
 			code = rollouts_step_fact(w->lane, view, &fact, &out, err);
 	}

@@ -62,7 +62,8 @@ enum fl_code rollouts_make(
 		.class = m->device.class };
 	struct figures_sums sums = { 0 };
 	struct engine_out out = { .sums = &sums };
-	bool ready, held = false;
+	struct rollouts_rivalry rivalry = { .fit = ENGINE_FITS };
+	bool ready;
 	enum fl_code code;
 
 	if (!plan_class_changes(p, (uint32_t)m->device.class, (uint32_t)g->layer))
@@ -74,11 +75,11 @@ enum fl_code rollouts_make(
 	code = look_below(lane, m, &view.step, &ready, err);
 	if (code != FL_OK || !ready)
 		return code;
-	code = rollouts_rival(lane, &claim, &held, err);
-	if (code == FL_OK && !held && m->device.busy)
+	code = rollouts_rival(lane, &claim, &rivalry, err);
+	if (code == FL_OK && rivalry.fit == ENGINE_FITS && m->device.busy)
 		code = rollouts_overtake(lane, &claim, err);
-	if (held)
-		fact.fit = ENGINE_UNFIT;
+	if (fact.fit == ENGINE_FITS)
+		fact.fit = rivalry.fit;
 	if (code == FL_OK)
 		code = decide(lane, &view, &fact, &out, err);
 	if (code == FL_OK && out.step_changed)

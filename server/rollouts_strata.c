@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Strata of a rollout: outcomes are counted by hardware, region or gateway; where failures are
- * concentrated (rollout/stratum.h) the stratum is held: its devices are offered nothing more until a
- * person releases it, the others go on. Devices of a held stratum wait as they do for a slot; at the
- * stage's deadline they end unreached like silent ones. */
+ * concentrated (rollout/stratum.h) the stratum is held: the steps of its devices that wait become `held`,
+ * and nothing more is offered to them until a person releases it; the others go on. */
 #include "server/rollouts_in.h"
 
 #include "server/events.h"
@@ -25,7 +24,7 @@ static enum fl_code write_event(const struct rollouts_lane *lane, const struct r
 
 /* A failure in a stratum: look whether the failures are concentrated there. */
 static enum fl_code look(const struct rollouts_lane *lane, const struct rollouts_parsed *p,
-	const char *field, const char *value, struct fl_err *err)
+	const char *field, const char *value, bool *holds, struct fl_err *err)
 {
 	struct stratum_look l = { .fields = p->rules.gate.n_by,
 		.alpha = (double)p->rules.gate.strata_ppm / STRATEGY_PPM };
@@ -46,6 +45,7 @@ static enum fl_code look(const struct rollouts_lane *lane, const struct rollouts
 		(long long)l.own.failures, (long long)(l.own.successes + l.own.failures),
 		(long long)l.all.failures, (long long)(l.all.successes + l.all.failures), chance,
 		limit);
+	*holds = true;
 	code = stratum_hold(lane->store, p->id, field, value, why, err);
 	return code == FL_OK ? write_event(lane, p, name, why, err) : code;
 }
@@ -54,7 +54,7 @@ enum fl_code rollouts_strata_outcome(const struct rollouts_lane *lane,
 	const struct rollouts_parsed *p, const struct engine_step *step, struct fl_err *err)
 {
 	const struct gate_rules *g = &p->rules.gate;
-	bool success = step->outcome == STEP_CONFIRMED;
+	bool success = step->outcome == STEP_CONFIRMED, holds = false;
 	enum fl_code code = FL_OK;
 
 	if (!success && (g->causes & 1u << step->cause) == 0)
@@ -68,8 +68,10 @@ enum fl_code rollouts_strata_outcome(const struct rollouts_lane *lane,
 		code = stratum_add(
 			lane->store, p->id, g->by[i], (const char *)value.p, success, err);
 		if (code == FL_OK && !success)
-			code = look(lane, p, g->by[i], (const char *)value.p, err);
+			code = look(lane, p, g->by[i], (const char *)value.p, &holds, err);
 	}
+	if (holds)
+		rollouts_count_review(lane->effects, step->stage_id);
 	return code;
 }
 
@@ -91,4 +93,12 @@ enum fl_code rollouts_strata_held(const struct rollouts_lane *lane, const struct
 		code = code == FL_NOT_FOUND ? FL_OK : code;
 	}
 	return code;
+}
+
+enum fl_code rollouts_stratum_released(struct server *server, struct store *store,
+	struct effects *effects, int64_t rollout_id, struct fl_err *err)
+{
+	const struct rollouts_lane lane = { server, store, effects };
+
+	return rollouts_give(&lane, rollout_id, &(struct engine_fact){ .kind = FACT_REVIEW }, err);
 }

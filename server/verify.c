@@ -115,7 +115,7 @@ static enum fl_code verify_jobs(
 	struct verify *v, const char *name, const struct engine_stage *g, struct fl_err *err)
 {
 	static const char *const kinds[ENGINE_JOBS] = { "open", "attend", "reach", "cancel", "back",
-		"retry" };
+		"retry", "review" };
 	enum fl_code code = FL_OK;
 
 	for (int b = 0; b < ENGINE_JOBS && code == FL_OK; b++) {

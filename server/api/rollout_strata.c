@@ -8,6 +8,7 @@
 
 #include "server/api/list.h"
 #include "server/events.h"
+#include "server/rollouts.h"
 #include "server/store/rollout.h"
 #include "server/store/stratum.h"
 
@@ -68,6 +69,9 @@ static enum fl_code release(
 				.subject = r->name,
 				.data = json_pack("{s:s}", "stratum", stratum) },
 			err);
+	if (code == FL_OK && changed)
+		code = rollouts_stratum_released(
+			rq->server, rq->store, rq->effects, r->engine.id, err);
 	if (code == FL_OK)
 		reply_json(rq, 200, json_pack("{s:b}", "changed", changed));
 	return code;

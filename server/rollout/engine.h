@@ -30,6 +30,9 @@
  *      is a standing order: it is offered when the device comes back, also after `completed`, until a
  *      newer rollout takes the device over or this one is taken back. A waiting step always has a
  *      term: rows that are made after the stage's deadline begin as `unreached`.
+ *  I12 A step that is being installed is never overtaken; an overtaken order that its device holds is
+ *      called back. A gate that can get no more outcomes, mostly because devices were taken over, stops
+ *      its rollout: nobody has to decide anything.
  *
  * To add an order: a branch in engine_needed. To add a fact: a row in ENGINE_FACTS and its function in
  * engine_rollout.c, engine_stage.c or engine_device.c. Rates, windows and freezes are in
@@ -117,8 +120,9 @@ enum engine_job {
 	ENGINE_CANCEL = 1 << 3, /* FACT_CANCEL for each open step */
 	ENGINE_BACK = 1 << 4,   /* FACT_BACK for each step */
 	ENGINE_RETRY = 1 << 5,  /* FACT_RETRY for each failed step of the causes asked for */
+	ENGINE_REVIEW = 1 << 6, /* FACT_OVERTAKEN or FACT_REVIEWED for each step that waits */
 };
-#define ENGINE_JOBS 6
+#define ENGINE_JOBS 7
 
 /* When a time began to run: the rollout's clock and the wall clock. */
 struct engine_term {
@@ -164,8 +168,8 @@ struct engine_stage {
  *   unreached             rejected
  *
  * Reports may skip states, never go back, but to waiting before installing. queued also ends noop,
- * ineligible, canceled, superseded, removed. A refused order stays rejected until a retry. A rollback
- * turns a delivered step round: it is queued again with `back` set. */
+ * ineligible, canceled, superseded, removed, and held while its stratum is. A refused order stays rejected
+ * until a retry. A rollback turns a delivered step round: it is queued again with `back` set. */
 
 /* Forward to the release, back from it, or turned round from the one to the other. */
 enum engine_way { ENGINE_FORWARD, ENGINE_BACKWARD, ENGINE_TURN };
@@ -219,6 +223,7 @@ _Static_assert(sizeof(struct engine_step) == 128, "two lines of the cache: there
 	FACT(ROLLBACK, ROLLOUT) /* wave or ENGINE_ALL_WAVES; text: why */                        \
 	FACT(VERDICT, ROLLOUT)  /* wave, layer; verdict; text: who and why */                    \
 	FACT(RETRY, ROLLOUT)    /* causes */                                                     \
+	FACT(REVIEW, ROLLOUT)   /* another rollout takes devices over, a stratum is held */      \
 	FACT(BROKEN, ROLLOUT)   /* an invariant was found broken: text */                        \
 	FACT(AWAY, ROLLOUT)     /* fleetd was away from `from` until now; grace_ms */            \
 	FACT(JOB_DONE, STAGE)   /* job */                                                        \
@@ -233,7 +238,8 @@ _Static_assert(sizeof(struct engine_step) == 128, "two lines of the cache: there
 	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                      \
 	FACT(AGAIN, STEP)     /* causes; fit: UNFIT when another rollout has the device */       \
 	FACT(REMOVED, STEP)   /* the device is retired */                                        \
-	FACT(OVERTAKEN, STEP) /* a newer rollout takes the device over */
+	FACT(OVERTAKEN, STEP) /* another rollout takes the device over */                        \
+	FACT(REVIEWED, STEP)  /* fit: HELD or FITS */
 
 #define ENGINE_FACT_ENUM_(name, subject) FACT_##name,
 enum engine_fact_kind { ENGINE_FACTS(ENGINE_FACT_ENUM_) FACT_MAX };
@@ -244,7 +250,8 @@ enum engine_fit {
 	ENGINE_ALREADY,  /* it has it: nothing to do */
 	ENGINE_UNFIT,    /* it is not what the plan took it for, or another rollout has it */
 	ENGINE_NO_WAY,   /* backward: no bytes, blocked, or a layer above is held */
-	ENGINE_NOT_OURS, /* backward: the last manifest is not this rollout's */
+	ENGINE_NOT_OURS, /* another rollout has taken it over */
+	ENGINE_HELD,     /* forward: its stratum is held */
 	ENGINE_FROZEN,   /* nothing is delivered to it for now */
 	ENGINE_BLOCKED,  /* forward: it would bring a version that is blocked */
 	ENGINE_LATER,    /* not before another step of the device has ended */

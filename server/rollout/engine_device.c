@@ -15,7 +15,8 @@ enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n)
 	enum engine_fit fit = ENGINE_FITS;
 
 	for (size_t i = 0; i < n; i++) {
-		if (upper[i].state == STEP_HELD || upper[i].state == STEP_ROLLBACK_FAILED)
+		if (upper[i].back &&
+			(upper[i].state == STEP_HELD || upper[i].state == STEP_ROLLBACK_FAILED))
 			return ENGINE_NO_WAY;
 		if (upper[i].back && upper[i].state != STEP_ROLLED_BACK &&
 			upper[i].state != STEP_SUPERSEDED && upper[i].state != STEP_REMOVED)
@@ -44,6 +45,29 @@ static void go_on(struct engine_turn *t)
 		(r == ROLLOUT_RUNNING || r == ROLLOUT_COMPLETED || r == ROLLOUT_PAUSED);
 }
 
+/* How a step waits. Who comes after the stage's deadline does so without a term: nothing else would end
+ * it. */
+static enum step_state waiting(const struct engine_turn *t)
+{
+	return t->view->stage->reach_at == 0 ? STEP_UNREACHED : STEP_QUEUED;
+}
+
+static enum step_state first_state(const struct engine_turn *t)
+{
+	switch (t->fact->fit) {
+	case ENGINE_GONE:
+		return STEP_REMOVED;
+	case ENGINE_UNFIT:
+		return STEP_INELIGIBLE;
+	case ENGINE_NOT_OURS:
+		return STEP_SUPERSEDED;
+	case ENGINE_HELD:
+		return STEP_HELD;
+	default:
+		return waiting(t);
+	}
+}
+
 static void made(struct engine_turn *t)
 {
 	enum rollout_state r = t->view->rollout->state;
@@ -56,11 +80,7 @@ static void made(struct engine_turn *t)
 		engine_turn_broken(t, "I10: a new step in a rollout that has ended");
 	s->attempt = 1;
 	s->changed_at = t->view->now_ms;
-	/* who comes after the stage's deadline waits without a term: nothing else would end it */
-	s->state = t->fact->fit == ENGINE_GONE  ? STEP_REMOVED
-		: t->fact->fit == ENGINE_UNFIT  ? STEP_INELIGIBLE
-		: t->view->stage->reach_at == 0 ? STEP_UNREACHED
-						: STEP_QUEUED;
+	s->state = first_state(t);
 	t->out->attend = (s->state == STEP_QUEUED || s->state == STEP_UNREACHED) &&
 		(t->view->stage->jobs & ENGINE_OPEN) == 0;
 }
@@ -230,6 +250,9 @@ static void polled(struct engine_turn *t)
 	case ENGINE_NOT_OURS:
 		end_undelivered(t, STEP_SUPERSEDED, STEP_SUPERSEDED);
 		break;
+	case ENGINE_HELD:
+		end_undelivered(t, STEP_HELD, STEP_HELD);
+		break;
 	default:
 		deliver(t);
 	}
@@ -388,7 +411,8 @@ static void install_due(struct engine_turn *t)
 static void cancel(struct engine_turn *t)
 {
 	const struct engine_step *s = t->view->step;
-	bool undelivered = s->state == STEP_QUEUED || s->state == STEP_UNREACHED;
+	bool undelivered =
+		s->state == STEP_QUEUED || s->state == STEP_UNREACHED || s->state == STEP_HELD;
 
 	if (s->back || engine_step_edge(ENGINE_FORWARD, s->state, STEP_CANCELED) == NULL)
 		return;
@@ -407,7 +431,7 @@ static void turn(struct engine_turn *t)
 
 	if (s->back)
 		return;
-	if (s->state == STEP_QUEUED || s->state == STEP_UNREACHED) {
+	if (s->state == STEP_QUEUED || s->state == STEP_UNREACHED || s->state == STEP_HELD) {
 		engine_turn_move_step(t, ENGINE_FORWARD, STEP_CANCELED);
 		return;
 	}
@@ -433,12 +457,38 @@ static void again(struct engine_turn *t)
 }
 
 /* End a step that has not ended, or waits for a device that is silent. */
-static void end_if_open(struct engine_turn *t, enum step_state end)
+static bool end_if_open(struct engine_turn *t, enum step_state end)
 {
 	enum engine_way way = way_of(t->view->step);
 
-	if (engine_step_edge(way, t->view->step->state, end) != NULL)
-		engine_turn_move_step(t, way, end);
+	if (engine_step_edge(way, t->view->step->state, end) == NULL)
+		return false;
+	engine_turn_move_step(t, way, end);
+	return true;
+}
+
+/* I12. */
+static void overtaken(struct engine_turn *t)
+{
+	bool flying = in_flight(t->view->step);
+
+	if (end_if_open(t, STEP_SUPERSEDED))
+		t->out->withdraw = flying;
+}
+
+/* Its stratum is held, or not any more. */
+static void reviewed(struct engine_turn *t)
+{
+	const struct engine_step *s = t->view->step;
+
+	if (s->back)
+		return;
+	if (t->fact->fit == ENGINE_HELD) {
+		(void)end_if_open(t, STEP_HELD);
+	} else if (s->state == STEP_HELD) {
+		engine_turn_move_step(t, ENGINE_FORWARD, waiting(t));
+		t->out->attend = true;
+	}
 }
 
 void engine_device_fact(struct engine_turn *t)
@@ -457,7 +507,7 @@ void engine_device_fact(struct engine_turn *t)
 		install_due(t);
 		break;
 	case FACT_REACH_DUE:
-		end_if_open(t, STEP_UNREACHED);
+		(void)end_if_open(t, STEP_UNREACHED);
 		break;
 	case FACT_CANCEL:
 		cancel(t);
@@ -469,9 +519,12 @@ void engine_device_fact(struct engine_turn *t)
 		again(t);
 		break;
 	case FACT_REMOVED:
-		end_if_open(t, STEP_REMOVED);
+		(void)end_if_open(t, STEP_REMOVED);
+		break;
+	case FACT_OVERTAKEN:
+		overtaken(t);
 		break;
 	default:
-		end_if_open(t, STEP_SUPERSEDED);
+		reviewed(t);
 	}
 }

@@ -72,7 +72,8 @@ struct gate_feed engine_feed(
 	return (struct gate_feed){
 		.open = f->steps[STEP_QUEUED] + engine_stage_in_flight(s) + coming,
 		.silent = lost + f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
-			f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -
+			f->steps[STEP_INELIGIBLE] + f->steps[STEP_HELD] +
+			f->steps[STEP_SUPERSEDED] + f->outcome_failed + f->outcome_timed_out -
 			(s->tally.failures - s->tally.carried_failures),
 		.onward = onward,
 		.verdict = s->verdict,
@@ -116,6 +117,26 @@ static void doubt(struct engine_turn *t, size_t i)
 	snprintf(reason, sizeof(reason), "the gate of L%d.W%d is inconclusive: %s", s->layer,
 		s->wave, s->text);
 	engine_turn_pause(t, ENGINE_BY_GATE, reason);
+}
+
+/* I12: whether more devices were taken over than are silent for other reasons. */
+static bool starved(const struct engine_stage *s, const struct gate_feed *feed)
+{
+	int64_t taken = s->sums.steps[STEP_SUPERSEDED];
+
+	return taken > feed->silent - taken;
+}
+
+static void starve(struct engine_turn *t, size_t i)
+{
+	const struct engine_stage *s = engine_turn_stage(t, i);
+	char reason[ENGINE_REASON_MAX];
+
+	snprintf(reason, sizeof(reason),
+		"superseded: other rollouts have taken over %lld devices of L%d.W%d, and without "
+		"them its gate cannot decide",
+		(long long)s->sums.steps[STEP_SUPERSEDED], s->layer, s->wave);
+	engine_rollout_stop(t, false, reason);
 }
 
 /* Success holds: soak, or pass. */
@@ -164,7 +185,10 @@ void engine_gate_judge(struct engine_turn *t, size_t i)
 	default:
 		engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
 		engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
-		doubt(t, i);
+		if (starved(e, &feed))
+			starve(t, i);
+		else
+			doubt(t, i);
 	}
 }
 

@@ -59,6 +59,12 @@ static void attend_all(struct engine_turn *t)
 	}
 }
 
+void engine_rollout_go_on(struct engine_turn *t)
+{
+	engine_turn_unpause(t, ROLLOUT_RUNNING);
+	attend_all(t);
+}
+
 static void planned(struct engine_turn *t)
 {
 	if (t->view->rollout->state != ROLLOUT_PLANNING) {
@@ -295,8 +301,7 @@ static void promote_stage(struct engine_turn *t, size_t i)
 	snprintf(s->text, GATE_TEXT_MAX, "passed by hand");
 	engine_turn_event(t, ENGINE_EVENT_GATE, (int)i);
 	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE && undecided(t) < 0) {
-		engine_turn_unpause(t, ROLLOUT_RUNNING);
-		attend_all(t);
+		engine_rollout_go_on(t);
 	}
 	if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
 		engine_stage_advance(t);
@@ -549,8 +554,7 @@ static void retry(struct engine_turn *t)
 		return;
 	}
 	if (r->state == ROLLOUT_PAUSED && r->pause == ENGINE_BY_GATE) {
-		engine_turn_unpause(t, ROLLOUT_RUNNING);
-		attend_all(t);
+		engine_rollout_go_on(t);
 	} else if (r->state == ROLLOUT_COMPLETED) {
 		engine_turn_move(t, ROLLOUT_RUNNING);
 	}
@@ -563,6 +567,19 @@ static void retry(struct engine_turn *t)
 		(long long)n);
 	if (undecided(t) >= 0 && engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
 		engine_turn_pause(t, ENGINE_BY_GATE, "a gate still waits for a decision");
+}
+
+/* Look again at everybody who waits. */
+static void review(struct engine_turn *t)
+{
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		if (engine_stage_opened(s) && s->sums.rows > 0) {
+			engine_turn_begin_job(t, i, ENGINE_REVIEW);
+			t->out->did = ENGINE_CHANGED;
+		}
+	}
 }
 
 static void broken(struct engine_turn *t)
@@ -633,6 +650,9 @@ void engine_rollout_fact(struct engine_turn *t)
 		break;
 	case FACT_RETRY:
 		retry(t);
+		break;
+	case FACT_REVIEW:
+		review(t);
 		break;
 	case FACT_BROKEN:
 		broken(t);

@@ -239,6 +239,31 @@ static void opened(struct engine_turn *t, size_t i)
 		engine_turn_edit(t)->resume_to = ROLLOUT_RUNNING;
 }
 
+/* Whether nothing but its outcomes has made the gate inconclusive, and more can come again: held devices
+ * were released. */
+static bool goes_on(const struct engine_turn *t, const struct engine_stage *s)
+{
+	const struct engine_rollout *r = engine_turn_rollout(t);
+
+	return s->state == STAGE_INCONCLUSIVE && s->verdict != VERDICT_INCONCLUSIVE &&
+		s->sums.steps[STEP_QUEUED] > 0 && r->state == ROLLOUT_PAUSED &&
+		r->pause == ENGINE_BY_GATE && r->resume_to == ROLLOUT_RUNNING;
+}
+
+static void reviewed(struct engine_turn *t, size_t i)
+{
+	if (!goes_on(t, engine_turn_stage(t, i)))
+		return;
+	engine_turn_move_stage(t, i, STAGE_RUNNING);
+	engine_turn_edit_stage(t, i)->decision = GATE_OPEN;
+	engine_turn_event(t, ENGINE_EVENT_OPENED, (int)i);
+	for (size_t k = 0; k < engine_turn_stages(t); k++)
+		if (engine_turn_stage(t, k)->state == STAGE_FAILED ||
+			engine_turn_stage(t, k)->state == STAGE_INCONCLUSIVE)
+			return; /* another one waits for a person */
+	engine_rollout_go_on(t);
+}
+
 static void job_done(struct engine_turn *t)
 {
 	size_t i = engine_turn_index(t, t->view->stage);
@@ -258,6 +283,9 @@ static void job_done(struct engine_turn *t)
 		/* the deadline may have come meanwhile: who tries again has a whole term */
 		begin_reach(t, engine_turn_edit_stage(t, i), t->rules->reach_ms);
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
+		break;
+	case ENGINE_REVIEW:
+		reviewed(t, i);
 		break;
 	default:
 		break;

@@ -91,5 +91,7 @@ void engine_gate_verdict(struct engine_turn *t);
 /* ---- engine_rollout.c: what a failed gate does as well */
 void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason);
 void engine_rollout_back(struct engine_turn *t, int wave, const char *reason);
+/* A pause that a gate asked for is over: it runs again. */
+void engine_rollout_go_on(struct engine_turn *t);
 
 #endif

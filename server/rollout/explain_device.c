@@ -213,12 +213,22 @@ static void say_offered(struct explain *e, const struct place *at)
 			EXPLAIN_FOR("overdue", d->now_ms - next));
 }
 
+/* Who has the device. */
+static void say_rival(struct explain *e, const struct explain_part *p)
+{
+	if (p->rival != NULL)
+		EXPLAIN_SAY(e, RIVAL, EXPLAIN_T("other", p->rival),
+			EXPLAIN_N("priority", p->rival_priority));
+}
+
 static void say_end(struct explain *e, const struct place *at, enum step_state end)
 {
 	const struct explain_arg stage = EXPLAIN_T("stage", at->name);
 
 	if (end == STEP_NOOP)
 		EXPLAIN_SAY(e, WILL_BE_NOOP, stage);
+	else if (end == STEP_HELD && !at->step->back)
+		EXPLAIN_SAY(e, WILL_BE_SET_ASIDE, stage);
 	else if (end == STEP_HELD)
 		EXPLAIN_SAY(e, WILL_BE_HELD, stage);
 	else if (end == STEP_SUPERSEDED)
@@ -304,12 +314,17 @@ static bool say_waiting(struct explain *e, const struct place *at)
 			EXPLAIN_T("place", p->other_place));
 	else if (out.hold != ENGINE_HOLD_NONE)
 		say_hold(e, at, out.hold);
+	else if (offered && p->before != NULL)
+		EXPLAIN_SAY(e, BEHIND, EXPLAIN_T("other", p->before),
+			EXPLAIN_N("priority", p->before_priority));
 	else if (offered)
 		say_offered(e, at);
 	else if (!p->attention)
 		EXPLAIN_SAY(e, BEING_TOLD, EXPLAIN_T("stage", at->name));
 	else
 		say_end(e, at, out.step_changed ? out.step.state : at->step->state);
+	if (out.step_changed && out.step.state == STEP_SUPERSEDED)
+		say_rival(e, p);
 	if (at->step->state == STEP_UNREACHED)
 		EXPLAIN_SAY(e, STEP_UNREACHED, EXPLAIN_T("stage", at->name),
 			EXPLAIN_FOR("ago", since(at)));
@@ -425,7 +440,6 @@ static void say_ended(struct explain *e, const struct place *at)
 		[STEP_REMOVED] = EXPLAIN_STEP_REMOVED,
 		[STEP_ROLLED_BACK] = EXPLAIN_STEP_ROLLED_BACK,
 		[STEP_ROLLBACK_FAILED] = EXPLAIN_STEP_BACK_FAILED,
-		[STEP_HELD] = EXPLAIN_STEP_HELD,
 	};
 
 	switch (at->step->state) {
@@ -441,12 +455,22 @@ static void say_ended(struct explain *e, const struct place *at)
 	case STEP_SUPERSEDED:
 		EXPLAIN_SAY(e, STEP_SUPERSEDED, EXPLAIN_FOR("ago", since(at)));
 		break;
+	case STEP_HELD:
+		if (at->step->back)
+			EXPLAIN_SAY(e, STEP_HELD, EXPLAIN_T("stage", at->name),
+				EXPLAIN_FOR("ago", since(at)));
+		else
+			EXPLAIN_SAY(e, STRATUM_HELD, EXPLAIN_T("stage", at->name),
+				EXPLAIN_FOR("ago", since(at)));
+		break;
 	default:
 		explain_say(e, codes[at->step->state],
 			(const struct explain_arg[]){
 				EXPLAIN_T("stage", at->name), EXPLAIN_FOR("ago", since(at)) },
 			2);
 	}
+	if (at->step->state == STEP_SUPERSEDED || at->step->state == STEP_INELIGIBLE)
+		say_rival(e, at->p);
 }
 
 /* ---- all */

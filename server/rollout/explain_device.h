@@ -52,6 +52,12 @@ struct explain_part {
 	bool attention; /* a poll of the device is looked at: it may have something waiting */
 	/* what a poll would know of the load: in_flight and what follows it */
 	struct engine_fact poll;
+	/* another rollout that has it for one of the same modules; NULL: none */
+	const char *rival;
+	int64_t rival_priority;
+	/* another one whose order it is offered first; NULL: none */
+	const char *before;
+	int64_t before_priority;
 	/* an order of another rollout that it carries out; NULL: none */
 	const char *other, *other_place;
 };

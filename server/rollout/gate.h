@@ -116,7 +116,7 @@ struct gate_tally {
 struct gate_feed {
 	int64_t open; /* steps that may still have an outcome */
 	int64_t silent; /* ends without an outcome that leave a doubt: unreached, rejected, ineligible,
-			 * held, and failures whose cause does not count */
+			 * held, superseded, and failures whose cause does not count */
 	bool onward;    /* a later wave of the layer can take the evidence on */
 	enum gate_verdict verdict;
 	const char *said; /* who gave the verdict and why; NULL: nothing */

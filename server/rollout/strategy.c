@@ -49,7 +49,8 @@ const char *strategy_joiners_text(enum strategy_joiners j)
 struct raw {
 	json_t *waves, *strata, *gate, *approvers, *pace, *retries, *rollback, *windows;
 	const char *order, *on_failure, *conflicts, *early, *joiners;
-	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals;
+	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals, priority;
+	bool supersede;
 	double max_drift;
 };
 
@@ -73,6 +74,8 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, retries, "retries", ARRAY, .min = 0, .max = PACE_RETRIES_MAX),
 	FL_FIELD(struct raw, rollback, "rollback", OBJECT),
 	FL_FIELD(struct raw, windows, "windows", OBJECT),
+	FL_FIELD(struct raw, priority, "priority", INT, .min = 0, .max = STRATEGY_PRIORITY_MAX),
+	FL_FIELD(struct raw, supersede, "supersede", BOOL),
 	FL_FIELD(struct raw, approvals, "approvals", INT, .min = 0, .max = STRATEGY_APPROVERS_MAX),
 	FL_FIELD(
 		struct raw, approvers, "approvers", ARRAY, .min = 0, .max = STRATEGY_APPROVERS_MAX),
@@ -377,6 +380,8 @@ enum fl_code strategy_read(
 	s.install_ms = raw.install_s * 1000;
 	s.probation_ms = raw.probation_s * 1000;
 	s.max_in_flight = raw.max_in_flight;
+	s.priority = raw.priority;
+	s.supersede = raw.supersede;
 	*out = s;
 	return FL_OK;
 }
@@ -452,7 +457,7 @@ static json_t *texts_json(char *const *texts, size_t n)
 json_t *strategy_json(const struct strategy *s)
 {
 	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:o,s:o,s:o,s:I,s:o,"
-			 "s:s,s:s*,s:o*}",
+			 "s:s,s:I,s:b,s:s*,s:o*}",
 		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
 		strategy_gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
@@ -464,6 +469,7 @@ json_t *strategy_json(const struct strategy *s)
 		(json_int_t)s->max_in_flight, "pace", pace_json(&s->pace), "retries",
 		pace_retries_json(&s->pace), "rollback", pace_rollback_json(&s->pace), "approvals",
 		(json_int_t)s->approvals, "approvers", texts_json(s->approvers, s->n_approvers),
-		"joiners", strategy_joiners_text(s->joiners), "early", s->early, "windows",
+		"joiners", strategy_joiners_text(s->joiners), "priority", (json_int_t)s->priority,
+		"supersede", (int)s->supersede, "early", s->early, "windows",
 		opening_json(&s->windows));
 }

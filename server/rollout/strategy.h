@@ -17,6 +17,7 @@
 #define STRATEGY_WAVES_MAX     1000
 #define STRATEGY_STRATA_MAX    8
 #define STRATEGY_APPROVERS_MAX 32
+#define STRATEGY_PRIORITY_MAX  1000
 #define STRATEGY_PPM           1000000 /* shares are kept in parts per million */
 
 #define STRATEGY_ORDERS(X) \
@@ -78,6 +79,8 @@ struct strategy {
 	int64_t max_in_flight; /* devices between delivery and end; 0: no limit */
 	struct pace_rules pace;
 	struct opening_windows windows; /* when devices may be updated. Owned */
+	int64_t priority;  /* among rollouts that want the same devices: the higher one has them */
+	bool supersede;    /* takes over what older rollouts of the same priority have under way */
 	int64_t approvals; /* how many approvers must agree before it may start; 0: none */
 	char *approvers[STRATEGY_APPROVERS_MAX]; /* whose approval counts, by name; owned */
 	size_t n_approvers;                      /* 0: everybody's who may approve */

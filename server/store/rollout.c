@@ -30,6 +30,9 @@ DB_SQL(rollout_select_active,
 DB_SQL(rollout_select_open,
 	"SELECT id FROM rollout WHERE state NOT IN "
 	"('denied', 'stopped', 'rolled_back', 'completed', 'failed') ORDER BY id LIMIT $1");
+DB_SQL(rollout_select_since,
+	"SELECT id FROM rollout WHERE started_at <> 0 AND (ended_at = 0 OR ended_at >= $1) "
+	"ORDER BY id LIMIT $2");
 DB_SQL(rollout_select_numbers, "SELECT id FROM rollout ORDER BY id");
 DB_SQL(rollout_select_joined,
 	"SELECT coalesce(min(id), 0) FROM rollout WHERE joins = 1 AND id > $1 AND state IN "
@@ -185,6 +188,20 @@ enum fl_code rollout_active(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
 {
 	return take_ids(store, rollout_select_active, ids, max, n, err);
+}
+
+enum fl_code rollout_since(
+	struct store *store, int64_t at, int64_t *ids, size_t max, size_t *n, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code =
+		db_query(store->db, rollout_select_since, DB_ARGS(DB_I(at), DB_I(max)), &rows, err);
+
+	*n = 0;
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		ids[(*n)++] = db_int(&rows, 0);
+	return code;
 }
 
 enum fl_code rollout_open(

@@ -60,6 +60,9 @@ enum fl_code rollout_active(
 /* The same of those that have not ended: also what is planned and waits for approval or its start. */
 enum fl_code rollout_open(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+/* The numbers of rollouts that have started and were not over at `at`, ascending; at most `max`. */
+enum fl_code rollout_since(struct store *store, int64_t at, int64_t *ids, size_t max, size_t *n,
+	struct fl_err *err) FL_MUST_CHECK;
 /* The numbers of all rollouts; *ids is the caller's, free() it. */
 enum fl_code rollout_numbers(
 	struct store *store, int64_t **ids, size_t *n, struct fl_err *err) FL_MUST_CHECK;

@@ -60,7 +60,10 @@ EXPLAIN(OTHER_ORDER, "other_order", "it carries out an order of rollout {other} 
 EXPLAIN(WILL_BE_NOOP, "will_be_noop", "it has what {stage} brings already: the step ends as noop as soon as it asks")
 EXPLAIN(WILL_BE_INELIGIBLE, "will_be_ineligible", "it no longer is what the plan took it for, or another rollout has it: the step in {stage} ends as ineligible as soon as it asks")
 EXPLAIN(WILL_BE_HELD, "will_be_held", "there is no way back from {stage} for it: the step ends as held as soon as it asks")
-EXPLAIN(WILL_BE_SUPERSEDED, "will_be_superseded", "its newest order is another rollout's: the step in {stage} ends as superseded as soon as it asks")
+EXPLAIN(WILL_BE_SUPERSEDED, "will_be_superseded", "another rollout has it: the step in {stage} ends as superseded as soon as it asks")
+EXPLAIN(WILL_BE_SET_ASIDE, "will_be_set_aside", "failures are concentrated in its stratum, which is held: the step in {stage} ends as held as soon as it asks")
+EXPLAIN(RIVAL, "rival", "rollout {other}, priority {priority}, has it")
+EXPLAIN(BEHIND, "behind", "it waits behind an order of rollout {other}, priority {priority}")
 EXPLAIN(REACH_UNTIL, "reach_until", "if it does not ask within {left} (until {at}), it counts as unreached: neither success nor failure")
 
 /* ---- an order that it holds */
@@ -79,12 +82,13 @@ EXPLAIN(CAN_RETRY, "can_retry", "the verb retry lets it try again")
 EXPLAIN(STEP_UNREACHED, "step_unreached", "it had not asked for {stage} in time, {ago} ago: neither success nor failure")
 EXPLAIN(STEP_INELIGIBLE, "step_ineligible", "it was not what the plan took it for, or another rollout had it, when {stage} was its turn {ago} ago")
 EXPLAIN(STEP_CANCELED, "step_canceled", "its step in {stage} was called back {ago} ago, when the rollout was ended")
-EXPLAIN(STEP_SUPERSEDED, "step_superseded", "a newer rollout has taken it over {ago} ago")
+EXPLAIN(STEP_SUPERSEDED, "step_superseded", "another rollout has taken it over {ago} ago")
 EXPLAIN(STEP_REMOVED, "step_removed", "its step in {stage} ended {ago} ago, when it was retired")
 EXPLAIN(GOES_BACK, "goes_back", "it is to go back from {stage} to what it had before")
 EXPLAIN(BACK_ORDER, "back_order", "it was told {ago} ago to go back from {stage} and is {state}")
 EXPLAIN(STEP_ROLLED_BACK, "step_rolled_back", "it went back from {stage} to what it had before, {ago} ago")
 EXPLAIN(STEP_BACK_FAILED, "step_back_failed", "it failed to go back from {stage} {ago} ago")
+EXPLAIN(STRATUM_HELD, "stratum_held", "failures are concentrated in its stratum, which is held since {ago}: it is offered {stage} when somebody releases the stratum")
 EXPLAIN(STEP_HELD, "step_held", "it keeps what it has since {ago}: there is no way back from {stage} for it, or a layer above is held")
 
 /* ---- a stage */

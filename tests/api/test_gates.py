@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from story import until
 from strict_device import enrol_token, enrolled
 
 LIMIT = 30  # seconds until something must have happened
@@ -51,6 +52,11 @@ def carry_out(device, state="confirmed", **more):
     order = device.open_manifest(envelope)
     installed = [{"module": "app", "version": "1.0.0"}] if state == "confirmed" else None
     device.report(state, order, **({"installed": installed} if installed else {}), **more)
+
+
+def states(server):
+    """The states of the devices' steps."""
+    return {row["device"]: row["state"] for row in server.get("/api/v1/rollouts/x/steps?limit=1000").json()["items"]}
 
 
 def verdict(server, word, stage="L0.W0", **more):
@@ -195,7 +201,11 @@ def test_a_bad_revision_is_held_alone(server):
     assert strata["attribute.hw==new"]["state"] == "held", strata
     assert strata["attribute.hw==old"] == {**strata["attribute.hw==old"], "state": "open", "successes": 16, "failures": 0}
     assert "failed there" in strata["attribute.hw==new"]["why"]
-    assert fleet["new-8"].poll() is None
+    waiting = [f"new-{i}" for i in range(9) if states(server)[f"new-{i}"] in ("queued", "held")]
+    until("those who wait are held", lambda: {states(server)[one] for one in waiting} == {"held"})
+    assert fleet["new-8"].poll() is None and "new-8" in waiting
+    told = server.get("/api/v1/devices/new-8/explain?rollout=x").json()["rollouts"][0]
+    assert told["step"] == "held" and told["lines"][0]["code"] == "stratum_held"
     kinds = [e["kind"] for e in server.get("/api/v1/events?limit=1000").json()["items"]]
     assert kinds.count("stratum.held") == 1
     assert server.post("/api/v1/rollouts/x/release", {"stratum": "hw"}).status == 400
@@ -204,4 +214,5 @@ def test_a_bad_revision_is_held_alone(server):
     assert server.post("/api/v1/rollouts/x/release", {"stratum": "attribute.hw==new"}).json() == {"changed": False}
     told = [e for e in server.get("/api/v1/events?limit=1000").json()["items"] if e["kind"] == "stratum.released"]
     assert [(e["subject"], e["actor"]) for e in told] == [("x", "admin")]
+    until("they wait again", lambda: "held" not in states(server).values())
     carry_out(fleet["new-8"])

@@ -353,36 +353,83 @@ static void counts_closed_time(
 	engine_step(v, &fact, o);
 }
 
+/* Takes over who is installing. */
+static void overtakes_who_installs(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	struct engine_view view = *v;
+	struct engine_step step;
+
+	if (f->kind != FACT_OVERTAKEN || v->step->state != STEP_INSTALLING) {
+		engine_step(v, f, o);
+		return;
+	}
+	step = *v->step;
+	step.state = STEP_DOWNLOADED;
+	view.step = &step;
+	engine_step(&view, f, o);
+	o->sums->steps[STEP_DOWNLOADED]++;
+	o->sums->steps[STEP_INSTALLING]--;
+}
+
+static void leaves_overtaken_orders(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (f->kind == FACT_OVERTAKEN)
+		o->withdraw = false;
+}
+
+/* Asks a person about a gate whose devices were taken over. */
+static void asks_the_starved(
+	const struct engine_view *v, const struct engine_fact *f, struct engine_out *o)
+{
+	engine_step(v, f, o);
+	if (!o->rollout_changed || strncmp(o->rollout.reason, "superseded", 10) != 0)
+		return;
+	o->rollout = *v->rollout;
+	o->rollout.state = ROLLOUT_PAUSED;
+	o->rollout.resume_to = ROLLOUT_RUNNING;
+	o->rollout.pause = ENGINE_BY_GATE;
+	o->rollout.paused_at = v->now_ms;
+}
+
 static const struct {
 	const char *name;
 	world_engine_fn engine;
+	bool rivals; /* found where devices are taken over */
 } mutants[] = {
-	{ "forgets to count the canceled", forgets_canceled },
-	{ "opens a layer early", opens_early },
-	{ "offers while paused", offers_while_paused },
-	{ "takes late reports", takes_late_reports },
-	{ "takes reports about void orders", takes_void_reports },
-	{ "lets deadlines fire while paused", clock_runs_on },
-	{ "gives a place twice", repeats_places },
-	{ "passes over the silent", skips_the_silent },
-	{ "takes the lower layer back first", goes_back_from_below },
-	{ "does not judge time-outs", forgets_to_judge },
-	{ "leaves a deadline behind", deadline_stays },
-	{ "completes with devices under way", completes_early },
-	{ "lets late devices wait for ever", waits_without_a_term },
-	{ "ignores what the gateway has", ignores_the_gateway },
-	{ "offers while the window is closed", offers_while_closed },
-	{ "lets time pass while the window is closed", counts_closed_time },
+	{ "forgets to count the canceled", forgets_canceled, false },
+	{ "opens a layer early", opens_early, false },
+	{ "offers while paused", offers_while_paused, false },
+	{ "takes late reports", takes_late_reports, false },
+	{ "takes reports about void orders", takes_void_reports, false },
+	{ "lets deadlines fire while paused", clock_runs_on, false },
+	{ "gives a place twice", repeats_places, false },
+	{ "passes over the silent", skips_the_silent, false },
+	{ "takes the lower layer back first", goes_back_from_below, false },
+	{ "does not judge time-outs", forgets_to_judge, false },
+	{ "leaves a deadline behind", deadline_stays, false },
+	{ "completes with devices under way", completes_early, false },
+	{ "lets late devices wait for ever", waits_without_a_term, false },
+	{ "ignores what the gateway has", ignores_the_gateway, false },
+	{ "offers while the window is closed", offers_while_closed, false },
+	{ "lets time pass while the window is closed", counts_closed_time, false },
+	{ "takes over who installs", overtakes_who_installs, true },
+	{ "leaves orders that were taken over", leaves_overtaken_orders, true },
+	{ "asks about a gate that starves", asks_the_starved, true },
 };
 
 /* Each broken engine is found out by a small exploration. */
 static int try_mutants(void)
 {
-	struct world_setup s = setup(1, 2, "00");
+	struct world_setup two = setup(1, 2, "00"), one = setup(1, 1, "0");
 	int missed = 0;
 
-	s.fewer = s.gateway = s.windows = true;
+	two.fewer = two.gateway = two.windows = one.retire = true;
 	for (size_t i = 0; i < FL_COUNT(mutants); i++) {
+		struct world_setup s = mutants[i].rivals ? one : two;
+
 		s.engine = mutants[i].engine;
 		if (explore(mutants[i].name, &s, false) == NULL)
 			missed++;

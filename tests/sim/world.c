@@ -120,6 +120,7 @@ static void broken(struct turn *t, const char *what)
 
 static void check_gate(struct turn *t, int i);
 static void check_completed(struct turn *t);
+static void check_starved(struct turn *t, int i);
 
 /* A fact about the rollout (stage -1) or a stage. */
 static void give(struct turn *t, int stage, const struct engine_fact *fact)
@@ -162,6 +163,8 @@ static void give(struct turn *t, int stage, const struct engine_fact *fact)
 		if (before != STAGE_SUCCEEDED && next[i].state == STAGE_SUCCEEDED &&
 			fact->kind != FACT_PROMOTE)
 			check_gate(t, i);
+		if (before != STAGE_INCONCLUSIVE && next[i].state == STAGE_INCONCLUSIVE)
+			check_starved(t, i);
 	}
 }
 
@@ -296,11 +299,15 @@ static void check_change(struct turn *t, const struct engine_step *before,
 	bool again = fact->kind == FACT_AGAIN || fact->kind == FACT_BACK;
 
 	if (step_ended(before->state) && before->state != STEP_UNREACHED &&
-		before->state != after->state && !again)
+		(before->state != STEP_HELD || before->back) && before->state != after->state &&
+		!again)
 		broken(t, "I4: a closed step has moved");
 	if (fact->kind == FACT_REPORTED && fact->manifest != before->manifest &&
 		before->state != after->state)
 		broken(t, "I4: a report about a void order has moved a step");
+	if (fact->kind == FACT_OVERTAKEN && before->state >= STEP_INSTALLING &&
+		before->state <= STEP_INSTALLED && before->state != after->state)
+		broken(t, "I12: a device was taken over while it installs");
 	if (fact->kind == FACT_INSTALL_DUE && t->w->rollout.paused_at != 0 &&
 		before->state != after->state)
 		broken(t, "I6: a deadline has fired while the clock stands still");
@@ -334,6 +341,8 @@ static void give_step(struct turn *t, int stage, int device, const struct engine
 		note_step(&before, &out.step);
 		check_change(t, &before, &out.step, fact);
 	}
+	if (fact->kind == FACT_OVERTAKEN && before.deadline != 0 && !out.withdraw)
+		broken(t, "I12: an order that was taken over has not been called back");
 	if (out.offer)
 		check_offer(t, stage, device);
 	count(t, stage, &sums, 0);
@@ -342,7 +351,7 @@ static void give_step(struct turn *t, int stage, int device, const struct engine
 }
 
 /* The row of a device in a stage, if it is time for it. */
-static void make(struct turn *t, int stage, int device)
+static void make_as(struct turn *t, int stage, int device, enum engine_fit fit)
 {
 	const struct engine_stage *g = &t->w->stages[stage];
 	const struct engine_step *lower = g->layer == 0 ? NULL : &t->w->steps[stage - 1][device];
@@ -357,7 +366,12 @@ static void make(struct turn *t, int stage, int device)
 		.flags = g->layer == t->setup->rules.layers - 1 ? ENGINE_LAST : 0 };
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		s->flags |= ENGINE_SWITCHED_BEFORE;
-	give_step(t, stage, device, &(struct engine_fact){ .kind = FACT_MADE });
+	give_step(t, stage, device, &(struct engine_fact){ .kind = FACT_MADE, .fit = fit });
+}
+
+static void make(struct turn *t, int stage, int device)
+{
+	make_as(t, stage, device, ENGINE_FITS);
 }
 
 /* ---- actions */
@@ -395,7 +409,9 @@ static void do_job(struct turn *t, int stage, unsigned job, int device, enum eng
 	struct engine_fact fact = { .kind = job == ENGINE_REACH ? FACT_REACH_DUE
 			: job == ENGINE_CANCEL                  ? FACT_CANCEL
 			: job == ENGINE_BACK                    ? FACT_BACK
-								: FACT_AGAIN,
+			: job == ENGINE_RETRY                   ? FACT_AGAIN
+			: fit == ENGINE_NOT_OURS                ? FACT_OVERTAKEN
+								: FACT_REVIEWED,
 		.fit = fit,
 		.causes = t->w->stages[stage].retry_causes };
 
@@ -413,7 +429,7 @@ static void do_job(struct turn *t, int stage, unsigned job, int device, enum eng
 				? ENGINE_BACK_COUNTED
 				: 0;
 	if (job == ENGINE_OPEN && t->setup->wave_of[device] == t->w->stages[stage].wave)
-		make(t, stage, device);
+		make_as(t, stage, device, fit);
 	else if (job != ENGINE_OPEN && t->w->present[stage][device])
 		give_step(t, stage, device, &fact);
 }
@@ -552,10 +568,28 @@ static void check_gate(struct turn *t, int i)
 			    order[k]->cause))
 			break;
 	feed.silent = f->steps[STEP_UNREACHED] + f->steps[STEP_REJECTED] +
-		f->steps[STEP_INELIGIBLE] + f->outcome_failed + f->outcome_timed_out -
-		tally.failures;
+		f->steps[STEP_INELIGIBLE] + f->steps[STEP_HELD] + f->steps[STEP_SUPERSEDED] +
+		f->outcome_failed + f->outcome_timed_out - tally.failures;
 	if (gate_judge(&t->setup->rules.gate, &tally, &feed, text) != GATE_HOLDS)
 		broken(t, "a gate has passed although its outcomes do not allow it");
+}
+
+/* I12, said anew: where only devices are missing that were taken over, nobody is asked to decide. */
+static void check_starved(struct turn *t, int i)
+{
+	bool taken = false;
+
+	for (int d = 0; d < t->setup->devices; d++) {
+		const struct engine_step *s = &t->w->steps[i][d];
+
+		if (!t->w->present[i][d] || s->state == STEP_CONFIRMED)
+			continue;
+		if (s->state != STEP_SUPERSEDED)
+			return;
+		taken = true;
+	}
+	if (taken && t->w->rollout.state == ROLLOUT_PAUSED)
+		broken(t, "I12: a gate that starves asks for a decision");
 }
 
 /* I11, said anew. */

@@ -30,7 +30,7 @@ struct world_setup {
 			 * layers but the lowest needs all that the gateway has below it */
 	bool hands_off;  /* nobody acts after the start: gates, deadlines and devices alone */
 	bool sliced;     /* jobs do one device at a time, anything may happen in between */
-	bool retire;     /* devices may be retired, or taken over by a newer rollout */
+	bool retire;     /* devices may be retired, taken over by another rollout, or held */
 	bool no_way;     /* devices may turn out to have no way back, or not to be this rollout's */
 	bool misfit;     /* devices may turn out to have it already, or to have drifted */
 	bool fewer;      /* reports that differ little from others are left out */

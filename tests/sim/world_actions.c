@@ -72,6 +72,10 @@ static void add_verbs(const struct world_setup *setup, const struct world *w, st
 		a.fact = (struct engine_fact){ .kind = FACT_ROLLBACK, .wave = wave };
 		add(c, a);
 	}
+	if (setup->retire) {
+		a.fact = (struct engine_fact){ .kind = FACT_REVIEW };
+		add(c, a);
+	}
 	for (int i = 0; i < world_stages(setup); i++)
 		for (int d = 0; d < setup->devices; d++)
 			if (w->present[i][d] && w->steps[i][d].attempt > attempts)
@@ -107,8 +111,7 @@ static void add_reports(const struct world_setup *setup, const struct world *w, 
 	a.fact = (struct engine_fact){ .reported = STEP_CONFIRMED, .manifest = 77 };
 	if (!setup->hands_off)
 		add(c, a);
-	/* of one that is over only */
-	if (setup->retire && w->rollout.ended_at != 0)
+	if (setup->retire)
 		add(c,
 			(struct world_action){
 				.kind = WORLD_OVERTAKE, .stage = stage, .device = device });
@@ -136,6 +139,10 @@ static void add_polls(
 		a.fact.fit = ENGINE_UNFIT;
 		add(c, a);
 	}
+	if (setup->retire && !w->steps[stage][device].back) {
+		a.fact.fit = ENGINE_HELD;
+		add(c, a);
+	}
 	if (setup->no_way && w->steps[stage][device].back && fit == ENGINE_FITS) {
 		a.fact.fit = ENGINE_NO_WAY;
 		add(c, a);
@@ -153,6 +160,12 @@ static void add_slices(
 		if ((w->stages[stage].jobs & a.job) == 0)
 			continue;
 		add(c, a);
+		if (setup->retire && (a.job == ENGINE_OPEN || a.job == ENGINE_REVIEW)) {
+			a.fact.fit = ENGINE_NOT_OURS;
+			add(c, a);
+			a.fact.fit = ENGINE_HELD;
+			add(c, a);
+		}
 		if (setup->no_way && a.job == ENGINE_BACK) {
 			a.fact.fit = ENGINE_NO_WAY;
 			add(c, a);

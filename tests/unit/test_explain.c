@@ -329,13 +329,16 @@ static void test_step_states(void **state)
 			"L0.W0 was its turn 3 min ago" },
 		{ STEP_CANCELED, false,
 			"its step in L0.W0 was called back 3 min ago, when the rollout was ended" },
-		{ STEP_SUPERSEDED, false, "a newer rollout has taken it over 3 min ago" },
+		{ STEP_SUPERSEDED, false, "another rollout has taken it over 3 min ago" },
 		{ STEP_REMOVED, false, "its step in L0.W0 ended 3 min ago, when it was retired" },
 		{ STEP_DOWNLOADING, true,
 			"it was told 2 min ago to go back from L0.W0 and is downloading" },
 		{ STEP_ROLLED_BACK, true,
 			"it went back from L0.W0 to what it had before, 3 min ago" },
 		{ STEP_ROLLBACK_FAILED, true, "it failed to go back from L0.W0 3 min ago" },
+		{ STEP_HELD, false,
+			"failures are concentrated in its stratum, which is held since 3 min: it "
+			"is offered L0.W0 when somebody releases the stratum" },
 		{ STEP_HELD, true,
 			"it keeps what it has since 3 min: there is no way back from L0.W0 for "
 			"it, or a layer above is held" },

@@ -69,6 +69,7 @@ static const char everything[] =
 	"60,"
 	"\"reach_s\":100,\"install_s\":200,\"probation_s\":0,\"on_failure\":\"rollback\","
 	"\"conflicts\":\"leave_out\",\"max_drift_percent\":0,\"max_in_flight\":500,"
+	"\"priority\":10,\"supersede\":true,"
 	"\"approvals\":1,\"approvers\":[\"ann\",\"bob\"]}";
 
 /* Behaviour: every setting is read. */
@@ -100,6 +101,8 @@ static void reads_everything(void **state)
 	assert_int_equal(s.conflicts, CONFLICTS_LEAVE_OUT);
 	assert_int_equal(s.max_drift_ppm, 0);
 	assert_int_equal(s.max_in_flight, 500);
+	assert_int_equal(s.priority, 10);
+	assert_true(s.supersede);
 	assert_int_equal(s.approvals, 1);
 	assert_int_equal(s.n_approvers, 2);
 	assert_true(strategy_has_approver(&s, "bob"));
@@ -123,7 +126,7 @@ static void writes_what_it_reads(void **state)
 		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
 		twice = strategy_json(&b);
 		assert_true(json_equal(once, twice));
-		assert_int_equal(json_object_size(once), i == 0 ? 19 : 20);
+		assert_int_equal(json_object_size(once), i == 0 ? 21 : 22);
 		strategy_fini(&a);
 		strategy_fini(&b);
 	}
@@ -165,6 +168,8 @@ static void names_what_is_wrong(void **state)
 		{ "{\"waves\":[{\"count\":1},{\"factor\":2,\"name\":\"x\"}]}", "and alone" },
 		{ "{\"waves\":[{\"count\":1},{\"factor\":2},{\"count\":1}]}", "waves[1]: unknown" },
 		{ "{\"joiners\":\"all\"}", "joiners: must be one of" },
+		{ "{\"priority\":1001}", "priority" },
+		{ "{\"supersede\":1}", "supersede" },
 		{ "{\"joiners\":\"last_wave\",\"waves\":[{\"selector\":\"id==a\"}]}",
 			"takes the rest" },
 		{ "{\"early\":\"\"}", "\"early\"" },

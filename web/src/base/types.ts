@@ -90,6 +90,8 @@ export interface Strategy {
   conflicts?: string
   joiners?: string
   max_drift_percent?: number
+  priority?: number
+  supersede?: boolean
   approvals?: number
   approvers?: string[]
 }
