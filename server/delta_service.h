@@ -16,6 +16,9 @@
  * No row is written before its blob is durable, so a kill at any instruction leaves no half delta.
  * The full artifact compressed is a pair with from = 0. Which codecs with which levels are tried
  * comes from the table of delta_tiers.h.
+ * Builds share nothing: of a module of 10 to 14 MB parsing and indexing the old side takes 45 to 90 ms of
+ * an encoding of 0.3 to 1.7 s, and less of the whole job, which decodes too. A process that keeps what it
+ * has parsed for the next pair would gain less than it could leak.
  *
  * The sum of all derived blobs is limited; the least recently used go first. */
 #ifndef DELTA_SERVICE_H
