@@ -18,6 +18,8 @@
 #include "server/store/delta.h"
 #include "server/write_wait.h"
 
+#define BACKGROUND_TIMES 10 /* as long by the clock as a build that somebody waits for */
+
 /* One pair at work. */
 struct work {
 	struct delta_context *c;
@@ -102,6 +104,14 @@ static enum fl_code look_again(struct work *w, struct fl_err *err)
 
 /* ---- build */
 
+/* In the background a build gets what processor time others leave, and of that its share. */
+static int64_t wall_ms(const struct work *w)
+{
+	const struct delta_options *o = w->options;
+
+	return w->background ? o->worker_ms * BACKGROUND_TIMES * 100 / o->share : o->worker_ms;
+}
+
 static enum fl_code run_worker(
 	const struct work *w, const struct delta_tier *tier, int out_fd, struct fl_err *err)
 {
@@ -115,7 +125,7 @@ static enum fl_code run_worker(
 		.out_fd = out_fd,
 		.memory = w->options->worker_memory,
 		.cpu_ms = w->options->worker_cpu_ms,
-		.wall_ms = w->options->worker_ms,
+		.wall_ms = wall_ms(w),
 		.stop_fd = w->c->stop_fd,
 		.share = w->background ? w->options->share : 100,
 		.background = w->background,

@@ -37,9 +37,10 @@ struct delta_options {
 	int64_t queue_max;  /* asked pairs that wait; of each other kind 16 times as many */
 	int64_t worker_memory; /* heap of one build; bytes */
 	int64_t worker_cpu_ms; /* processor time of one build */
-	int64_t worker_ms;     /* wall clock of one build */
-	int64_t share;         /* percent of a core that one background build may take */
-	const char *worker;    /* program for builds; NULL: /proc/self/exe */
+	int64_t worker_ms; /* wall clock of one quick build; in the background ten times as much, and
+			    * as much more as `share` is less than all */
+	int64_t share;     /* percent of a core that one background build may take; 1 to 100 */
+	const char *worker; /* program for builds; NULL: /proc/self/exe */
 };
 
 /* Start the builders, and sweep blobs that no row wants. Needs s->lanes, s->blobs, s->settings.

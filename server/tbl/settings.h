@@ -98,7 +98,8 @@ SETTING(SIZE, delta_memory, "1GiB", 16777216, 0, false, false,
 SETTING(DURATION, delta_cpu, "60s", 1000, 86400000, false, false,
 	"Processor time of one build, in whole seconds.")
 SETTING(DURATION, delta_time, "120s", 1000, 86400000, false, false,
-	"Wall clock of one build.")
+	"Wall clock of a build that devices wait for. In the background it is ten times as long, longer still "
+	"with a smaller delta_share.")
 
 /* ---- webhooks */
 SETTING(BOOL, webhook_http, "no", 0, 0, true, false, "Allow webhooks to addresses without TLS.")
