@@ -40,6 +40,16 @@ static enum fl_code decode(
 	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
 }
 
+static enum fl_code decode_on(
+	struct fl_heap *heap, const struct fl_buf *old, struct fl_bytes delta, struct fl_buf *back)
+{
+	const struct fl_codec_limits limits = { .output_max = 1 << 20, .heap = heap };
+	struct fl_sink sink = fl_sink_buf(back);
+
+	fl_buf_reset(back);
+	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
+}
+
 static size_t round_trip(const struct fl_buf *old, const struct fl_buf *new, unsigned back)
 {
 	FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
@@ -306,6 +316,106 @@ static void mutated_modules_come_back_or_are_refused(void **state)
 	assert_in_range(refused, 1, 100);
 }
 
+/* ---- components */
+
+static void add_section(struct fl_buf *to, uint8_t id, const struct fl_buf *content)
+{
+	uint8_t size[WASM_LEB_MAX];
+
+	fl_buf_byte(to, id);
+	fl_buf_add(to, size, (size_t)(wasm_put_unsigned(size, content->n, 0) - size));
+	fl_buf_add(to, content->p, content->n);
+}
+
+/* A component with a core module, some text, and with `inner` a component that has another. */
+static void build_component(struct fl_buf *to, const struct wasm_recipe *recipe,
+	const struct wasm_recipe *inner, const char *text)
+{
+	static const uint8_t magic[] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
+	FL_AUTO_BUF struct fl_buf module = { 0 }, custom = { 0 }, nested = { 0 };
+
+	fl_buf_add(to, magic, sizeof(magic));
+	wasm_build(recipe, &module);
+	add_section(to, 1, &module);
+	fl_buf_str(&custom, text);
+	add_section(to, 0, &custom);
+	if (inner == NULL)
+		return;
+	build_component(&nested, inner, NULL, "within");
+	add_section(to, 4, &nested);
+	add_section(to, 7, &custom);
+}
+
+static void components_follow_their_modules(void **state)
+{
+	/* The core modules of a component, nested ones too, become deltas to the old ones; what is
+	 * around them comes back, also where modules came and went. */
+	static const struct wasm_recipe one = { .seed = 1, .functions = 60, .names = true },
+					next = { .seed = 1,
+						.functions = 60,
+						.names = true,
+						.inserted = 2,
+						.data_grown = 32 },
+					two = { .seed = 2, .functions = 40 },
+					other = { .seed = 2, .functions = 40, .inserted = 1 };
+	struct fl_buf components[4] = { 0 };
+
+	(void)state;
+	build_component(&components[0], &one, &two, "a text");
+	build_component(&components[1], &next, &other, "a longer text");
+	build_component(&components[2], &next, NULL, "alone");
+	build_component(&components[3], &two, &one, "");
+	assert_true(round_trip(&components[0], &components[1], WASM_ZSTD) < 1500);
+	assert_true(round_trip(&components[0], &components[1], WASM_ADAPTIVE_256K) < 1500);
+	for (unsigned i = 1; i < 4; i++) {
+		(void)round_trip(&components[0], &components[i], WASM_ZSTD);
+		(void)round_trip(&components[i], &components[0], WASM_ZSTD);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		fl_buf_fini(&components[i]);
+}
+
+static void components_that_are_damaged_do_no_harm(void **state)
+{
+	/* Changed or cut deltas of components end within their limits, without memory with FL_NOMEM;
+	 * components that do not split, or have no module, are refused. */
+	static const struct wasm_recipe small = { .seed = 3, .functions = 5 },
+					next = { .seed = 3, .functions = 5, .inserted = 1 };
+	static const uint8_t empty[] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
+	const struct wasm_delta_options options = { WASM_ZSTD, 0 };
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, back = { 0 };
+	struct fl_heap all = { 0 };
+
+	(void)state;
+	build_component(&old, &small, &small, "text");
+	build_component(&new, &next, &small, "text");
+	encode(&old, &new, WASM_ZSTD, &delta);
+	for (size_t bit = 0; bit < 8 * delta.n; bit += 61) {
+		delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+		fl_buf_reset(&back);
+		(void)decode(&old, bytes_of(&delta), new.n, &back);
+		assert_true(back.n <= new.n);
+		delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
+	}
+	for (size_t n = 0; n < delta.n; n += 37)
+		assert_int_not_equal(
+			decode(&old, (struct fl_bytes){ delta.p, n }, new.n, &back), FL_OK);
+	assert_int_equal(decode_on(&all, &old, bytes_of(&delta), &back), FL_OK);
+	for (uint64_t call = 1; call <= all.calls; call++) {
+		struct fl_heap heap = { .fail_at = call };
+
+		assert_int_equal(decode_on(&heap, &old, bytes_of(&delta), &back), FL_NOMEM);
+		assert_int_equal(heap.used, 0);
+	}
+	fl_buf_reset(&delta);
+	assert_int_equal(wasm_delta_encode(bytes_of(&old),
+				 (struct fl_bytes){ empty, sizeof(empty) }, &options, &delta, NULL),
+		FL_REFUSED);
+	assert_int_equal(wasm_delta_encode((struct fl_bytes){ old.p, old.n - 1 }, bytes_of(&new),
+				 &options, &delta, NULL),
+		FL_REFUSED);
+}
+
 /* ---- what is refused */
 
 static void what_is_no_module_is_refused(void **state)
@@ -417,16 +527,6 @@ static void limits_are_kept(void **state)
 
 /* ---- memory */
 
-static enum fl_code decode_on(
-	struct fl_heap *heap, const struct fl_buf *old, struct fl_bytes delta, struct fl_buf *back)
-{
-	const struct fl_codec_limits limits = { .output_max = 1 << 20, .heap = heap };
-	struct fl_sink sink = fl_sink_buf(back);
-
-	fl_buf_reset(back);
-	return wasm_delta_decode(bytes_of(old), delta, &limits, &sink, NULL);
-}
-
 static void decoding_takes_what_is_stated(void **state)
 {
 	/* The encoder states the most that decoding may take; with what it was seen to take the delta
@@ -504,6 +604,8 @@ int main(void)
 		cmocka_unit_test(shifted_indices_cost_next_to_nothing),
 		cmocka_unit_test(an_unchanged_module_is_a_few_bytes),
 		cmocka_unit_test(mutated_modules_come_back_or_are_refused),
+		cmocka_unit_test(components_follow_their_modules),
+		cmocka_unit_test(components_that_are_damaged_do_no_harm),
 		cmocka_unit_test(what_is_no_module_is_refused),
 		cmocka_unit_test(damaged_deltas_stay_in_their_limits),
 		cmocka_unit_test(a_delta_for_another_module_is_harmless),

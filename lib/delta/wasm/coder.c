@@ -11,6 +11,8 @@ _Static_assert(STREAM_MAX <= ADAPTIVE_STREAMS, "the adaptive coder has room for 
 
 #define JOIN_BELOW 2048 /* streams shorter than this share one frame */
 
+static const struct fl_bytes none;
+
 /* ---- plain */
 
 static void write_number(struct fl_buf *b, uint64_t v)
@@ -246,7 +248,17 @@ void coder_fini(struct coder *c)
 		fl_buf_fini(&c->stream[i]);
 }
 
-static size_t squeeze(struct fl_buf *to, struct fl_bytes from, int level)
+/* A window that has so many bytes. */
+static int window_log(size_t n)
+{
+	int log = ZSTD_WINDOWLOG_MIN;
+
+	while (log < ZSTD_WINDOWLOG_MAX && (size_t)1 << log < n)
+		log++;
+	return log;
+}
+
+static size_t squeeze(struct fl_buf *to, struct fl_bytes from, struct fl_bytes prefix, int level)
 {
 	ZSTD_CCtx *z = ZSTD_createCCtx();
 	size_t n = 0;
@@ -259,6 +271,10 @@ static size_t squeeze(struct fl_buf *to, struct fl_bytes from, int level)
 	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, level);
 	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_format, ZSTD_f_zstd1_magicless);
 	(void)ZSTD_CCtx_setParameter(z, ZSTD_c_contentSizeFlag, 0);
+	if (prefix.n > 0) {
+		(void)ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, window_log(prefix.n + from.n));
+		(void)ZSTD_CCtx_refPrefix(z, prefix.p, prefix.n);
+	}
 	n = ZSTD_compress2(z, to->p, ZSTD_compressBound(from.n), from.p, from.n);
 	ZSTD_freeCCtx(z);
 	if (ZSTD_isError(n))
@@ -266,11 +282,10 @@ static size_t squeeze(struct fl_buf *to, struct fl_bytes from, int level)
 	return ZSTD_isError(n) ? 0 : n;
 }
 
-/* A piece: twice its size, plus 1 if it is compressed and then the compressed size; bytes. */
-static void write_piece(struct fl_buf *out, struct fl_bytes piece, int level)
+void coder_write_piece(struct fl_buf *out, struct fl_bytes piece, struct fl_bytes prefix, int level)
 {
 	FL_AUTO_BUF struct fl_buf small = { 0 };
-	size_t n = piece.n == 0 ? 0 : squeeze(&small, piece, level);
+	size_t n = piece.n == 0 ? 0 : squeeze(&small, piece, prefix, level);
 
 	if (n == 0 || n >= piece.n) {
 		write_number(out, 2 * (uint64_t)piece.n);
@@ -309,10 +324,10 @@ static enum fl_code finish_plain(struct coder *c, int level, struct fl_buf *out,
 		head.failed |= c->stream[i].failed;
 	}
 	fl_buf_add(&head, shorts.p, shorts.n);
-	write_piece(out, bytes_of(&head), level);
+	coder_write_piece(out, bytes_of(&head), none, level);
 	for (unsigned i = 0; i < STREAM_MAX; i++) {
 		if (c->stream[i].n >= JOIN_BELOW)
-			write_piece(out, bytes_of(&c->stream[i]), level);
+			coder_write_piece(out, bytes_of(&c->stream[i]), none, level);
 	}
 	out->failed |= head.failed || shorts.failed;
 	return fl_buf_check(out, err);
@@ -336,8 +351,8 @@ static void release(void *heap, void *p)
 	fl_heap_free(heap, p);
 }
 
-static enum fl_code unsqueeze(
-	struct fl_buf *to, struct fl_bytes from, uint64_t size, struct fl_err *err)
+static enum fl_code unsqueeze(struct fl_buf *to, struct fl_bytes from, struct fl_bytes prefix,
+	uint64_t size, struct fl_err *err)
 {
 	ZSTD_DCtx *z = ZSTD_createDCtx_advanced((ZSTD_customMem){ allocate, release, to->heap });
 	uint8_t *at = fl_buf_reserve(to, (size_t)size);
@@ -349,6 +364,8 @@ static enum fl_code unsqueeze(
 			err, FL_NOMEM, "no memory to unpack %llu bytes", (unsigned long long)size);
 	}
 	(void)ZSTD_DCtx_setParameter(z, ZSTD_d_format, ZSTD_f_zstd1_magicless);
+	if (prefix.n > 0)
+		(void)ZSTD_DCtx_refPrefix(z, prefix.p, prefix.n);
 	n = ZSTD_decompressDCtx(z, at, (size_t)size, from.p, from.n);
 	ZSTD_freeDCtx(z);
 	if (ZSTD_isError(n) || n != size)
@@ -357,9 +374,8 @@ static enum fl_code unsqueeze(
 	return FL_OK;
 }
 
-/* Read one piece; *left bytes may still be unpacked. */
-static enum fl_code read_piece(
-	struct wasm_reader *r, struct fl_buf *to, uint64_t *left, struct fl_err *err)
+enum fl_code coder_read_piece(struct wasm_reader *r, struct fl_buf *to, struct fl_bytes prefix,
+	uint64_t *left, struct fl_err *err)
 {
 	unsigned pad = 0;
 	uint64_t size = wasm_unsigned(r, &pad);
@@ -372,7 +388,7 @@ static enum fl_code read_piece(
 		return fl_fail(err, FL_CORRUPT, "the delta is cut off or too large");
 	*left -= size;
 	if (squeezed)
-		return unsqueeze(to, bytes, size, err);
+		return unsqueeze(to, bytes, prefix, size, err);
 	fl_buf_add(to, bytes.p, bytes.n);
 	return fl_buf_check(to, err);
 }
@@ -389,7 +405,7 @@ enum fl_code coder_decode_plain(
 	c->mode = CODER_DECODE;
 	for (unsigned i = 0; i < STREAM_MAX; i++)
 		c->stream[i].heap = c->heap;
-	code = read_piece(&r, &head, &limit, err);
+	code = coder_read_piece(&r, &head, none, &limit, err);
 	if (code != FL_OK)
 		return code;
 	if (c->stats != NULL) {
@@ -408,7 +424,7 @@ enum fl_code coder_decode_plain(
 		size_t left = wasm_left(&r);
 
 		if (sizes[i] >= JOIN_BELOW) {
-			code = read_piece(&r, &c->stream[i], &limit, err);
+			code = coder_read_piece(&r, &c->stream[i], none, &limit, err);
 			h.bad |= c->stream[i].n != sizes[i];
 		} else if (sizes[i] > 0) {
 			struct fl_bytes bytes = wasm_take(&h, sizes[i]);

@@ -12,6 +12,7 @@
 #define FL_WASM_CODER_H
 
 #include "lib/delta/wasm/adaptive.h"
+#include "lib/delta/wasm/leb.h"
 #include "lib/delta/wasm/opcodes.h"
 
 /* Streams; those of immediates come four to a kind. */
@@ -167,6 +168,14 @@ enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, str
 	struct fl_err *err) FL_MUST_CHECK;
 enum fl_code coder_decode_plain(
 	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
+/* A piece of bytes: twice its size, plus 1 if it is compressed and then the compressed size; bytes. With a
+ * prefix that the decoder has too, what is like it costs little. No memory shows in out->failed. */
+void coder_write_piece(
+	struct fl_buf *out, struct fl_bytes piece, struct fl_bytes prefix, int level);
+/* Append one to `to`, whose heap is used; *left bytes may still be unpacked. FL_CORRUPT, FL_NOMEM. */
+enum fl_code coder_read_piece(struct wasm_reader *r, struct fl_buf *to, struct fl_bytes prefix,
+	uint64_t *left, struct fl_err *err) FL_MUST_CHECK;
+
 /* Decoding is done: the stats are complete. */
 void coder_finish_stats(struct coder *c);
 void coder_fini(struct coder *c);

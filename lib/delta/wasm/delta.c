@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/delta.h"
 
+#include "lib/delta/wasm/component.h"
 #include "lib/delta/wasm/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MAGIC   0xd7
-#define VERSION 1
+#define MAGIC     0xd7
+#define VERSION   1
+#define COMPONENT 8 /* beside the back end */
 
 #define SEAM_MAX 64 /* tokens that a seam is moved by at most */
 
@@ -229,7 +231,7 @@ static void write_head(struct fl_buf *out, const struct wasm_delta_head *h)
 	if (to == NULL)
 		return;
 	to[0] = MAGIC;
-	to[1] = (uint8_t)(VERSION << 4 | h->back);
+	to[1] = (uint8_t)(VERSION << 4 | (h->component ? COMPONENT : 0) | h->back);
 	end = wasm_put_unsigned(to + 2, h->size, 0);
 	end = wasm_put_unsigned(end, (h->memory + MEMORY_UNIT - 1) / MEMORY_UNIT, 0);
 	out->n += (size_t)(end - to);
@@ -240,7 +242,8 @@ static enum fl_code read_head(struct wasm_reader *r, struct wasm_delta_head *h, 
 	size_t bytes = wasm_left(r);
 	unsigned magic = wasm_byte(r), kind = wasm_byte(r), pad = 0;
 
-	h->back = (enum wasm_back_end)(kind & 15);
+	h->back = (enum wasm_back_end)(kind & 7);
+	h->component = (kind & COMPONENT) != 0;
 	h->size = wasm_unsigned(r, &pad);
 	h->memory = wasm_unsigned(r, &pad);
 	if (r->bad || magic != MAGIC || kind >> 4 != VERSION || h->back > WASM_ADAPTIVE_16M ||
@@ -293,8 +296,6 @@ static enum fl_code split(struct wasm_module *old, struct wasm_module *new,
 {
 	enum fl_code code;
 
-	if (old_bytes.n > SIZE_LIMIT || new_bytes.n > SIZE_LIMIT)
-		return fl_fail(err, FL_TOO_LARGE, "a module's delta takes files of up to 1 GiB");
 	code = wasm_module_split(old, old_bytes, err);
 	if (code == FL_OK)
 		code = wasm_module_split(new, new_bytes, err);
@@ -318,30 +319,54 @@ static enum fl_code encode_split(const struct wasm_module *old, struct wasm_modu
 	if (code == FL_OK)
 		code = encode_modules(old, new, c, err);
 	if (code == FL_OK)
-		code = coder_finish(
-			c, options->level > 0 ? options->level : LEVEL_DEFAULT, out, err);
+		code = coder_finish(c, wasm_delta_level(options), out, err);
 	coder_fini(c);
 	free(c);
+	return code;
+}
+
+int wasm_delta_level(const struct wasm_delta_options *options)
+{
+	return options->level > 0 ? options->level : LEVEL_DEFAULT;
+}
+
+static enum fl_code encode_module(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+{
+	struct wasm_module o = { 0 }, n = { 0 };
+	enum fl_code code;
+
+	wasm_opcodes_init();
+	code = split(&o, &n, old, new, err);
+	if (code == FL_OK)
+		code = encode_split(&o, &n, options, out, err);
+	wasm_module_fini(&o);
+	wasm_module_fini(&n);
 	return code;
 }
 
 enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
 {
-	struct wasm_module o = { 0 }, n = { 0 };
 	const struct wasm_delta_head h = { .back = options->back,
+		.component = wasm_is_component(old) && wasm_is_component(new),
 		.size = new.n,
 		.memory = wasm_delta_decode_memory(options->back, old.n, new.n) };
-	enum fl_code code;
 
-	wasm_opcodes_init();
-	code = split(&o, &n, old, new, err);
+	if (new.n > SIZE_LIMIT || old.n > SIZE_LIMIT)
+		return fl_fail(err, FL_TOO_LARGE, "a module's delta takes files of up to 1 GiB");
 	write_head(out, &h);
-	if (code == FL_OK)
-		code = encode_split(&o, &n, options, out, err);
-	wasm_module_fini(&o);
-	wasm_module_fini(&n);
-	return code;
+	return h.component ? wasm_component_encode(old, new, options, out, err)
+			   : encode_module(old, new, options, out, err);
+}
+
+enum fl_code wasm_delta_encode_module(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+{
+	const struct wasm_delta_head h = { .back = options->back, .size = new.n };
+
+	write_head(out, &h);
+	return encode_module(old, new, options, out, err);
 }
 
 /* ---- decoding */
@@ -352,6 +377,7 @@ struct decoding {
 	struct coder *c;
 	const struct fl_sink *out;
 	struct wasm_delta_view *view; /* NULL: nobody looks */
+	bool nested;                  /* a module of a component */
 };
 
 static void look(const struct model *m, struct wasm_delta_view *view)
@@ -435,23 +461,33 @@ static enum fl_code decode_body(
 	return code;
 }
 
-static enum fl_code decode_on(struct fl_heap *heap, struct decoding *d, struct fl_bytes old,
+static enum fl_code decode_module(struct fl_heap *heap, struct decoding *d, struct fl_bytes old,
 	struct fl_bytes data, struct fl_err *err)
 {
 	enum fl_code code;
 
 	wasm_opcodes_init();
-	heap->limit = d->head.memory;
 	d->c = fl_heap_alloc(heap, 1, sizeof(*d->c));
-	if (d->c == NULL) {
-		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
-	} else {
-		d->c->heap = heap;
-		d->c->stats = d->view == NULL ? NULL : d->view->stats;
-		code = decode_body(d, old, data, err);
-		coder_fini(d->c);
-		fl_heap_free(heap, d->c);
-	}
+	if (d->c == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	d->c->heap = heap;
+	d->c->stats = d->view == NULL ? NULL : d->view->stats;
+	code = decode_body(d, old, data, err);
+	coder_fini(d->c);
+	fl_heap_free(heap, d->c);
+	return code;
+}
+
+static enum fl_code decode_on(struct fl_heap *heap, struct decoding *d, struct fl_bytes old,
+	struct fl_bytes data, struct fl_err *err)
+{
+	const struct fl_codec_limits exact = { .output_max = d->head.size, .heap = heap };
+	enum fl_code code;
+
+	if (!d->nested)
+		heap->limit = d->head.memory;
+	code = d->head.component ? wasm_component_decode(old, data, &exact, d->out, err)
+				 : decode_module(heap, d, old, data, err);
 	/* Without memory a table may have stayed empty, and what came out be anything. */
 	if (heap->over)
 		code = fl_fail(err, FL_CORRUPT, "the delta takes more memory than it says");
@@ -469,10 +505,21 @@ static enum fl_code decode(struct decoding *d, struct fl_bytes old, struct fl_by
 
 	if (code == FL_OK)
 		code = check_limits(&d->head, limits, err);
+	/* Modules of a component keep to its limit, and are no components. */
+	if (code == FL_OK && (d->nested ? d->head.component : d->head.memory == 0))
+		code = fl_fail(err, FL_CORRUPT, "the delta's head makes no sense");
 	if (code != FL_OK)
 		return code;
 	return decode_on(limits->heap != NULL ? limits->heap : &own, d, old,
 		(struct fl_bytes){ r.p, wasm_left(&r) }, err);
+}
+
+enum fl_code wasm_delta_decode_module(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, const struct fl_sink *out, struct fl_err *err)
+{
+	struct decoding d = { .out = out, .nested = true };
+
+	return decode(&d, old, data, limits, err);
 }
 
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
@@ -509,7 +556,7 @@ enum fl_code wasm_delta_unpack(struct fl_bytes data, struct wasm_delta_head *hea
 	struct coder *c;
 	enum fl_code code = read_head(&r, head, err);
 
-	if (code != FL_OK || head->back != WASM_ZSTD)
+	if (code != FL_OK || head->back != WASM_ZSTD || head->component)
 		return code;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL)

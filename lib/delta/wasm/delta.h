@@ -17,6 +17,7 @@ enum wasm_back_end { WASM_ZSTD, WASM_ADAPTIVE_256K, WASM_ADAPTIVE_1M, WASM_ADAPT
 
 struct wasm_delta_head {
 	enum wasm_back_end back;
+	bool component;        /* the delta of a component, not of one module */
 	uint64_t size, memory; /* of the new module; of decoding */
 	size_t bytes;          /* of the head */
 };
@@ -39,6 +40,16 @@ enum fl_code wasm_delta_encode(struct fl_bytes old, struct fl_bytes new,
 enum fl_code wasm_delta_decode(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out,
 	struct fl_err *err) FL_MUST_CHECK;
+
+/* A module inside of a component: its delta has a head that states no memory; limits->heap has a limit. */
+enum fl_code wasm_delta_encode_module(struct fl_bytes old, struct fl_bytes new,
+	const struct wasm_delta_options *options, struct fl_buf *out,
+	struct fl_err *err) FL_MUST_CHECK;
+enum fl_code wasm_delta_decode_module(struct fl_bytes old, struct fl_bytes data,
+	const struct fl_codec_limits *limits, const struct fl_sink *out,
+	struct fl_err *err) FL_MUST_CHECK;
+/* The level of zstd that the options mean. */
+int wasm_delta_level(const struct wasm_delta_options *options);
 
 /* What a delta does to its module. */
 struct wasm_delta_view {

@@ -167,12 +167,18 @@ static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, struct re
 	struct wasm_delta_head head;
 	enum fl_code code = wasm_delta_unpack(data, &head, stats, err);
 
-	r->seen = old.n > 0;
+	r->seen = old.n > 0 && !head.component;
 	if (code == FL_OK && r->seen)
 		code = wasm_delta_view(old, data, &limits, &view, err);
 	if (code != FL_OK)
 		return code;
 	tell_head(r, &head);
+	if (head.component) {
+		r->fn(r->ctx,
+			&(struct fl_codec_part){
+				.name = "component", .bytes = data.n - head.bytes });
+		return FL_OK;
+	}
 	tell_streams(r, &head, data.n - head.bytes);
 	tell(r, "functions that only moved", view.moved, view.functions);
 	tell(r, "instructions of the others", view.tokens_copied,
