@@ -13,8 +13,8 @@
 	ROLLOUT_ROW_COLUMNS                                                                        \
 	", r.name, r.release_id, (SELECT name FROM release WHERE id = r.release_id), r.selector, " \
 	"r.strategy, r.auto_start, r.created_at, r.created_by, p.digest, "                         \
-	"(SELECT count(DISTINCT layer) FROM stage WHERE rollout_id = r.id), "                      \
-	"(SELECT count(DISTINCT wave) FROM stage WHERE rollout_id = r.id), "                       \
+	"(SELECT coalesce(max(layer) + 1, 0) FROM stage WHERE rollout_id = r.id AND wave = 0), "   \
+	"(SELECT coalesce(max(wave) + 1, 0) FROM stage WHERE rollout_id = r.id), "                 \
 	"(SELECT total(assigned) FROM stage WHERE rollout_id = r.id AND layer = 0), "              \
 	"r.channel_id, (SELECT name FROM channel WHERE id = r.channel_id), r.brings, r.joins "     \
 	"FROM rollout r LEFT JOIN plan p ON p.rollout_id = r.id "
