@@ -244,6 +244,13 @@ enum fl_code rollouts_windows_stage(const struct rollouts_lane *lane,
 /* Forget what was made. */
 void rollouts_windows_free(struct rollouts_parsed *parsed);
 
+/* ---- rollouts_gateway.c: devices behind gateways */
+
+/* Whether a device whose time is over was lost together with its gateway: that is silent, or has an order
+ * of the same rollout that it carries out or that went wrong. Reads only. */
+enum fl_code rollouts_gateway_lost(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct rollouts_parsed *parsed, bool *lost, struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- rollouts_load.c: how much is under way */
 
 /* Fill what a POLLED fact says about the load of the rollout, as far as its limits need it. */

@@ -110,12 +110,15 @@ static enum fl_code steps_due(
 
 	for (size_t k = 0; k < n && code == FL_OK; k++) {
 		struct engine_out out;
-
 		struct rollouts_open open;
+		bool lost = false;
 
 		*view = (struct step_view){ s->rollout, s->list.stages[i], steps[k] };
 		code = rollouts_windows_of(lane, s->parsed, &steps[k], &open, err);
 		fact.install_window = open.install;
+		if (code == FL_OK)
+			code = rollouts_gateway_lost(lane, view, s->parsed, &lost, err);
+		fact.flags = lost ? ENGINE_WITH_GATEWAY : 0;
 		if (code == FL_OK)
 			code = rollouts_step_fact(lane, view, &fact, &out, err);
 	}

@@ -182,6 +182,7 @@ enum engine_flag {
 	ENGINE_BACK_BY_DEVICE = 1 << 3,  /* it took itself back */
 	ENGINE_BACK_BROKEN = 1 << 4,     /* it tried to and failed */
 	ENGINE_BACK_COUNTED = 1 << 5,    /* a layer above counts its device as taken back */
+	ENGINE_WITH_GATEWAY = 1 << 6,    /* timed out together with its gateway: one failure */
 };
 
 struct engine_step {
@@ -232,7 +233,7 @@ _Static_assert(sizeof(struct engine_step) == 128, "two lines of the cache: there
 	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */   \
 	FACT(POLLED, STEP)      /* fit, in_flight .. crowded, manifest, windows */               \
 	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                     \
-	FACT(INSTALL_DUE, STEP) /* install_window */                                             \
+	FACT(INSTALL_DUE, STEP) /* install_window, flags to add (ENGINE_WITH_GATEWAY) */         \
 	FACT(REACH_DUE, STEP)                                                                    \
 	FACT(CANCEL, STEP)    /* cancel */                                                       \
 	FACT(BACK, STEP)      /* fit, flags to add (ENGINE_BACK_COUNTED) */                      \

@@ -403,7 +403,7 @@ static void install_due(struct engine_turn *t)
 	if (s->back)
 		end_backward(t, STEP_ROLLBACK_FAILED);
 	else
-		end_forward(t, STEP_TIMED_OUT, 0);
+		end_forward(t, STEP_TIMED_OUT, t->fact->flags & ENGINE_WITH_GATEWAY);
 }
 
 /* ---- parts of mass effects */

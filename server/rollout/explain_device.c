@@ -417,6 +417,8 @@ static void say_failure(struct explain *e, const struct place *at)
 		EXPLAIN_SAY(e, STEP_FAILED, stage, ago,
 			EXPLAIN_T("cause", step_cause_text(at->step->cause)),
 			EXPLAIN_N("attempt", at->step->attempt));
+	if ((at->step->flags & ENGINE_WITH_GATEWAY) != 0)
+		EXPLAIN_SAY_ONLY(e, WITH_GATEWAY);
 	if (at->p->detail != NULL && at->p->detail[0] != '\0')
 		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", at->p->detail));
 	if (may_retry(at->p))

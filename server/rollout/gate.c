@@ -60,6 +60,12 @@ bool gate_take(const struct gate_rules *rules, struct gate_tally *tally, int64_t
 	return true;
 }
 
+void gate_pass_over(struct gate_tally *tally, int64_t place)
+{
+	FL_BUG_IF(place <= tally->cursor);
+	tally->cursor = place;
+}
+
 bool gate_undecided(const struct gate_rules *rules, const struct gate_tally *tally)
 {
 	static const struct gate_feed nothing_more;

@@ -137,6 +137,10 @@ bool gate_has(const struct gate_rules *rules, enum gate_kind kind);
 bool gate_take(const struct gate_rules *rules, struct gate_tally *tally, int64_t place,
 	enum step_state state, enum step_cause cause);
 
+/* Pass over the outcome at `place`: it is one with an earlier one, as of devices that were lost together
+ * with their gateway. */
+void gate_pass_over(struct gate_tally *tally, int64_t place);
+
 /* Whether a tally, if nothing is added to it, leaves the gate undecided: neither passed nor failed by
  * outcomes. Then, with `carry`, the next wave goes on from it. */
 bool gate_undecided(const struct gate_rules *rules, const struct gate_tally *tally);

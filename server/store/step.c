@@ -51,10 +51,36 @@ DB_SQL(step_select_next_due,
 	"SELECT min(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
 DB_SQL(step_select_last_due,
 	"SELECT max(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
+/* 64: ENGINE_WITH_GATEWAY. The failure of a gateway and those of the devices that were lost with it are one:
+ * the first in the order of delivery counts */
+#define EARLIER_FAILURE(o) \
+	"o.stage_id = s.stage_id AND o.delivered < s.delivered AND o.state IN (10, 11)" o
+_Static_assert(STEP_FAILED == 10 && STEP_TIMED_OUT == 11, "the numbers in EARLIER_FAILURE");
+_Static_assert(ENGINE_WITH_GATEWAY == 64, "the number in step_select_outcomes");
 DB_SQL(step_select_outcomes,
-	"SELECT delivered, state, cause FROM step WHERE stage_id = $1 AND delivered IS NOT NULL "
-	"AND "
-	"delivered > $2 ORDER BY delivered");
+	"SELECT s.delivered, s.state, s.cause, CASE WHEN s.state NOT IN (10, 11) THEN 0 "
+	"WHEN s.flags & 64 <> 0 THEN EXISTS (SELECT 1 FROM device me JOIN device d ON "
+	"d.gateway_no = me.gateway_no JOIN step o ON o.device_no = d.no AND " EARLIER_FAILURE(
+		" AND o.flags & 64 <> 0") " WHERE me.no = s.device_no) OR EXISTS (SELECT 1 FROM "
+					  "device me JOIN step o ON o.device_no = "
+					  "me.gateway_no AND " EARLIER_FAILURE(
+						  "") " WHERE me.no = s.device_no) "
+						      "ELSE EXISTS (SELECT 1 FROM device d JOIN "
+						      "step o ON o.device_no = d.no "
+						      "AND " EARLIER_FAILURE(" AND o.flags & 64 <> "
+									     "0") " WHERE "
+										  "d.gateway_no = "
+										  "s.device_no) "
+										  "END "
+										  "FROM step s "
+										  "WHERE "
+										  "s.stage_id = $1 "
+										  "AND s.delivered "
+										  "IS NOT NULL AND "
+										  "s.delivered > "
+										  "$2 "
+										  "ORDER BY "
+										  "s.delivered");
 DB_SQL(step_select_candidate,
 	"SELECT d.retired_at, EXISTS (SELECT 1 FROM step s WHERE s.device_no = d.no AND " OPEN(
 		"s") ") FROM device d WHERE d.no = $1");
@@ -300,8 +326,11 @@ enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate
 		DB_ARGS(DB_I(stage_id), DB_I(tally->cursor)), &rows, err);
 
 	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
-		if (!gate_take(rules, tally, db_int(&rows, 0), (enum step_state)db_int(&rows, 1),
-			    (enum step_cause)db_int(&rows, 2)))
+		if (db_int(&rows, 3) != 0)
+			gate_pass_over(tally, db_int(&rows, 0));
+		else if (!gate_take(rules, tally, db_int(&rows, 0),
+				 (enum step_state)db_int(&rows, 1),
+				 (enum step_cause)db_int(&rows, 2)))
 			break;
 	}
 	return code;

@@ -88,7 +88,7 @@ enum fl_code step_next_due(
 enum fl_code step_last_due(
 	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err) FL_MUST_CHECK;
 /* Take the outcomes of a stage behind tally->cursor in the order of delivery, up to the first that is
- * open. */
+ * open. Those of devices that were lost together with their gateway, and its own, count once. */
 enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate_rules *rules,
 	struct gate_tally *tally, struct fl_err *err) FL_MUST_CHECK;
 

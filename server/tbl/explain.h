@@ -88,6 +88,7 @@ EXPLAIN(GOES_BACK, "goes_back", "it is to go back from {stage} to what it had be
 EXPLAIN(BACK_ORDER, "back_order", "it was told {ago} ago to go back from {stage} and is {state}")
 EXPLAIN(STEP_ROLLED_BACK, "step_rolled_back", "it went back from {stage} to what it had before, {ago} ago")
 EXPLAIN(STEP_BACK_FAILED, "step_back_failed", "it failed to go back from {stage} {ago} ago")
+EXPLAIN(WITH_GATEWAY, "with_gateway", "it was lost together with its gateway: for the gate their failures are one")
 EXPLAIN(STRATUM_HELD, "stratum_held", "failures are concentrated in its stratum, which is held since {ago}: it is offered {stage} when somebody releases the stratum")
 EXPLAIN(STEP_HELD, "step_held", "it keeps what it has since {ago}: there is no way back from {stage} for it, or a layer above is held")
 

@@ -2,7 +2,7 @@
 """Stories of rollouts: what the operator does, what the devices say, where it ends."""
 import pytest
 
-from story import Story, until
+from story import Story, ok, until
 
 
 @pytest.fixture(name="story")
@@ -191,6 +191,33 @@ def test_devices_wait_for_their_gateway(line):
     line.gateway.confirms()
     line.work(line.behind, "r", "completed")
     assert {one.installed["meter"] for one in line.behind} == {"3.0.0"}
+
+
+@pytest.mark.parametrize("first", ["gateway", "devices"])
+def test_devices_lost_with_their_gateway_count_once(line, first):
+    """Whoever was told first: the gateway and the devices behind it are one failure for the gate, and each
+    a failure in the figures; those that are lost under a gateway that is well count each."""
+    others = [line.device(f"o{i}", app="1.0.0", lib="1.0.0") for i in range(4)]
+    line.module("agent", "1.0.0", "2.0.0", tier="gateway")
+    ok(line.api.put("/api/v1/releases/all", {"entries": [
+        {"module": "app", "version": "2.0.0"}, {"module": "meter", "version": "2.0.0"},
+        {"module": "hub", "version": "1.0.0", "action": "install"},
+        {"module": "agent", "version": "1.0.0", "action": "install"}]}))
+    ok(line.create("r", "all", "id!=none", install_s=2, conflicts="leave_out",
+                   gate={"success": {"percent": 60, "minimum": 0}, "error": {"percent": 40, "minimum": 5}}))
+    line.wait("r", "ready")
+    line.verb("r", "start")
+    lost = [line.gateway, *line.behind]
+    for one in lost if first == "gateway" else reversed(lost):
+        one.asks()
+    for one in others:
+        one.asks()
+        one.confirms()
+    line.wait("r", "completed")
+    total = line.stats("r")["total"]
+    assert (total["confirmed"], total["timed_out"]) == (4, 3)
+    gate = line.stage("r", 0, 0)["gate"]
+    assert (gate["successes"], gate["failures"]) == (4, 1)
 
 
 # ---- orders

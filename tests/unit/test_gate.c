@@ -375,6 +375,22 @@ static void says_what_it_demands(void **state)
 	assert_int_equal(gate_verdict_parse("none", &verdict, NULL), FL_INVALID);
 }
 
+/* Behaviour: what is one with an earlier outcome moves the cursor and counts nothing. */
+static void passes_over_what_is_one(void **state)
+{
+	const struct gate_rules rules = { .causes = ~0u, .error_ppm = 500000, .error_minimum = 1 };
+	struct gate_tally tally = { 0 };
+
+	(void)state;
+	assert_true(gate_take(&rules, &tally, 1, STEP_TIMED_OUT, CAUSE_UNKNOWN));
+	gate_pass_over(&tally, 2);
+	assert_true(gate_take(&rules, &tally, 3, STEP_CONFIRMED, CAUSE_NONE));
+	assert_int_equal(tally.cursor, 3);
+	assert_int_equal(tally.failures, 1);
+	assert_int_equal(tally.successes, 1);
+	assert_int_equal(tally.types[GATE_TYPE_TIMED_OUT], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +407,7 @@ int main(void)
 		cmocka_unit_test(json_goes_round),
 		cmocka_unit_test(refuses_nonsense),
 		cmocka_unit_test(says_what_it_demands),
+		cmocka_unit_test(passes_over_what_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
