@@ -200,6 +200,7 @@ enum fl_code strategy_body(const struct strategy_options *o, json_t **out, struc
 	add_text(strategy, "on_failure", o->on_failure);
 	add_text(strategy, "conflicts", o->conflicts);
 	add_text(strategy, "joiners", o->joiners);
+	add_count(strategy, "max_joiners", o->max_joiners);
 	add_count(strategy, "soak_s", o->soak_s);
 	add_count(strategy, "reach_s", o->reach_s);
 	add_count(strategy, "install_s", o->install_s);

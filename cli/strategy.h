@@ -12,7 +12,7 @@ struct strategy_options {
 	struct options_list waves, strata, causes, approvers, gates, hold_by;
 	int64_t approvals;
 	int64_t seed, success_minimum, error_minimum, soak_s, reach_s, install_s, probation_s;
-	int64_t max_in_flight, max_per_minute, priority;
+	int64_t max_joiners, max_in_flight, max_per_minute, priority;
 	struct options_list windows, switch_windows;
 	const char *zone, *zone_of;
 	double success_percent, error_percent, max_drift_percent;
@@ -102,6 +102,8 @@ struct strategy_options {
 		STRATEGY_ROW_(type_, joiners, "joiners", CHOICE, .argument = "WHERE",              \
 			.choices = strategy_joiners,                                               \
 			.help = "new devices join this wave until it is opened (none)"),           \
+		STRATEGY_ROW_(type_, max_joiners, "max-joiners", COUNT, .argument = "N",           \
+			.help = "so many at most (0: no limit)"),                                  \
 		STRATEGY_ROW_(type_, priority, "priority", COUNT, .argument = "N",                 \
 			.help = "the rollout with the higher one has a device that two want (0)"), \
 		STRATEGY_ROW_(type_, supersede, "supersede", FLAG,                                 \

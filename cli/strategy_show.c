@@ -101,7 +101,8 @@ static void show_gate(struct table *t, const json_t *gate)
 /* Members of which 0 means that there is none. */
 static bool is_limit(const char *key)
 {
-	return strcmp(key, "max_in_flight") == 0 || strcmp(key, "max_per_minute") == 0;
+	return strcmp(key, "max_in_flight") == 0 || strcmp(key, "max_per_minute") == 0 ||
+		strcmp(key, "max_joiners") == 0;
 }
 
 static void add_value(struct fl_buf *b, const char *key, const json_t *value)

@@ -39,7 +39,7 @@ struct joining {
 	struct plan plan; /* of the rollout */
 	struct planning_snapshot *snapshot;
 	struct assignment found[JOIN_MAX];
-	size_t n;
+	size_t n, room; /* how many were found; how many may join in this round */
 };
 
 static void forget(struct joining *p)
@@ -115,6 +115,18 @@ static enum fl_code load_plan(struct joining *p, struct store *store, const stru
 	return code == FL_OK ? strategy_read(strategy, 0, &p->strategy, err) : code;
 }
 
+/* How many more may join. */
+static enum fl_code find_room(struct joining *p, struct store *store, struct fl_err *err)
+{
+	int64_t most = p->strategy.max_joiners, joined = 0;
+	enum fl_code code = assignment_joined(store, p->rollout_id, &joined, err);
+
+	p->room = most == 0 || most - joined > JOIN_MAX ? JOIN_MAX
+		: most > joined                         ? (size_t)(most - joined)
+							: 0;
+	return code;
+}
+
 /* Load the devices that are newer than the plan; *any says if there may be some. */
 static enum fl_code load(struct joining *p, struct store *store, bool *any, struct fl_err *err)
 {
@@ -134,11 +146,13 @@ static enum fl_code load(struct joining *p, struct store *store, bool *any, stru
 	if (code == FL_OK)
 		code = load_plan(p, store, &r, &row, err);
 	if (code == FL_OK)
+		code = find_room(p, store, err);
+	if (code == FL_OK)
 		code = device_last_no(store, &newest, err);
 	rq.release = r.release;
 	rq.selector = r.selector;
 	rq.after_no = row.newest_no;
-	if (code == FL_OK && newest > row.newest_no) {
+	if (code == FL_OK && newest > row.newest_no && p->room > 0) {
 		code = planning_load(store, &rq, &p->snapshot, err);
 		*any = code == FL_OK && planning_input(p->snapshot)->devices.n > 0;
 	}
@@ -177,7 +191,7 @@ static void collect(struct joining *p, const struct plan *theirs)
 	const struct plan_input *in = planning_input(p->snapshot);
 	const struct plan_devices *d = &in->devices;
 
-	for (size_t i = 0; i < d->n && p->n < JOIN_MAX; i++) {
+	for (size_t i = 0; i < d->n && p->n < p->room; i++) {
 		uint32_t class = theirs->class_of[i];
 		bool alone = d->gateway[i] == PLAN_NO_DEVICE && (d->flags[i] & PLAN_GATEWAY) == 0;
 

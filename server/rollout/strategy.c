@@ -50,6 +50,7 @@ struct raw {
 	json_t *waves, *strata, *gate, *approvers, *pace, *retries, *rollback, *windows;
 	const char *order, *on_failure, *conflicts, *early, *joiners;
 	int64_t seed, soak_s, reach_s, install_s, probation_s, max_in_flight, approvals, priority;
+	int64_t max_joiners;
 	bool supersede;
 	double max_drift;
 };
@@ -68,6 +69,7 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw, on_failure, "on_failure", STRING),
 	FL_FIELD(struct raw, conflicts, "conflicts", STRING),
 	FL_FIELD(struct raw, joiners, "joiners", STRING),
+	FL_FIELD(struct raw, max_joiners, "max_joiners", INT, .min = 0, .max = COUNT_MAX),
 	FL_FIELD(struct raw, max_drift, "max_drift_percent", REAL),
 	FL_FIELD(struct raw, max_in_flight, "max_in_flight", INT, .min = 0, .max = COUNT_MAX),
 	FL_FIELD(struct raw, pace, "pace", OBJECT),
@@ -382,6 +384,7 @@ enum fl_code strategy_read(
 	s.max_in_flight = raw.max_in_flight;
 	s.priority = raw.priority;
 	s.supersede = raw.supersede;
+	s.max_joiners = raw.max_joiners;
 	*out = s;
 	return FL_OK;
 }
@@ -457,7 +460,7 @@ static json_t *texts_json(char *const *texts, size_t n)
 json_t *strategy_json(const struct strategy *s)
 {
 	return json_pack("{s:o,s:s,s:o,s:I,s:o,s:I,s:I,s:I,s:I,s:s,s:s,s:o,s:I,s:o,s:o,s:o,s:I,s:o,"
-			 "s:s,s:I,s:b,s:s*,s:o*}",
+			 "s:s,s:I,s:I,s:b,s:s*,s:o*}",
 		"waves", waves_json(s), "order", strategy_order_text(s->order), "strata",
 		texts_json(s->strata, s->n_strata), "seed", (json_int_t)s->seed, "gate",
 		strategy_gate_json(&s->gate), "soak_s", (json_int_t)(s->soak_ms / 1000), "reach_s",
@@ -469,7 +472,7 @@ json_t *strategy_json(const struct strategy *s)
 		(json_int_t)s->max_in_flight, "pace", pace_json(&s->pace), "retries",
 		pace_retries_json(&s->pace), "rollback", pace_rollback_json(&s->pace), "approvals",
 		(json_int_t)s->approvals, "approvers", texts_json(s->approvers, s->n_approvers),
-		"joiners", strategy_joiners_text(s->joiners), "priority", (json_int_t)s->priority,
-		"supersede", (int)s->supersede, "early", s->early, "windows",
-		opening_json(&s->windows));
+		"joiners", strategy_joiners_text(s->joiners), "max_joiners",
+		(json_int_t)s->max_joiners, "priority", (json_int_t)s->priority, "supersede",
+		(int)s->supersede, "early", s->early, "windows", opening_json(&s->windows));
 }

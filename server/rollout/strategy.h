@@ -70,6 +70,7 @@ struct strategy {
 	enum strategy_on_failure on_failure;
 	enum strategy_conflicts conflicts;
 	enum strategy_joiners joiners;
+	int64_t max_joiners; /* so many devices at most; 0: no limit */
 	struct gate_rules gate;
 	int64_t soak_ms;       /* how long the success condition must hold */
 	int64_t reach_ms;      /* until delivery; ends in `unreached` */

@@ -59,6 +59,25 @@ def test_more_join_than_one_round_takes(story):
     assert story.get("up")["targets"] == 1102
 
 
+def test_no_more_join_than_the_strategy_allows(story):
+    """The plan that is approved says how many may join at the most."""
+    story.devices(2, app="1.0.0", lib="1.0.0")
+    story.rollout("up", "r2", "id==d*", waves=WAVES, joiners="last_wave", max_joiners=2)
+    story.device("d-a", app="1.0.0", lib="1.0.0")
+    until("one has joined", lambda: joined(story, "up") == 1)
+    installed = '[{"module":"app","version":"1.0.0"},{"module":"lib","version":"1.0.0"}]'
+    lines = "".join(f'{{"id":"d-{i}","installed":{installed}}}\n' for i in range(5))
+    ok(story.api.post("/api/v1/devices", data=lines.encode(), headers={"Content-Type": "application/x-ndjson"}))
+    until("another has joined", lambda: joined(story, "up") == 2)
+    # The rollouts are looked at in their order: once somebody has joined the second, the first was looked at.
+    story.devices(2, prefix="e", app="1.0.0", lib="1.0.0")
+    story.rollout("after", "r2", "id==e*", waves=WAVES, joiners="last_wave")
+    lines = "".join(f'{{"id":"{name}","installed":{installed}}}\n' for name in ("d-late", "e-late"))
+    ok(story.api.post("/api/v1/devices", data=lines.encode(), headers={"Content-Type": "application/x-ndjson"}))
+    until("the second has been looked at", lambda: joined(story, "after") == 1)
+    assert joined(story, "up") == 2 and story.get("up")["targets"] == 4
+
+
 def test_nobody_joins_a_wave_that_is_open(story):
     """Once the last wave has been opened, and without the strategy's word, new devices stay outside."""
     fleet = story.devices(2, app="1.0.0", lib="1.0.0")

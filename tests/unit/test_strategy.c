@@ -61,7 +61,7 @@ static const char everything[] =
 	"{\"waves\":[{\"count\":5,\"name\":\"canary\"},{\"percent\":12.5},{\"selector\":\"label."
 	"ring==b\"},"
 	"{\"percent\":100}],\"order\":\"pipelined\",\"early\":\"label.test==yes\",\"joiners\":"
-	"\"last_wave\",\"strata\":["
+	"\"last_wave\",\"max_joiners\":7,\"strata\":["
 	"\"attribute.hw\",\"label.region\"]"
 	","
 	"\"seed\":9007199254740991,\"gate\":{\"success\":{\"percent\":99.5,\"minimum\":55},"
@@ -90,6 +90,7 @@ static void reads_everything(void **state)
 	assert_int_equal(s.order, ORDER_PIPELINED);
 	assert_string_equal(s.early, "label.test==yes");
 	assert_int_equal(s.joiners, JOINERS_LAST_WAVE);
+	assert_int_equal(s.max_joiners, 7);
 	assert_string_equal(s.strata[1], "label.region");
 	assert_int_equal(s.seed, 9007199254740991);
 	assert_int_equal(s.gate.success_ppm, 995000);
@@ -126,7 +127,7 @@ static void writes_what_it_reads(void **state)
 		assert_int_equal(strategy_read(once, 1, &b, NULL), FL_OK);
 		twice = strategy_json(&b);
 		assert_true(json_equal(once, twice));
-		assert_int_equal(json_object_size(once), i == 0 ? 21 : 22);
+		assert_int_equal(json_object_size(once), i == 0 ? 22 : 23);
 		strategy_fini(&a);
 		strategy_fini(&b);
 	}

@@ -89,6 +89,7 @@ export interface Strategy {
   strata?: string[]
   conflicts?: string
   joiners?: string
+  max_joiners?: number
   max_drift_percent?: number
   priority?: number
   supersede?: boolean

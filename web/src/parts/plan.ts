@@ -95,7 +95,7 @@ function memberRules(s: Strategy): [string, string][] {
     ...(s.early ? [['First of all', `test devices: ${s.early}`] as [string, string]] : []),
     ...(s.strata && s.strata.length > 0 ? [['Each wave', `has its share of each ${s.strata.join(', ')}`] as [string, string]] : []),
     ...(s.conflicts === 'leave_out' ? [['Left out', 'devices whose requirements cannot be met'] as [string, string]] : []),
-    ...(s.joiners === 'last_wave' ? [['New devices', 'join the last wave until it is opened'] as [string, string]] : []),
+    ...(s.joiners === 'last_wave' ? [['New devices', `join the last wave until it is opened${s.max_joiners ? `, ${count(s.max_joiners)} at most` : ''}`] as [string, string]] : []),
   ]
 }
 
