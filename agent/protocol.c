@@ -511,6 +511,14 @@ static enum fl_code code_of_status(int status)
 	return status >= 500 ? FL_UNAVAILABLE : FL_INVALID;
 }
 
+bool protocol_holds(const struct protocol_answer *a)
+{
+	FL_AUTO_JSON json_t *body = NULL;
+
+	return a->status == 200 && fl_json_parse(a->body, &body, NULL) == FL_OK &&
+		json_is_true(json_object_get(body, "hold"));
+}
+
 enum fl_code protocol_problem(const struct protocol_answer *a, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *j = NULL;

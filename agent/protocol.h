@@ -150,6 +150,9 @@ enum fl_code protocol_check(const struct protocol_message *m, const struct proto
 	const struct protocol_answer *a, int64_t manifest, int64_t *newest,
 	struct fl_err *err) FL_MUST_CHECK;
 
+/* Whether an answer to a poll or a report says that a freeze holds: the device must not switch for now. */
+bool protocol_holds(const struct protocol_answer *a);
+
 /* Turn a status that is not 2xx into an error; the sentence is the problem's detail. */
 enum fl_code protocol_problem(const struct protocol_answer *a, struct fl_err *err) FL_MUST_CHECK;
 

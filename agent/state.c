@@ -70,7 +70,7 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 	FL_AUTO_BUF struct fl_buf text = { 0 };
 	FL_AUTO_JSON json_t *j = json_pack("{s:i, s:s, s:s?, s:I, s:O?, s:I, s:s?, s:s?, s:s?, "
 					   "s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:O, s:O, s:O, "
-					   "s:I, s:I, s:I, s:I, s:O, s:s?, s:s?, s:s, s:b}",
+					   "s:I, s:I, s:I, s:I, s:O, s:s?, s:s?, s:s, s:b, s:b}",
 		"version", STATE_VERSION, "state", state_text(s->now), "device", s->device, "no",
 		(json_int_t)s->no, "root", s->root, "accepted", (json_int_t)s->accepted, "offer",
 		s->offer, "order", s->order, "step", s->step, "verdict", s->verdict.state, "cause",
@@ -80,7 +80,8 @@ enum fl_code state_save(const struct state *s, const char *path, struct fl_err *
 		s->previous_modules, "trial_modules", s->trial_modules, "starts",
 		(json_int_t)s->starts, "full", (json_int_t)s->full, "bytes", (json_int_t)s->bytes,
 		"saved", (json_int_t)s->saved, "outbox", s->outbox, "inventory", s->inventory,
-		"wait", s->wait.on, "wait_detail", s->wait.detail, "whole", s->whole);
+		"wait", s->wait.on, "wait_detail", s->wait.detail, "whole", s->whole, "held",
+		s->held);
 
 	if (j == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory to write the agent's record");
@@ -96,7 +97,7 @@ struct record {
 	int64_t version, no, accepted, good, previous, trial, last, starts, full, bytes, saved;
 	const char *state, *device, *offer, *order, *step, *verdict, *cause, *detail, *inventory;
 	const char *wait, *wait_detail;
-	bool whole;
+	bool whole, held;
 	json_t *root, *good_modules, *previous_modules, *trial_modules, *outbox;
 };
 
@@ -129,6 +130,7 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct record, wait, "wait", STRING),
 	FL_FIELD(struct record, wait_detail, "wait_detail", STRING, .max = 159),
 	FL_FIELD(struct record, whole, "whole", BOOL),
+	FL_FIELD(struct record, held, "held", BOOL),
 };
 
 static const char *verdict_word(const char *text)
@@ -199,6 +201,7 @@ static enum fl_code take_record(struct state *s, const struct record *r, struct 
 	if (r->wait_detail != NULL)
 		memcpy(s->wait.detail, r->wait_detail, strlen(r->wait_detail) + 1);
 	s->whole = r->whole;
+	s->held = r->held;
 	json_decref(s->root);
 	s->root = json_incref(r->root);
 	take_array(&s->good_modules, r->good_modules);

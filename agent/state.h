@@ -68,6 +68,7 @@ struct state {
 	json_t *good_modules, *previous_modules, *trial_modules; /* arrays; owned, never NULL */
 	/* The attempt. */
 	struct waits wait;    /* of WAITING, also while it polls */
+	bool held;            /* the server has said that a freeze holds: it must not switch */
 	bool whole;           /* of WAITING: everything is downloaded, only the switch waits */
 	int64_t starts;       /* times the agent started while the trial was being tried */
 	int64_t full;         /* patches that did not decode: full artifacts are asked for */

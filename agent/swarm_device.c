@@ -261,10 +261,11 @@ static void session_came(struct swarm *s, struct device *d, const struct exchang
 
 static void polled(struct swarm *s, struct device *d, const struct exchange *x)
 {
+	const struct protocol_answer a = answer_of(x);
 	bool had = d->order != NULL;
 
 	s->totals.polls++;
-	if (x->call.answer.status == 200)
+	if (a.status == 200 && !protocol_holds(&a))
 		order_accept(s, d, x->call.body);
 	if (d->order != NULL && !had && !s->hold)
 		swarm_wake(s, d, 0);

@@ -301,6 +301,20 @@ static enum fl_code build_report(struct agent *a, const void *what, struct fl_er
 	return protocol_report(&a->message, &a->session, a->s.accepted, agent_now_ms(a), err);
 }
 
+/* An answer to a report or a poll says whether a freeze holds; one without a body leaves a poll's word. */
+static void note_hold(struct agent *a, bool held)
+{
+	a->dirty = a->dirty || a->s.held != held;
+	a->s.held = held;
+}
+
+static bool says_hold(const struct agent *a)
+{
+	const struct protocol_answer answer = answer_of(a);
+
+	return protocol_holds(&answer);
+}
+
 /* What a final report says is installed, the server knows from then on. */
 static void note_inventory(struct agent *a, const json_t *report);
 
@@ -323,6 +337,7 @@ enum fl_code talk_reports(struct agent *a, struct fl_err *err)
 				FL_S("why", why));
 		} else {
 			note_inventory(a, report);
+			note_hold(a, says_hold(a));
 		}
 		(void)json_array_remove(a->s.outbox, 0);
 		a->dirty = true;
@@ -404,7 +419,11 @@ enum fl_code talk_poll(struct agent *a, int64_t *newest, struct fl_err *err)
 {
 	enum fl_code code = ask(a, build_poll, NULL, newest, err);
 
-	return code == FL_OK ? check_status(a, err) : code;
+	if (code == FL_OK)
+		code = check_status(a, err);
+	if (code == FL_OK && a->answer.status == 200)
+		note_hold(a, says_hold(a));
+	return code;
 }
 
 static enum fl_code build_ask(struct agent *a, const void *what, struct fl_err *err)

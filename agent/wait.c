@@ -24,6 +24,13 @@ static void note(struct agent *a, const char *on, const char *detail)
 	a->waited = true;
 }
 
+static bool is_free(struct agent *a)
+{
+	if (a->s.held)
+		note(a, "window", "a freeze holds: the server says when it ends");
+	return !a->s.held;
+}
+
 /* Whether the order may be carried out now, by the window that it carries. */
 static bool in_order_window(struct agent *a)
 {
@@ -80,7 +87,7 @@ enum fsm_state wait_for(struct agent *a, enum fsm_state next)
 	case FL_STOPPED:
 		return a->s.now;
 	case FL_OK:
-		return next == FSM_DOWNLOADING || (in_order_window(a) && in_window(a))
+		return next == FSM_DOWNLOADING || (is_free(a) && in_order_window(a) && in_window(a))
 			? next
 			: FSM_WAITING;
 	default:

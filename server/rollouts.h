@@ -34,6 +34,7 @@ enum rollouts_answer {
 	ROLLOUTS_NOTHING, /* no new order; attention is cleared after COMMIT unless it comes soon */
 	ROLLOUTS_OFFER,   /* a step is delivered now: the device's manifest row is new */
 	ROLLOUTS_AGAIN,   /* its step is open and was delivered before: the same manifest again */
+	ROLLOUTS_HOLD,    /* the same, but a freeze holds: it must not switch for now */
 };
 
 struct rollouts_offer {
@@ -69,6 +70,14 @@ struct rollouts_report {
  * becomes the step's goal. Write lane. FL_INVALID for a state that a device cannot report. */
 enum fl_code rollouts_report(struct server *server, struct store *store, struct effects *effects,
 	const struct rollouts_report *report, struct fl_err *err) FL_MUST_CHECK;
+
+/* *hold: the device carries an order out, has not begun to switch, and a freeze holds: it must not. Then it is
+ * kept asking until it may. Write lane. */
+enum fl_code rollouts_holds(struct store *store, struct effects *effects, int64_t device_no,
+	bool *hold, struct fl_err *err) FL_MUST_CHECK;
+/* A freeze has been made: devices that carry orders out are to ask, and hear of it. Write lane. */
+enum fl_code rollouts_freeze(struct server *server, struct store *store, struct effects *effects,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* The device was retired (its row says so already): its open steps end `removed`. Write lane. */
 enum fl_code rollouts_device_retired(struct server *server, struct store *store,

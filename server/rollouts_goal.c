@@ -189,25 +189,27 @@ struct thaw {
 	bool frozen;
 };
 
+enum fl_code rollouts_freeze_selects(struct store *store, const struct freeze *f, int64_t device_no,
+	bool *inside, struct fl_err *err)
+{
+	RSQL_AUTO struct rsql *selector = NULL;
+	enum fl_code code = FL_OK;
+
+	*inside = true;
+	if (f->selector[0] != '\0')
+		code = rsql_parse(f->selector, &selector, err);
+	return code == FL_OK ? device_in_scope(store, device_no, selector, inside, err) : code;
+}
+
 static enum fl_code look_at_freeze(void *context, const struct freeze *f, struct fl_err *err)
 {
 	struct thaw *t = context;
-	RSQL_AUTO struct rsql *selector = NULL;
-	bool inside = true;
-	enum fl_code code = FL_OK;
 
-	if (t->frozen)
-		return FL_OK;
-	if (f->selector[0] != '\0')
-		code = rsql_parse(f->selector, &selector, err);
-	if (code == FL_OK)
-		code = device_in_scope(t->store, t->device_no, selector, &inside, err);
-	t->frozen = code == FL_OK && inside;
-	return code;
+	return t->frozen ? FL_OK
+			 : rollouts_freeze_selects(t->store, f, t->device_no, &t->frozen, err);
 }
 
-/* Whether a freeze holds for the device now. */
-static enum fl_code is_frozen(
+enum fl_code rollouts_frozen(
 	struct store *store, int64_t device_no, bool *frozen, struct fl_err *err)
 {
 	struct thaw t = { .store = store, .device_no = device_no };
@@ -228,7 +230,7 @@ enum fl_code rollouts_look_ahead(const struct rollouts_lane *lane, const struct 
 				       : fit_forward(lane, view, out, err);
 	/* what would not be delivered needs no thaw */
 	if (code == FL_OK && out->fit == ENGINE_FITS)
-		code = is_frozen(lane->store, view->step.device_no, &frozen, err);
+		code = rollouts_frozen(lane->store, view->step.device_no, &frozen, err);
 	if (frozen)
 		out->fit = ENGINE_FROZEN;
 	return code;

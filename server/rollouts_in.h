@@ -29,6 +29,7 @@ struct rollouts_parsed {
 	struct engine_rules rules;
 	struct fl_list zones; /* its windows, by zone: rollouts_windows.c */
 	struct window united; /* of a stage whose devices are in several zones */
+	struct window thawed; /* the last one that freezes have cut */
 };
 
 /* A rollout whose time has come. */
@@ -219,6 +220,14 @@ enum fl_code rollouts_issue(const struct rollouts_lane *lane, const struct step_
 enum fl_code rollouts_assume(
 	const struct rollouts_lane *lane, int64_t device_no, struct fl_err *err) FL_MUST_CHECK;
 
+struct freeze;
+/* Whether a device is one of those that a freeze is about: rollouts_goal.c. Any lane that reads. */
+enum fl_code rollouts_freeze_selects(struct store *store, const struct freeze *f, int64_t device_no,
+	bool *inside, struct fl_err *err) FL_MUST_CHECK;
+/* Whether a freeze holds for the device now: rollouts_goal.c. Any lane that reads. */
+enum fl_code rollouts_frozen(
+	struct store *store, int64_t device_no, bool *frozen, struct fl_err *err) FL_MUST_CHECK;
+
 /* ---- rollouts_windows.c: when devices may be updated */
 
 /* A device's windows. Borrowed from the parsed rollout until the next call; NULL: never closed. */
@@ -241,6 +250,15 @@ void rollouts_windows_say(const struct fl_zone *zone, int64_t at_ms, char out[RO
 enum fl_code rollouts_windows_stage(const struct rollouts_lane *lane,
 	struct rollouts_parsed *parsed, int64_t stage_id, const struct window **out,
 	struct fl_err *err) FL_MUST_CHECK;
+/* What freezes are looked at for: a device, or (device_no 0) a stage. */
+struct rollouts_thaw {
+	int64_t device_no, stage_id, since_ms;
+	const struct window **window;
+};
+/* Close *window as well while freezes held for the device since a moment, or, with device_no 0, for all
+ * devices of the stage. One that holds still is taken to do so for some minutes: then is looked again. */
+enum fl_code rollouts_windows_thaw(const struct rollouts_lane *lane, struct rollouts_parsed *parsed,
+	const struct rollouts_thaw *thaw, struct fl_err *err) FL_MUST_CHECK;
 /* Forget what was made. */
 void rollouts_windows_free(struct rollouts_parsed *parsed);
 

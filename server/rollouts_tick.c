@@ -120,6 +120,12 @@ static enum fl_code steps_due(
 			code = rollouts_gateway_lost(lane, view, s->parsed, &lost, err);
 		fact.flags = lost ? ENGINE_WITH_GATEWAY : 0;
 		if (code == FL_OK)
+			code = rollouts_windows_thaw(lane, s->parsed,
+				&(struct rollouts_thaw){ .device_no = steps[k].device_no,
+					.since_ms = steps[k].term.since_at,
+					.window = &fact.install_window },
+				err);
+		if (code == FL_OK)
 			code = rollouts_step_fact(lane, view, &fact, &out, err);
 	}
 	free(steps);
@@ -156,9 +162,15 @@ static enum fl_code look_at_windows(const struct rollouts_lane *lane, struct rol
 		(g->soak_until != 0 && g->soak_until <= clock);
 	enum fl_code code = stage_take_opened(lane->store, g->id, &fact->opened, err);
 
-	return code == FL_OK && ends
-		? rollouts_windows_stage(lane, s->parsed, g->id, &fact->window, err)
-		: code;
+	if (code != FL_OK || !ends)
+		return code;
+	code = rollouts_windows_stage(lane, s->parsed, g->id, &fact->window, err);
+	return code == FL_OK ? rollouts_windows_thaw(lane, s->parsed,
+				       &(struct rollouts_thaw){ .stage_id = g->id,
+					       .since_ms = g->opened_at,
+					       .window = &fact->window },
+				       err)
+			     : code;
 }
 
 static enum fl_code stage_is_due(
@@ -185,6 +197,38 @@ static enum fl_code stage_is_due(
 	if (code == FL_OK)
 		code = set_next_due(lane, &s, i, err);
 	rollouts_scene_fini(&s);
+	return code;
+}
+
+static enum fl_code wake_stages(
+	const struct rollouts_lane *lane, int64_t rollout_id, struct fl_err *err)
+{
+	const struct engine_fact fact = { .kind = FACT_STAGE_DUE, .opened = true };
+	struct rollouts_scene s;
+	enum fl_code code = rollouts_scene_load(lane, rollout_id, &s, err);
+
+	for (size_t i = 0; i < s.list.n && code == FL_OK; i++)
+		if (engine_may_switch(&s.list.stages[i], 1) > 0)
+			code = rollouts_scene_fact(&s, (int)i, &fact, NULL, err);
+	if (code == FL_OK)
+		code = rollouts_scene_store(&s, err);
+	rollouts_scene_fini(&s);
+	return code;
+}
+
+enum fl_code rollouts_freeze(
+	struct server *server, struct store *store, struct effects *effects, struct fl_err *err)
+{
+	const struct rollouts_lane lane = { server, store, effects };
+	int64_t *ids = calloc(ACTIVE_MAX, sizeof(*ids));
+	size_t n = 0;
+	enum fl_code code = ids == NULL
+		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
+		: rollout_active(store, ids, ACTIVE_MAX, &n, err);
+
+	for (size_t i = 0; i < n && code == FL_OK; i++)
+		code = wake_stages(&lane, ids[i], err);
+	free(ids);
 	return code;
 }
 

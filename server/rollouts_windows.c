@@ -8,6 +8,7 @@
 #include "server/rollouts_in.h"
 
 #include "server/server.h"
+#include "server/store/freeze.h"
 #include "server/store/stratum.h"
 
 #include "lib/civil.h"
@@ -20,7 +21,8 @@
 #define PAST_MS   (100 * DAY_MS)
 #define FUTURE_MS (400 * DAY_MS)
 
-#define STAGE_SAMPLE 500 /* devices of a stage whose zones are looked at */
+#define STILL_MS     (10 * 60 * INT64_C(1000)) /* a freeze that holds is looked at again */
+#define STAGE_SAMPLE 500                       /* devices of a stage whose zones are looked at */
 
 struct rollouts_zone {
 	struct fl_link link;
@@ -48,6 +50,7 @@ void rollouts_windows_free(struct rollouts_parsed *p)
 		zone_free(z);
 	}
 	window_fini(&p->united);
+	window_fini(&p->thawed);
 }
 
 /* ---- making them */
@@ -268,5 +271,70 @@ enum fl_code rollouts_windows_stage(const struct rollouts_lane *lane, struct rol
 	code = zone_get(p, w->zone, lane->store->now_ms, &z, err);
 	if (code == FL_OK)
 		*out = &z->delivery;
+	return code;
+}
+
+/* ---- freezes */
+
+struct thawing {
+	const struct rollouts_lane *lane;
+	struct rollouts_parsed *parsed;
+	const struct rollouts_thaw *of;
+	struct engine_step *steps; /* some of the stage's; NULL: it is about one device */
+	size_t n;
+};
+
+/* Whether the freeze is about the device, or about all of the stage that are looked at. */
+static enum fl_code covers(
+	const struct thawing *t, const struct freeze *f, bool *all, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	if (t->steps == NULL)
+		return rollouts_freeze_selects(t->lane->store, f, t->of->device_no, all, err);
+	*all = true;
+	for (size_t i = 0; i < t->n && *all && code == FL_OK && f->selector[0] != '\0'; i++)
+		code = rollouts_freeze_selects(t->lane->store, f, t->steps[i].device_no, all, err);
+	return code;
+}
+
+static enum fl_code cut(void *context, const struct freeze *f, struct fl_err *err)
+{
+	struct thawing *t = context;
+	struct window *w = &t->parsed->thawed;
+	int64_t now = t->lane->store->now_ms, end = now + STILL_MS;
+	bool all = false;
+	enum fl_code code = covers(t, f, &all, err);
+
+	if (code != FL_OK || !all)
+		return code;
+	if (f->until_ms != 0 && f->until_ms < end)
+		end = f->until_ms;
+	if (f->lifted_ms != 0 && f->lifted_ms < end)
+		end = f->lifted_ms;
+	if (*t->of->window != w) {
+		window_fini(w);
+		code = window_copy(
+			*t->of->window, t->of->since_ms - DAY_MS, now + FUTURE_MS, w, err);
+		*t->of->window = w;
+	}
+	return code == FL_OK ? window_cut(w, f->created_at, end, err) : code;
+}
+
+enum fl_code rollouts_windows_thaw(const struct rollouts_lane *lane, struct rollouts_parsed *p,
+	const struct rollouts_thaw *thaw, struct fl_err *err)
+{
+	struct thawing t = { .lane = lane, .parsed = p, .of = thaw };
+	enum fl_code code = FL_OK;
+
+	if (thaw->device_no == 0) {
+		t.steps = calloc(STAGE_SAMPLE, sizeof(*t.steps));
+		code = t.steps == NULL ? fl_fail(err, FL_NOMEM, "there is no memory for a freeze")
+				       : step_slice(lane->store, thaw->stage_id, 0, t.steps,
+						 STAGE_SAMPLE, &t.n, err);
+	}
+	if (code == FL_OK)
+		code = freeze_each_since(lane->store, thaw->since_ms, cut, &t, err);
+	free(t.steps);
 	return code;
 }

@@ -7,6 +7,7 @@
 #include "server/api/list.h"
 #include "server/devices.h"
 #include "server/events.h"
+#include "server/rollouts.h"
 #include "server/rsql.h"
 #include "server/store/freeze.h"
 #include "server/store/rollout.h"
@@ -165,6 +166,8 @@ enum fl_code api_freeze_put(struct request *rq, struct fl_err *err)
 		code = freeze_put(rq->store, &wanted, err);
 	if (code == FL_OK && changed)
 		code = note(rq, EVENT_FREEZE_CREATED, &wanted, err);
+	if (code == FL_OK && changed)
+		code = rollouts_freeze(rq->server, rq->store, rq->effects, err);
 	if (code == FL_OK)
 		code = reply_freeze(rq, changed, err);
 	freeze_fini(&there);

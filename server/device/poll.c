@@ -96,6 +96,10 @@ static enum fl_code decide(struct request *rq, struct fl_err *err)
 
 	if (code != FL_OK)
 		return code;
+	if (offer.answer == ROLLOUTS_HOLD && rq->who.manifest >= offer.manifest) {
+		reply_json(rq, 200, json_pack("{s:b}", "hold", 1));
+		return FL_OK;
+	}
 	if (offer.answer != ROLLOUTS_NOTHING ||
 		(fleet_get(rq->server->fleet, rq->who.device_no, &device) &&
 			device.manifest > rq->who.manifest))

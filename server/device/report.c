@@ -84,13 +84,18 @@ static enum fl_code store_report(struct request *rq, struct fl_err *err)
 		.sent = r->wire.bytes < 0 ? 0 : r->wire.bytes,
 		.saved = r->wire.saved < 0 ? 0 : r->wire.saved,
 	};
+	bool hold = false;
 	enum fl_code code = FL_OK;
 
 	if (fl_wire_state_ends(r->wire.state) && r->wire.installed != NULL)
 		code = put_installed(rq, &said.state_id, err);
 	if (code == FL_OK)
 		code = rollouts_report(rq->server, rq->store, rq->effects, &said, err);
-	if (code == FL_OK)
+	if (code == FL_OK && !fl_wire_state_ends(r->wire.state))
+		code = rollouts_holds(rq->store, rq->effects, rq->who.device_no, &hold, err);
+	if (code == FL_OK && hold)
+		reply_json(rq, 200, json_pack("{s:b}", "hold", 1));
+	else if (code == FL_OK)
 		reply_empty(rq, 204);
 	return code;
 }

@@ -284,7 +284,8 @@ struct engine_fact {
 	/* POLLED: when the device may be offered an order; STAGE_DUE: when the times to reach and to soak run.
 	 * POLLED, INSTALL_DUE: when the time to install runs. Borrowed; NULL: always */
 	const struct window *window, *install_window;
-	bool opened; /* STAGE_DUE: a window that devices of the stage wait for has opened */
+	bool opened; /* STAGE_DUE: its devices shall ask: a window that they wait for has opened, or
+		      * there is news for who has an order */
 };
 
 /* The rows that a fact is about. Borrowed, never written. */

@@ -323,10 +323,10 @@ static void due(struct engine_turn *t)
 	const struct engine_stage *s = t->view->stage;
 	size_t i = engine_turn_index(t, s);
 
-	if (t->view->rollout->state == ROLLOUT_PAUSED)
-		return; /* a resume wakes everybody */
 	if (t->fact->opened && engine_stage_opened(s) && (s->jobs & ENGINE_OPEN) == 0)
 		engine_turn_begin_job(t, i, ENGINE_ATTEND);
+	if (t->view->rollout->state == ROLLOUT_PAUSED)
+		return;
 	if (s->reach_at != 0 && t->clock >= s->reach_at)
 		reach_due(t, i);
 	if (s->verdict_at != 0 && t->clock >= s->verdict_at)

@@ -13,6 +13,9 @@ DB_SQL(freeze_select_all, "SELECT " COLUMNS "FROM freeze WHERE id > $1 ORDER BY 
 DB_SQL(freeze_select_active,
 	"SELECT " COLUMNS "FROM freeze WHERE lifted_at = 0 AND (until_at = 0 OR until_at > $1) "
 	"ORDER BY id");
+DB_SQL(freeze_select_since,
+	"SELECT " COLUMNS "FROM freeze WHERE (lifted_at = 0 OR lifted_at > $1) AND "
+	"(until_at = 0 OR until_at > $1) ORDER BY id");
 DB_SQL(freeze_upsert,
 	"INSERT INTO freeze (name, selector, why, until_at, created_at, created_by) "
 	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET selector = "
@@ -92,6 +95,16 @@ enum fl_code freeze_each_active(
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
 	enum fl_code code =
 		db_query(store->db, freeze_select_active, DB_ARGS(DB_I(store->now_ms)), &rows, err);
+
+	return code == FL_OK ? each(&rows, fn, context, err) : code;
+}
+
+enum fl_code freeze_each_since(
+	struct store *store, int64_t since_ms, freeze_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code =
+		db_query(store->db, freeze_select_since, DB_ARGS(DB_I(since_ms)), &rows, err);
 
 	return code == FL_OK ? each(&rows, fn, context, err) : code;
 }

@@ -33,6 +33,9 @@ enum fl_code freeze_each(struct store *store, int64_t after, int64_t limit, free
 /* Those that hold at the store's time, by id. */
 enum fl_code freeze_each_active(
 	struct store *store, freeze_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+/* Those that have held at any time since a moment, by id; also those that are over. */
+enum fl_code freeze_each_since(struct store *store, int64_t since_ms, freeze_fn fn, void *context,
+	struct fl_err *err) FL_MUST_CHECK;
 /* Make it, or make it hold again as `f` says. Write lane, as is what follows. */
 enum fl_code freeze_put(
 	struct store *store, const struct freeze *f, struct fl_err *err) FL_MUST_CHECK;

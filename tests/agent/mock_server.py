@@ -85,6 +85,7 @@ class Mock:
         self.reports, self.requests = [], []
         self.offers = []  # the questions, as they were asked
         self.trouble = {}
+        self.hold = False  # a freeze holds
         self.epoch = 0
         self.server = None
         self.port = 0
@@ -310,6 +311,8 @@ class Mock:
             self.answer(h, status, out, [("Fleet-Mac", f"{d.number}.{b64(mac)}"), *headers])
 
         if path == "/device/v1/poll":
+            if self.hold and d.open_step and d.number <= manifest:
+                return reply(200, {"hold": True})
             fresh = d.manifest and (d.number > manifest or d.open_step)
             return reply(200, d.manifest) if fresh else reply(204)
         if path == "/device/v1/inventory":
@@ -339,7 +342,7 @@ class Mock:
             h.close_connection = True
             h.connection.shutdown(socket.SHUT_RDWR)
             return None
-        return reply(204)
+        return reply(200, {"hold": True}) if self.hold and not ends else reply(204)
 
     def offer(self, h, sha256, reply):
         query = dict(p.split("=") for p in h.path.split("?")[1].split("&"))

@@ -544,6 +544,20 @@ def test_an_order_may_carry_its_own_window(agent, mock):
     assert [r["state"] for r in mock.ends()] == ["confirmed"]
 
 
+def test_a_frozen_agent_downloads_and_does_not_switch(agent, mock):
+    """The answer to a report or a poll holds it, over a restart too, until a poll brings the order again."""
+    agent.enrolled().order([app("2.0.0", NEW)])
+    mock.hold = True
+    agent.once()
+    assert agent.record()["state"] == "waiting" and agent.runs() is None and agent.record()["held"]
+    assert "freeze" in waits(mock)[-1][1]
+    agent.once()
+    assert agent.record()["state"] == "waiting" and agent.runs() is None
+    mock.hold = False
+    agent.once()
+    assert agent.runs() == {"app": "2.0.0"} and not agent.record()["held"]
+
+
 def test_the_window_is_in_the_devices_own_time(agent, mock):
     """The same hours are open in one zone and closed in another."""
     agent.settings["switch-window"] = f"{time.gmtime().tm_hour:02}:00-{(time.gmtime().tm_hour + 2) % 24:02}:00"

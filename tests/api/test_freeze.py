@@ -47,6 +47,48 @@ def test_frozen_devices_are_offered_nothing(story):
     assert kinds.count("freeze.created") == 1 and kinds.count("freeze.lifted") == 1
 
 
+def test_who_has_an_order_must_not_switch(story):
+    """A device that has begun to download hears of it, as answer to a report and to a poll, also after a
+    restart; one that switches already does not, nor does one of another selector. Lifted, it goes on."""
+    d = story.devices(3, app="1.0.0")
+    story.rollout("r", "next")
+    for one in d:
+        one.asks()
+        one.says("downloading")
+    d[1].says("installing")
+    assert not any(one.device.held for one in d)
+    freeze(story, selector="id=in=(d0,d1)")
+    until("it is told to wait", lambda: d[0].poll() or d[0].device.held)
+    d[1].poll()
+    d[2].poll()
+    assert not d[1].device.held and not d[2].device.held
+    d[0].says("waiting", wait="window")
+    assert d[0].device.held
+    d[1].confirms()
+    assert story.steps("r") == {("d0", 0): "waiting", ("d1", 0): "confirmed", ("d2", 0): "downloading"}
+    story.api.stop()
+    story.api.start()
+    assert not d[0].device.poll() and d[0].device.held
+    ok(story.api.delete(f"{API}/freezes/sale"))
+    assert d[0].poll() and not d[0].device.held
+    d[0].confirms()
+    d[2].confirms()
+    story.wait("r", "completed")
+
+
+def test_the_time_to_install_stands_still_while_frozen(story):
+    """Of two devices that are silent with an order, the frozen one is not late; thawed, it is."""
+    d = story.devices(2, app="1.0.0")
+    story.rollout("r", "next", install_s=2, gate={"error": {"percent": 100}})
+    for one in d:
+        one.asks()
+    freeze(story, selector="id==d0")
+    story.ends("r", d[1], 0, "timed_out")
+    assert story.steps("r")[("d0", 0)] == "offered"
+    ok(story.api.delete(f"{API}/freezes/sale"))
+    assert story.steps("r")[("d0", 0)] == "offered"
+
+
 def test_a_freeze_ends_at_its_time(story):
     """Nobody has to lift it."""
     d = story.devices(1, app="1.0.0")

@@ -89,6 +89,7 @@ class Device:
         self.nonce = self.manifest = 0
         self.newest = 0  # what the last answer said
         self.poll_interval_s = None
+        self.held = False
 
     # ---- signed by the key
 
@@ -201,13 +202,14 @@ class Device:
         self.newest = int(number)
 
     def poll(self):
-        """The envelope of a new manifest, or None."""
+        """The envelope of a new manifest, or None; `held` says whether a freeze holds for the order in hand."""
         answer = self.call("GET", "/device/v1/poll")
         if answer.status == 204:
             return None
         if answer.status != 200:
             raise Refused(answer)
-        return answer.json()
+        self.held = answer.json().get("hold", False)
+        return None if self.held else answer.json()
 
     def open_manifest(self, envelope):
         """Verify and accept a manifest; its signed part."""
@@ -232,8 +234,9 @@ class Device:
 
     def report(self, state, manifest=None, **members):
         answer = self.call("POST", "/device/v1/report", self.report_body(state, manifest, **members))
-        if answer.status != 204:
+        if answer.status not in (200, 204):
             raise Refused(answer)
+        self.held = answer.status == 200 and answer.json()["hold"]
 
     def inventory(self, **members):
         answer = self.call("PUT", "/device/v1/inventory", members)
