@@ -4,7 +4,9 @@
  * those of other programs:
  *
  *   delta-code encode CODEC[/LEVEL] OLD NEW DELTA
- *   delta-code decode CODEC[/LEVEL] OLD DELTA NEW SIZE */
+ *   delta-code decode CODEC[/LEVEL] OLD DELTA NEW SIZE
+ *
+ * prints the most bytes that it had in memory. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/delta/apply.h"
+#include "lib/file.h"
 
 static int complain(const char *what, const struct fl_err *err)
 {
@@ -26,6 +29,20 @@ static enum fl_code map(const char *path, struct fl_bytes *bytes, struct fl_err 
 
 	(void)close(fd);
 	return code;
+}
+
+/* The most bytes that this process had in memory. What wait4 tells of it counts the parent's too. */
+static long long peak(void)
+{
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+	const char *line = NULL;
+	long long kib = 0;
+
+	if (fl_file_get("/proc/self/status", 1 << 16, &b, NULL) == FL_OK)
+		line = strstr((const char *)b.p, "VmHWM:");
+	if (line != NULL)
+		kib = strtoll(line + sizeof("VmHWM:") - 1, NULL, 10);
+	return kib * 1024;
 }
 
 /* "zstd/19" -> the codec and its level; without one 0, its default. */
@@ -71,6 +88,7 @@ int main(int n, char **arguments)
 		if (codec->decode(old, &source, &limits, &sink, &err) != FL_OK)
 			return complain(arguments[4], &err);
 	}
+	(void)printf("%lld\n", peak());
 	fl_apply_unmap(&old);
 	fl_apply_unmap(&from);
 	return close(to) == 0 ? 0 : 1;
