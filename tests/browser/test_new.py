@@ -21,6 +21,10 @@ def test_a_rollout_from_the_form_to_its_start(story, browser):
     browser.type("[name=success_percent]", "90")
     browser.type("[name=soak_min]", "1")
     browser.type("[name=strata]", "attribute.hw")
+    browser.click("summary", "Pace")
+    browser.type("[name=max_in_flight]", "5")
+    browser.click("[name=joiners]")
+    browser.type("[name=max_joiners]", "3")
     browser.click("button", "Preview the plan")
     browser.see(".preview .tile", "of 7 devices")
     assert story.api.get("/api/v1/rollouts/from-the-form").status == 404
@@ -32,6 +36,7 @@ def test_a_rollout_from_the_form_to_its_start(story, browser):
     strategy = made["strategy"]
     assert (made["release"], made["selector"], made["waves"]) == ("autumn", "attribute.region==eu", 3)
     assert strategy["gate"]["success"]["percent"] == 90 and strategy["strata"] == ["attribute.hw"] and strategy["soak_s"] == 120
+    assert (strategy["max_in_flight"], strategy["joiners"], strategy["max_joiners"]) == (5, "last_wave", 3)
     browser.click(".verbs button", "Start")
     browser.click("dialog button[type=submit]")
     browser.see("h1 .badge", "running")

@@ -69,8 +69,9 @@ export function strategyFields(state: FormState, changed: (state: FormState) => 
         number('Devices at once', 'max_in_flight', 'no limit', 0, '1'), number('Devices a minute', 'max_per_minute', 'no limit', 0, '1'),
         number('Probation, seconds', 'probation_s', '30', 0, '1'), number('To install, minutes', 'install_min', '60'), number('To be reached, hours', 'reach_h', '168'),
         number('Drift before the start, %', 'max_drift_percent', '2'), number('Approvals', 'approvals', 'as the server demands', 0, '1'), field('By whom (names of tokens)', 'approvers', 'everybody who may'),
-        select('Devices that cannot take it', 'conflicts', [['', 'refuse the plan'], ['leave_out', 'are left out']])),
-      check('New devices join the last wave', 'joiners')),
+        select('Devices that cannot take it', 'conflicts', [['', 'refuse the plan'], ['leave_out', 'are left out']]),
+        number('Priority among rollouts', 'priority', '0', 0, '1'), number('Joining devices at most', 'max_joiners', 'no limit', 0, '1')),
+      check('New devices join the last wave', 'joiners'), check('Takes devices over from older rollouts of the same priority', 'supersede')),
     h('details', { class: 'card' }, h('summary', {}, 'Further members of the strategy, as JSON'),
       h('label', {}, 'They replace those of the form', h('textarea', { name: 'json', rows: 6, spellcheck: 'false', placeholder: '{"pace": {"ramp": {"base_per_minute": 50, "increment_factor": 2, "succeeded": 1000}}}' }))),
   ]
@@ -114,7 +115,7 @@ export function strategyOf(form: FormData, state: FormState): object {
   const given = filled({
     waves: wavesOf(state.waves), gate, order: text('order'), early: text('early'), strata: listOf(text('strata')), on_failure: text('on_failure'), soak_s: n('soak_min', 60),
     max_in_flight: n('max_in_flight'), pace: filled({ max_per_minute: n('max_per_minute') }), probation_s: n('probation_s'), install_s: n('install_min', 60), reach_s: n('reach_h', 3600),
-    max_drift_percent: n('max_drift_percent'), approvals: n('approvals'), approvers: listOf(text('approvers')), conflicts: text('conflicts'), joiners: form.has('joiners') ? 'last_wave' : '',
+    max_drift_percent: n('max_drift_percent'), approvals: n('approvals'), approvers: listOf(text('approvers')), conflicts: text('conflicts'), joiners: form.has('joiners') ? 'last_wave' : '', max_joiners: n('max_joiners'), priority: n('priority'), supersede: form.has('supersede') || undefined,
   })
   if (!text('json')) return given
   try {
