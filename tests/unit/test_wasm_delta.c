@@ -249,8 +249,10 @@ static void a_module_comes_back_with_every_back_end(void **state)
 
 			wasm_build(&recipes[a], &old);
 			wasm_build(&recipes[b], &new);
-			for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_16M; back++)
-				(void)round_trip(&old, &new, back);
+			/* the model is the same with each, so one other will do */
+			(void)round_trip(&old, &new, WASM_ZSTD);
+			if (b == (a + 1) % FL_COUNT(recipes))
+				(void)round_trip(&old, &new, WASM_ADAPTIVE_256K + (unsigned)a % 3);
 		}
 }
 
@@ -290,7 +292,7 @@ static void mutated_modules_come_back_or_are_refused(void **state)
 
 	(void)state;
 	wasm_build(&first, &base);
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 80; i++) {
 		FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, again = { 0 };
 		const struct wasm_delta_options options = { (enum wasm_back_end)(i % 3), 3 };
 		struct fl_err err;
@@ -313,7 +315,7 @@ static void mutated_modules_come_back_or_are_refused(void **state)
 		assert_int_equal(again.n, new.n);
 		assert_memory_equal(again.p, new.p, new.n);
 	}
-	assert_in_range(refused, 1, 100);
+	assert_in_range(refused, 1, 40);
 }
 
 /* ---- components */
@@ -463,7 +465,7 @@ static void damaged_deltas_stay_in_their_limits(void **state)
 		FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
 
 		encode(&old, &new, back, &delta);
-		for (size_t bit = 0; bit < 8 * delta.n; bit += 3) {
+		for (size_t bit = 0; bit < 8 * delta.n; bit += 11) {
 			enum fl_code code;
 
 			delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
@@ -472,7 +474,7 @@ static void damaged_deltas_stay_in_their_limits(void **state)
 			assert_true(again.n <= new.n && (code == FL_OK || code == FL_CORRUPT));
 			delta.p[bit / 8] ^= (uint8_t)(1U << bit % 8);
 		}
-		for (size_t n = 0; n < delta.n; n++) {
+		for (size_t n = 0; n < delta.n; n += 5) {
 			fl_buf_reset(&again);
 			(void)decode(&old, (struct fl_bytes){ delta.p, n }, new.n, &again);
 			assert_true(again.n <= new.n);
