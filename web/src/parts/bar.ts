@@ -15,7 +15,7 @@ interface Part {
 export const PARTS: Part[] = [
   { name: 'confirmed', look: 'confirmed', states: ['confirmed'] },
   { name: 'failed', look: 'failed', states: ['failed', 'timed_out', 'rollback_failed'] },
-  { name: 'taken back', look: 'back', states: ['rolled_back', 'held'] },
+  { name: 'taken back', look: 'back', states: ['rolled_back'] },
   { name: 'waiting', look: 'waiting', states: ['waiting', 'unreached', 'rejected'] },
   { name: 'under way', look: 'busy', states: ['offered', 'downloading', 'downloaded', 'installing', 'rebooting', 'installed'] },
 ]
@@ -42,8 +42,12 @@ export function bar(shares: Share[], total: number): Described {
     shares.map((s) => h('i', { class: s.look, key: s.look, grow: s.n })), h('i', { class: 'rest', key: 'rest', grow: total === 0 ? 1 : rest }))
 }
 
+/** Who is held keeps what he has: on the way back for good, forward until his stratum is released. */
+const holds = (stage: Stage): string => (['rolling_back', 'rolled_back'].includes(stage.state) ? 'back' : 'waiting')
+
 export function stageBar(stage: Stage): Described {
-  return bar(PARTS.map((p) => ({ name: p.name, look: p.look, n: sum(stage.steps, p.states) })), stage.targets)
+  const held = stage.steps['held'] ?? 0
+  return bar(PARTS.map((p) => ({ name: p.name, look: p.look, n: sum(stage.steps, p.states) + (p.look === holds(stage) ? held : 0) })), stage.targets)
 }
 
 /** The whole rollout, each device once. */
