@@ -2,16 +2,14 @@
  *
  * What explanations are made from: rows, plans and the fleet's memory, read in one snapshot; the words
  * are rollout/explain_*.c. Nothing is written; any lane that reads. */
-#include "server/rollouts_in.h"
+#include "server/rollouts_explain_in.h"
 
 #include "server/fleet.h"
-#include "server/rollout/explain_device.h"
 #include "server/rsql.h"
 #include "server/server.h"
 #include "server/store/assignment.h"
 #include "server/store/device.h"
 #include "server/store/device_step.h"
-#include "server/store/plan.h"
 #include "server/store/report.h"
 #include "server/store/rollout.h"
 #include "server/store/state.h"
@@ -36,32 +34,6 @@ struct subject {
 	char *order_rollout;     /* owned */
 	char order_place[EXPLAIN_STAGE];
 };
-
-/* One rollout, loaded for it. */
-struct loaded {
-	struct rollout row;
-	struct rollouts_parsed *parsed; /* owned; NULL: no plan */
-	struct stage_list list;
-	struct explain_part part;
-	bool *changes, *has;
-	struct engine_step *steps;
-	struct fl_buf detail, reason;
-	char opens[ROLLOUTS_MOMENT_MAX];
-	struct rollouts_ahead_of rival, before;
-};
-
-static void loaded_fini(struct loaded *l)
-{
-	rollout_fini(&l->row);
-	rollouts_parsed_free(l->parsed);
-	stage_list_fini(&l->list);
-	free(l->changes);
-	free(l->has);
-	free(l->steps);
-	fl_buf_fini(&l->detail);
-	fl_buf_fini(&l->reason);
-	*l = (struct loaded){ 0 };
-}
 
 static void subject_fini(struct subject *s)
 {
@@ -142,38 +114,6 @@ static enum fl_code load_subject(struct subject *s, struct fl_err *err)
 
 /* ---- its part in a rollout */
 
-static enum fl_code load_rollout(
-	const struct rollouts_lane *lane, int64_t id, struct loaded *l, struct fl_err *err)
-{
-	struct fl_err none = { 0 };
-	struct plan_row plan = { 0 };
-	FL_AUTO_BUF struct fl_buf content = { 0 };
-	enum fl_code code = rollout_by_id(lane->store, id, &l->row, err);
-
-	if (code == FL_OK)
-		code = stage_list(lane->store, id, &l->list, err);
-	if (code != FL_OK)
-		return code;
-	l->part.in = (struct explain_rollout){
-		.name = l->row.name, .rollout = &l->row.engine, .now_ms = lane->store->now_ms
-	};
-	code = plan_get(lane->store, id, &plan, &content, &none);
-	if (code == FL_NOT_FOUND)
-		return FL_OK;
-	if (code != FL_OK)
-		return fl_fail(err, code, "%s", none.msg);
-	l->part.planned_ms = plan.created_at;
-	code = rollouts_parsed_load(lane, id, &l->parsed, err);
-	if (code != FL_OK)
-		return code;
-	l->part.in.rules = &l->parsed->rules;
-	l->part.in.stages = l->list.n == 0 ? NULL : l->list.stages;
-	if (l->list.n != (size_t)l->parsed->rules.layers * (size_t)l->parsed->rules.waves)
-		return fl_fail(
-			err, FL_CORRUPT, "rollout %s has %zu stages", l->row.name, l->list.n);
-	return FL_OK;
-}
-
 static bool same_set(const struct plan_set *set, const json_t *installed)
 {
 	if (set->n != json_object_size(installed))
@@ -189,7 +129,7 @@ static bool same_set(const struct plan_set *set, const json_t *installed)
 }
 
 /* What the plan says of devices that begin as this one does and are not updated. */
-static void find_left_out(const struct subject *s, struct loaded *l)
+static void find_left_out(const struct subject *s, struct rollouts_loaded *l)
 {
 	const struct plan *p = &l->parsed->plan;
 
@@ -211,7 +151,7 @@ static void find_left_out(const struct subject *s, struct loaded *l)
 }
 
 /* It has no assignment: why not? */
-static enum fl_code load_outsider(struct subject *s, struct loaded *l, struct fl_err *err)
+static enum fl_code load_outsider(struct subject *s, struct rollouts_loaded *l, struct fl_err *err)
 {
 	RSQL_AUTO struct rsql *selector = NULL;
 	bool inside = true;
@@ -231,7 +171,7 @@ static enum fl_code load_outsider(struct subject *s, struct loaded *l, struct fl
 	return FL_OK;
 }
 
-static enum fl_code load_steps(struct subject *s, struct loaded *l, struct fl_err *err)
+static enum fl_code load_steps(struct subject *s, struct rollouts_loaded *l, struct fl_err *err)
 {
 	int layers = l->parsed->rules.layers;
 	enum fl_code code = FL_OK;
@@ -262,22 +202,9 @@ static enum fl_code take_detail(void *context, const struct report *r, struct fl
 	return fl_fail(err, FL_STOPPED, "found");
 }
 
-/* Say of windows what there is to say of one now. */
-static void take_window(struct loaded *l, const struct window *w, const struct fl_zone *zone)
-{
-	struct explain_rollout *in = &l->part.in;
-
-	in->window = w;
-	if (zone == NULL || window_is_open(w, in->now_ms))
-		return;
-	in->opens_ms = window_opens(w, in->now_ms);
-	rollouts_windows_say(zone, in->opens_ms, l->opens);
-	in->opens = l->opens;
-}
-
 /* What a poll would know about the step: whether it fits, and how many are under way. */
 static enum fl_code load_chances(
-	struct subject *s, struct loaded *l, int64_t stage_id, struct fl_err *err)
+	struct subject *s, struct rollouts_loaded *l, int64_t stage_id, struct fl_err *err)
 {
 	ROLLOUTS_AUTO_OUTLOOK struct rollouts_outlook outlook = { 0 };
 	struct fleet_device known;
@@ -291,7 +218,7 @@ static enum fl_code load_chances(
 	if (code == FL_OK)
 		code = rollouts_windows_of(&s->lane, l->parsed, &view.step, &open, err);
 	if (code == FL_OK)
-		take_window(l, open.offer, open.zone);
+		rollouts_explain_window(l, open.offer, open.zone);
 	l->part.poll.window = open.offer;
 	l->part.poll.install_window = open.install;
 	l->part.attention =
@@ -300,8 +227,8 @@ static enum fl_code load_chances(
 }
 
 /* Other rollouts that come first on the device. */
-static enum fl_code load_rivals(
-	struct subject *s, struct loaded *l, const struct engine_step *step, struct fl_err *err)
+static enum fl_code load_rivals(struct subject *s, struct rollouts_loaded *l,
+	const struct engine_step *step, struct fl_err *err)
 {
 	const struct rollouts_claim claim = { .rollout = &l->row.engine,
 		.device_no = s->device->no,
@@ -315,7 +242,7 @@ static enum fl_code load_rivals(
 	return code;
 }
 
-static enum fl_code load_current(struct subject *s, struct loaded *l, struct fl_err *err)
+static enum fl_code load_current(struct subject *s, struct rollouts_loaded *l, struct fl_err *err)
 {
 	int layer = explain_current(&l->part);
 	struct search search = { .detail = &l->detail };
@@ -338,8 +265,8 @@ static enum fl_code load_current(struct subject *s, struct loaded *l, struct fl_
 	return FL_OK;
 }
 
-static enum fl_code load_member(
-	struct subject *s, struct loaded *l, const struct assignment *a, struct fl_err *err)
+static enum fl_code load_member(struct subject *s, struct rollouts_loaded *l,
+	const struct assignment *a, struct fl_err *err)
 {
 	size_t layers = (size_t)l->parsed->rules.layers;
 	enum fl_code code;
@@ -365,11 +292,12 @@ static enum fl_code load_member(
 	return code == FL_OK ? load_current(s, l, err) : code;
 }
 
-static enum fl_code load_part(struct subject *s, int64_t id, struct loaded *l, struct fl_err *err)
+static enum fl_code load_part(
+	struct subject *s, int64_t id, struct rollouts_loaded *l, struct fl_err *err)
 {
 	struct fl_err none = { 0 };
 	struct assignment a;
-	enum fl_code code = load_rollout(&s->lane, id, l, err);
+	enum fl_code code = rollouts_explain_load(&s->lane, id, l, err);
 
 	l->part.device = &s->about;
 	if (code != FL_OK)
@@ -383,7 +311,7 @@ static enum fl_code load_part(struct subject *s, int64_t id, struct loaded *l, s
 
 /* ---- as JSON */
 
-static json_t *place_json(const struct loaded *l, const char **state)
+static json_t *place_json(const struct rollouts_loaded *l, const char **state)
 {
 	char name[EXPLAIN_STAGE];
 	int layer = l->part.member == EXPLAIN_ASSIGNED ? explain_current(&l->part) : -1;
@@ -398,7 +326,7 @@ static json_t *place_json(const struct loaded *l, const char **state)
 }
 
 static enum fl_code part_json(
-	const struct loaded *l, bool *offered, json_t **out, struct fl_err *err)
+	const struct rollouts_loaded *l, bool *offered, json_t **out, struct fl_err *err)
 {
 	static const char *const members[] = { "no_plan", "not_selected", "not_in_plan", "left_out",
 		"assigned" };
@@ -433,7 +361,7 @@ static bool ended(enum rollout_state s)
 static enum fl_code add_part(
 	struct subject *s, int64_t id, json_t *parts, int *n_ended, struct fl_err *err)
 {
-	struct loaded l = { 0 };
+	struct rollouts_loaded l = { 0 };
 	struct rollout row = { 0 };
 	json_t *json = NULL;
 	bool offered = false, wanted = false;
@@ -451,7 +379,7 @@ static enum fl_code add_part(
 		code = part_json(&l, &offered, &json, err);
 	if (code == FL_OK && json != NULL && json_array_append_new(parts, json) != 0)
 		code = fl_fail(err, FL_NOMEM, "no memory for an explanation");
-	loaded_fini(&l);
+	rollouts_explain_fini(&l);
 	return code;
 }
 
@@ -551,7 +479,7 @@ enum fl_code rollouts_explain_device(struct server *server, struct store *store,
 	struct subject s = { .lane = { .server = server, .store = store }, .device = device };
 	FL_AUTO_JSON json_t *parts = json_array();
 	struct rollout row = { 0 };
-	struct loaded l = { 0 };
+	struct rollouts_loaded l = { 0 };
 	json_t *json = NULL;
 	bool offered = false;
 	enum fl_code code = load_subject(&s, err);
@@ -570,7 +498,7 @@ enum fl_code rollouts_explain_device(struct server *server, struct store *store,
 	if (code == FL_OK)
 		code = subject_json(&s, parts, out, err);
 	rollout_fini(&row);
-	loaded_fini(&l);
+	rollouts_explain_fini(&l);
 	subject_fini(&s);
 	return code;
 }
@@ -581,14 +509,14 @@ enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
 	const struct rollouts_stage_place *at, json_t **out, struct fl_err *err)
 {
 	const struct rollouts_lane lane = { .server = server, .store = store };
-	struct loaded l = { 0 };
+	struct rollouts_loaded l = { 0 };
 	struct explain e = { 0 };
 	struct rollouts_open open = { 0 };
 	const struct window *window = NULL;
 	json_t *lines = NULL;
 	char name[EXPLAIN_STAGE];
 	FL_AUTO_BUF struct fl_buf summary = { 0 };
-	enum fl_code code = load_rollout(&lane, at->rollout_id, &l, err);
+	enum fl_code code = rollouts_explain_load(&lane, at->rollout_id, &l, err);
 
 	if (code == FL_OK &&
 		(l.part.in.stages == NULL || at->layer >= l.parsed->rules.layers ||
@@ -601,7 +529,7 @@ enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
 		code = rollouts_windows_stage(&lane, l.parsed,
 			explain_cell(&l.part.in, at->layer, at->wave)->id, &window, err);
 	if (code == FL_OK) {
-		take_window(&l, window, open.zone);
+		rollouts_explain_window(&l, window, open.zone);
 		explain_stage(&e, &l.part.in, at->layer, at->wave);
 		fl_buf_str(&summary, explain_first(&e));
 		code = explain_take(&e, &lines, err);
@@ -617,6 +545,6 @@ enum fl_code rollouts_explain_stage(struct server *server, struct store *store,
 		if (*out == NULL)
 			code = fl_fail(err, FL_NOMEM, "no memory for an explanation");
 	}
-	loaded_fini(&l);
+	rollouts_explain_fini(&l);
 	return code;
 }
