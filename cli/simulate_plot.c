@@ -127,11 +127,19 @@ static void add_curves(struct fl_buf *b, const struct simulate_results *r, size_
 	}
 }
 
+/* What the curves of a case take: nothing if nobody was ever through. */
+static int curves_height(const struct simulate_results *r, size_t k)
+{
+	return simulate_axis(r, k).to_s > 0 ? CURVES + ROW : 0;
+}
+
 static void draw(struct fl_buf *b, const json_t *answer)
 {
 	struct simulate_results r = simulate_results(answer);
-	int y = 34, height = 34 + (int)r.cases * (PANEL + CURVES + ROW) + (int)r.n * ROW + 10;
+	int y = 34, height = 34 + (int)r.cases * PANEL + (int)r.n * ROW + 10;
 
+	for (size_t k = 0; k < r.cases; k++)
+		height += curves_height(&r, k);
 	fl_buf_printf(b,
 		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
 		"font-family=\"sans-serif\">\n<rect width=\"100%%\" height=\"100%%\" "
@@ -148,7 +156,7 @@ static void draw(struct fl_buf *b, const json_t *answer)
 		for (size_t i = k; i < r.n; i += r.cases, y += ROW)
 			add_result(b, json_array_get(r.rows, i), r.rows, y);
 		add_curves(b, &r, k, y);
-		y += CURVES + ROW;
+		y += curves_height(&r, k);
 	}
 	fl_buf_str(b, "</svg>\n");
 }
