@@ -9,7 +9,7 @@
 
 _Static_assert(STREAM_MAX <= ADAPTIVE_STREAMS, "the adaptive coder has room for all streams");
 
-#define JOIN_BELOW 2048 /* streams shorter than this share one frame */
+#define JOIN_BELOW 1024 /* streams shorter than this share one frame */
 
 static const struct fl_bytes none;
 

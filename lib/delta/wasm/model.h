@@ -31,6 +31,8 @@
 #define MODEL_SMALL_TOP 1024
 #define MODEL_SMALL     (MODEL_SMALL_MAX - MODEL_SMALL_MIN)
 #define MODEL_GLOBALS   4096
+#define MODEL_RECENT    24 /* locals */
+#define MODEL_RANKS     (MODEL_RECENT + 4)
 #define MODEL_OWNERS    2048
 #define MODEL_FAR       1024 /* tokens of a far jump */
 
@@ -56,7 +58,8 @@ struct model_local {
 	int64_t small[MODEL_SMALL];   /* constants old -> new */
 	uint64_t small_known[MODEL_SMALL / 64];
 	uint64_t branch, branch_shift;
-	uint64_t shift; /* of the last number that nothing foretold */
+	uint64_t shift;                /* of the last number that nothing foretold */
+	uint32_t recent[MODEL_RECENT]; /* new locals, the last used first; MODEL_NONE */
 };
 
 /* Strings often lie in the order of their use: the next one begins where the last one ends. Its length

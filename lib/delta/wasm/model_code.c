@@ -357,6 +357,7 @@ static void forget_local(struct model *m)
 		memset(l->sure, 0, l->cap);
 	}
 	memset(l->owner, 0xff, sizeof(l->owner));
+	memset(l->recent, 0xff, sizeof(l->recent));
 	memset(l->small_known, 0, sizeof(l->small_known));
 	l->branch = l->branch_shift = l->shift = 0;
 	m->run = 0;

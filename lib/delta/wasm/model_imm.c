@@ -146,6 +146,65 @@ static void learn_local(struct model_local *l, uint64_t old, uint64_t v, uint64_
 		l->owner[v] = (uint32_t)old;
 }
 
+static void use_local(struct model_local *l, uint64_t v)
+{
+	unsigned i = 0;
+
+	while (i < MODEL_RECENT - 1 && l->recent[i] != v)
+		i++;
+	memmove(l->recent + 1, l->recent, i * sizeof(l->recent[0]));
+	l->recent[0] = v < MODEL_NONE ? (uint32_t)v : MODEL_NONE;
+}
+
+/* Plain: which of the locals that it may be, the likely ones first. */
+static uint64_t ranked_local(
+	struct model *m, unsigned stream, uint64_t v, const uint64_t *likely, size_t n)
+{
+	uint64_t list[MODEL_RANKS], rank = 0;
+	size_t length = 0;
+
+	for (size_t i = 0; i < n + MODEL_RECENT; i++) {
+		uint64_t one = i < n ? likely[i] : m->local.recent[i - n];
+		bool known = one == MODEL_NONE;
+
+		for (size_t k = 0; k < length && !known; k++)
+			known = list[k] == one;
+		if (!known)
+			list[length++] = one;
+	}
+	while (rank < length && list[rank] != v)
+		rank++;
+	rank = coder_value(coder(m), stream, rank < length ? rank : v + MODEL_RANKS, CONTEXT(0));
+	if (rank < length)
+		return list[rank];
+	m->c->bad |= rank < MODEL_RANKS;
+	return rank - MODEL_RANKS;
+}
+
+/* What an old local may have become. */
+struct local_guess {
+	uint64_t expected, other;
+	bool conflict; /* another one has overtaken it */
+};
+
+/* Plain: what is doubtful is not asked first. */
+static uint64_t plain_local(struct model *m, uint64_t v, uint64_t old, const struct local_guess *g)
+{
+	const uint64_t doubtful[] = { g->other, g->expected, m->local.before[old], old };
+	const uint64_t missed[] = { g->expected, m->local.before[old], old };
+	unsigned stream = STREAM_OF_IMM(WASM_IMM_LOCAL, IMM_OTHER);
+
+	if (g->conflict)
+		v = ranked_local(m, stream, v, doubtful, FL_COUNT(doubtful));
+	else if (coder_hit(coder(m), STREAM_OF_IMM(WASM_IMM_LOCAL, IMM_HIT), v == g->expected,
+			 CONTEXT(0)))
+		v = g->expected;
+	else
+		v = ranked_local(m, stream, v, missed, FL_COUNT(missed));
+	use_local(&m->local, v);
+	return v;
+}
+
 static uint64_t local_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
 {
 	struct model_local *l = &m->local;
@@ -162,6 +221,11 @@ static uint64_t local_imm(struct model *m, size_t t, uint64_t v, uint64_t old)
 	conflict = overtaken != MODEL_NONE;
 	if (conflict)
 		other = l->before[overtaken]; /* often they have changed places */
+	if (coder_is_plain(m->c)) {
+		v = plain_local(m, v, old, &(struct local_guess){ expected, other, conflict != 0 });
+		learn_local(l, old, v, expected);
+		return v;
+	}
 	here = context(m->body, old);
 	v = expect(m, WASM_IMM_LOCAL, v, expected,
 		CONTEXT(context(sure * 4 + (expected == old ? 2 : 0) + conflict, op),
@@ -504,6 +568,11 @@ static uint64_t new_imm(struct model *m, size_t t, enum wasm_imm kind, uint64_t 
 			(uint64_t)coder_signed(coder(m), STREAM_OF_IMM(kind, IMM_NEW),
 				(int64_t)(v - m->local.branch), CONTEXT(op_before(m, t)));
 		m->local.branch = v;
+		return v;
+	}
+	if (kind == WASM_IMM_LOCAL && coder_is_plain(m->c)) {
+		v = ranked_local(m, STREAM_OF_IMM(kind, IMM_NEW), v, NULL, 0);
+		use_local(&m->local, v);
 		return v;
 	}
 	if (!wasm_imm_is_signed(kind))
