@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/delta.h"
 
+#include "lib/delta/wasm/align_code.h"
 #include "lib/delta/wasm/component.h"
 #include "lib/delta/wasm/model.h"
 
@@ -11,161 +12,44 @@
 #define VERSION   1
 #define COMPONENT 8 /* beside the back end */
 
-#define SEAM_MAX 64 /* tokens that a seam is moved by at most */
-
 #define LEVEL_DEFAULT 19
 #define SIZE_LIMIT    (1ull << 30) /* of a module: positions have 32 bits */
 #define MEMORY_UNIT   65536u
 #define DECODER_BASE  (16ull << 20) /* what decoding takes besides the new module and the model */
 
-static const struct wasm_align_options code_options = {
-	.far_gain = 12, .near_gain = 5, .near = 512, .fill_gaps = true
-};
-
-/* ---- encoding: all tokens of both modules, and where each new one came from */
+/* ---- encoding: all tokens of both modules */
 
 struct tokens {
 	struct wasm_code code;
 	uint32_t *start; /* first token of each function, one more at the end */
-	size_t n_functions;
-	struct fl_buf symbols;
 };
 
 static void tokens_fini(struct tokens *t)
 {
 	wasm_code_fini(&t->code);
 	free(t->start);
-	fl_buf_fini(&t->symbols);
 }
 
-static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m, struct fl_err *err)
+static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m,
+	const struct wasm_code_size *size, struct fl_err *err)
 {
-	enum fl_code code = FL_OK;
+	size_t longest = 0;
+	enum fl_code code;
 
 	t->start = calloc(m->n_bodies + 1, sizeof(*t->start));
 	if (t->start == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the functions of a module");
+	/* Parsing asks for room for a token and an immediate a byte of the body. */
+	for (size_t f = 0; f < m->n_bodies; f++)
+		if (m->bodies[f].bytes.n > longest)
+			longest = m->bodies[f].bytes.n;
+	longest += WASM_IMMS_MAX;
+	code = wasm_code_reserve(&t->code, size->ops + longest, size->imms + longest, err);
 	for (size_t f = 0; f < m->n_bodies && code == FL_OK; f++) {
 		t->start[f] = (uint32_t)t->code.n_ops;
 		code = wasm_code_parse(&t->code, &m->bodies[f], err);
 	}
-	t->n_functions = m->n_bodies;
 	t->start[m->n_bodies] = (uint32_t)t->code.n_ops;
-	return code;
-}
-
-/* What of an immediate takes part in the alignment: indices that shift do not. */
-static uint64_t stable(enum wasm_imm kind, unsigned op, uint64_t v)
-{
-	switch (kind) {
-	case WASM_IMM_FUNCTION:
-	case WASM_IMM_TYPE:
-	case WASM_IMM_GLOBAL:
-	case WASM_IMM_PAD:
-	case WASM_IMM_BLOCK:
-	case WASM_IMM_LOCAL:
-		return 0;
-	case WASM_IMM_I32:
-	case WASM_IMM_I64:
-	case WASM_IMM_OFFSET:
-		return (int64_t)v >= 512 || (int64_t)v < -512 ? 1 << 20 : v;
-	case WASM_IMM_COUNT:
-		return op == WASM_TOKEN_FUNCTION || op == WASM_TOKEN_RAW ? 0 : v;
-	default:
-		return v;
-	}
-}
-
-static uint8_t symbol(const struct wasm_code *c, size_t t)
-{
-	const struct wasm_op *op = &wasm_ops[c->op[t]];
-	uint64_t h = c->op[t];
-
-	for (unsigned k = 0; k < op->n_imms; k++)
-		h = h * 0x100000001b3u + stable(op->imms[k], c->op[t], c->imm[c->first[t] + k]) + 1;
-	h *= 0x9e3779b97f4a7c15u;
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93u;
-	return (uint8_t)(h >> 56);
-}
-
-static enum fl_code tokens_symbols(struct tokens *t, struct fl_err *err)
-{
-	uint8_t *to = fl_buf_reserve(&t->symbols, t->code.n_ops);
-
-	if (to == NULL)
-		return fl_buf_check(&t->symbols, err);
-	for (size_t i = 0; i < t->code.n_ops; i++)
-		to[i] = symbol(&t->code, i);
-	t->symbols.n = t->code.n_ops;
-	return FL_OK;
-}
-
-static void trace(const struct wasm_copies *copies, uint32_t *from)
-{
-	size_t at = 0;
-
-	for (size_t k = 0; k < copies->n; k++) {
-		for (uint32_t i = 0; i < copies->list[k].length; i++)
-			from[at++] = copies->list[k].old + i + 1;
-		at += copies->list[k].extra;
-	}
-}
-
-/* Whether `count` old tokens from `old` look like the new ones from `new`. */
-static bool alike(
-	const struct tokens *o, const struct tokens *n, size_t old, size_t new, size_t count)
-{
-	return old + count <= o->code.n_ops &&
-		memcmp(o->symbols.p + old, n->symbols.p + new, count) == 0;
-}
-
-/* Where equal text allows a copy to end a little earlier or later, let it end between two functions:
- * `at` is the first token of one. */
-static void move_seam(const struct tokens *o, const struct tokens *n, uint32_t *from, size_t at)
-{
-	size_t first = at - 1, last = at;
-
-	while (first > 0 && at - first < SEAM_MAX && from[first - 1] + 1 == from[first])
-		first--;
-	if (first > 0 && from[first - 1] != 0 && from[first] != 0 &&
-		alike(o, n, from[first - 1], first, at - first))
-		for (size_t i = first; i < at; i++)
-			from[i] = from[i - 1] + 1;
-	while (last + 1 < n->code.n_ops && last - at < SEAM_MAX && from[last + 1] == from[last] + 1)
-		last++;
-	last++;
-	if (last < n->code.n_ops && from[last] > last - at && from[at] != 0 &&
-		alike(o, n, from[last] - 1 - (last - at), at, last - at))
-		for (size_t i = last; i > at; i--)
-			from[i - 1] = from[i] - 1;
-}
-
-/* The old place + 1 of each new token; the caller frees it. */
-static enum fl_code align_code(
-	struct tokens *old, struct tokens *new, uint32_t **from, struct fl_err *err)
-{
-	struct wasm_copies copies = { 0 };
-	enum fl_code code = tokens_symbols(old, err);
-
-	if (code == FL_OK)
-		code = tokens_symbols(new, err);
-	if (code == FL_OK)
-		code = wasm_align((struct fl_bytes){ old->symbols.p, old->symbols.n },
-			(struct fl_bytes){ new->symbols.p, new->symbols.n }, &code_options, &copies,
-			err);
-	if (code != FL_OK)
-		return code;
-	*from = calloc(new->code.n_ops + 1, sizeof(**from));
-	if (*from == NULL)
-		code = fl_fail(err, FL_NOMEM, "no memory to align instructions");
-	else
-		trace(&copies, *from);
-	for (size_t f = 1; f < new->n_functions &&code == FL_OK; f++)
-		move_seam(old, new, *from, new->start[f]);
-	fl_buf_fini(&old->symbols);
-	fl_buf_fini(&new->symbols);
-	wasm_copies_fini(&copies);
 	return code;
 }
 
@@ -173,16 +57,18 @@ static enum fl_code encode_modules(
 	const struct wasm_module *old, struct wasm_module *new, struct coder *c, struct fl_err *err)
 {
 	struct tokens old_tokens = { 0 }, new_tokens = { 0 };
+	struct wasm_code_size sizes[2];
 	struct model *m = calloc(1, sizeof(*m));
 	uint32_t *from = NULL;
 	enum fl_code code = m == NULL ? fl_fail(err, FL_NOMEM, "no memory for a delta") : FL_OK;
 
+	/* Aligned before they are parsed, so that the memory of both does not add up. */
 	if (code == FL_OK)
-		code = tokens_parse(&old_tokens, old, err);
+		code = wasm_align_code(old, new, &from, sizes, err);
 	if (code == FL_OK)
-		code = tokens_parse(&new_tokens, new, err);
+		code = tokens_parse(&old_tokens, old, &sizes[0], err);
 	if (code == FL_OK)
-		code = align_code(&old_tokens, &new_tokens, &from, err);
+		code = tokens_parse(&new_tokens, new, &sizes[1], err);
 	if (code == FL_OK) {
 		m->c = c;
 		m->old = old;
