@@ -117,8 +117,7 @@ static uint8_t *hash_body(struct fl_bytes body, uint8_t *to, size_t *n_imms)
 	return to + body.n;
 }
 
-static enum fl_code symbols_of(
-	struct symbols *s, const struct wasm_module *m, struct fl_err *err)
+static enum fl_code symbols_of(struct symbols *s, const struct wasm_module *m, struct fl_err *err)
 {
 	size_t most = 0;
 	uint8_t *to;
@@ -155,8 +154,7 @@ static void trace(const struct wasm_copies *copies, uint32_t *from)
 static bool alike(
 	const struct symbols *o, const struct symbols *n, size_t old, size_t new, size_t count)
 {
-	return old + count <= o->bytes.n &&
-		memcmp(o->bytes.p + old, n->bytes.p + new, count) == 0;
+	return old + count <= o->bytes.n && memcmp(o->bytes.p + old, n->bytes.p + new, count) == 0;
 }
 
 /* Where equal text allows a copy to end a little earlier or later, let it end between two functions:
@@ -194,7 +192,7 @@ static enum fl_code align_symbols(
 		code = fl_fail(err, FL_NOMEM, "no memory to align instructions");
 	else
 		trace(&copies, *from);
-	for (size_t f = 1; f < new->n_bodies && code == FL_OK; f++)
+	for (size_t f = 1; f < new->n_bodies &&code == FL_OK; f++)
 		move_seam(old, new, *from, new->start[f]);
 	wasm_copies_fini(&copies);
 	return code;
