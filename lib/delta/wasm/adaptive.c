@@ -353,8 +353,13 @@ static uint32_t moved(uint32_t slot, bool bit, uint32_t rate, uint32_t limit)
 
 static void learn_weights(const struct mixing *m, struct weights *w, int32_t error, int32_t rate)
 {
-	for (unsigned i = 0; i < m->n; i++)
-		w->of[i][m->trust[i]] += (error * rate * m->input[i]) >> 16;
+	for (unsigned i = 0; i < m->n; i++) {
+		int32_t *weight = &w->of[i][m->trust[i]];
+
+		/* it wraps: damaged data may ask for anything */
+		*weight = (int32_t)((uint32_t)*weight +
+			(uint32_t)((error * rate * m->input[i]) >> 16));
+	}
 	w->of[m->n][0] += error >> 7;
 }
 

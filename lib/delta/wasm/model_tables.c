@@ -35,8 +35,8 @@ static void code_copies(struct model *m, struct wasm_copies *copies, uint64_t ol
 
 		length = coder_value(c, STREAM_COPIES, x.length, CONTEXT(last_extra));
 		extra = coder_value(c, STREAM_EXTRAS, x.extra, CONTEXT(length < 40 ? length : 40));
-		x.old = (uint32_t)((int64_t)expected +
-			coder_signed(c, STREAM_JUMPS, (int64_t)x.old - (int64_t)expected,
+		x.old = (uint32_t)(expected +
+			(uint64_t)coder_signed(c, STREAM_JUMPS, (int64_t)x.old - (int64_t)expected,
 				CONTEXT(last_extra < 40 ? last_extra : 40)));
 		if (length > new_n - done || extra > new_n - done - length || length > old_n ||
 			x.old > old_n - length || length + extra == 0) {
@@ -299,12 +299,12 @@ static uint32_t code_partner(struct model *m, const struct unpaired *u, uint32_t
 	if (word == PAIR_AGAIN)
 		return (uint32_t)coder_value(m->c, STREAM_PAIR, partner, CONTEXT(~0u));
 	word -= PAIR_DISTANCE;
-	distance = rank + ((int64_t)(word >> 1) ^ -(int64_t)(word & 1));
-	if (distance < 0 || distance >= u->left) {
+	word = rank + (word >> 1 ^ -(word & 1));
+	if (word >= u->left) {
 		m->c->bad = true;
 		return MODEL_NONE;
 	}
-	return unpaired_find(u, (uint32_t)distance);
+	return unpaired_find(u, (uint32_t)word);
 }
 
 static void code_partners(struct model *m)
