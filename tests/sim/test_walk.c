@@ -49,6 +49,10 @@ static uint64_t rarity(const struct world_action *a)
 		return a->fact.reported == STEP_CONFIRMED && a->fact.manifest == 1 ? 1 : 12;
 	case WORLD_POLL:
 		return a->fact.fit == ENGINE_FITS || a->fact.fit == ENGINE_LATER ? 1 : 12;
+	case WORLD_OVERTAKE:
+		return 500;
+	case WORLD_SLICE:
+		return a->job != ENGINE_BACK && a->fact.fit != ENGINE_FITS ? 50 : 1;
 	default:
 		return 1;
 	}

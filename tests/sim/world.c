@@ -582,11 +582,13 @@ static void check_starved(struct turn *t, int i)
 	for (int d = 0; d < t->setup->devices; d++) {
 		const struct engine_step *s = &t->w->steps[i][d];
 
-		if (!t->w->present[i][d] || s->state == STEP_CONFIRMED)
+		if (t->setup->wave_of[d] != t->w->stages[i].wave)
 			continue;
-		if (s->state != STEP_SUPERSEDED)
+		/* who never came is missing too */
+		if (!t->w->present[i][d] ||
+			(s->state != STEP_SUPERSEDED && s->state != STEP_CONFIRMED))
 			return;
-		taken = true;
+		taken = taken || s->state == STEP_SUPERSEDED;
 	}
 	if (taken && t->w->rollout.state == ROLLOUT_PAUSED)
 		broken(t, "I12: a gate that starves asks for a decision");
