@@ -6,7 +6,7 @@ import math
 import re
 from xml.sax.saxutils import escape
 
-LEFT, PLOT, RIGHT, STEP = 232, 520, 84, 17
+LEFT, PLOT, RIGHT, STEP = 252, 512, 84, 17
 LONG = 22  # a package with a longer name goes without its scope
 LEAST, MOST = 4e-4, 2  # of the whole module
 GROUPS = {"small": "Small changes", "medium": "Medium changes", "rebuild": "Rebuilds: another compiler, or a new major version"}
