@@ -164,6 +164,12 @@ void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt
 	t->out->did = did;
 }
 
+void engine_turn_same(struct engine_turn *t)
+{
+	engine_turn_say(t, ENGINE_NOTHING, "it is %s already; nothing changed",
+		rollout_state_text(engine_turn_rollout(t)->state));
+}
+
 /* ---- moving states */
 
 void engine_turn_move(struct engine_turn *t, enum rollout_state to)

@@ -101,7 +101,7 @@ static void fail(struct engine_turn *t, size_t i)
 		engine_rollout_stop(t, false, reason);
 		break;
 	case ENGINE_ROLL_IT_BACK:
-		engine_rollout_back(t, ENGINE_ALL_WAVES, reason);
+		engine_back_begin(t, ENGINE_ALL_WAVES, reason);
 		break;
 	case ENGINE_PAUSE_IT:
 	default:

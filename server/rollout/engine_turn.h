@@ -36,6 +36,9 @@ void engine_turn_event(struct engine_turn *t, enum engine_event_kind kind, int s
 void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt, ...)
 	FL_PRINTF(3, 4);
 
+/* Say that a verb has found the rollout in the state that it asks for. */
+void engine_turn_same(struct engine_turn *t);
+
 /* The only places that move a state; each checks its edge. */
 void engine_turn_move(struct engine_turn *t, enum rollout_state to);
 void engine_turn_move_stage(struct engine_turn *t, size_t i, enum stage_state to);
@@ -90,8 +93,14 @@ void engine_gate_verdict(struct engine_turn *t);
 
 /* ---- engine_rollout.c: what a failed gate does as well */
 void engine_rollout_stop(struct engine_turn *t, bool cancel_in_flight, const char *reason);
-void engine_rollout_back(struct engine_turn *t, int wave, const char *reason);
 /* A pause that a gate asked for is over: it runs again. */
 void engine_rollout_go_on(struct engine_turn *t);
+
+/* ---- engine_back.c */
+
+/* The rollout goes back: a wave or ENGINE_ALL_WAVES. Nobody else is offered the release. */
+void engine_back_begin(struct engine_turn *t, int wave, const char *reason);
+/* FACT_ROLLBACK. */
+void engine_back_verb(struct engine_turn *t);
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The way back: of a wave or of all, by hand or because a gate has failed. */
+#include "server/rollout/engine_turn.h"
+
+#include <stdio.h>
+
+void engine_back_begin(struct engine_turn *t, int wave, const char *reason)
+{
+	if (engine_turn_rollout(t)->state == ROLLOUT_PAUSED)
+		engine_turn_unpause(t, ROLLOUT_ROLLING_BACK);
+	else
+		engine_turn_move(t, ROLLOUT_ROLLING_BACK);
+	engine_turn_edit(t)->back_wave = wave;
+	snprintf(engine_turn_edit(t)->reason, ENGINE_REASON_MAX, "%s", reason);
+	engine_stage_shut(t, false);
+	engine_stage_take_back(t);
+}
+
+/* Of the stages of `wave` (or of all) those that were opened and are, or are not yet, back. */
+static int opened_stages(const struct engine_turn *t, int wave, bool back)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+
+		n += (wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
+			(s->state == STAGE_ROLLED_BACK) == back;
+	}
+	return n;
+}
+
+/* Why there is nothing to take back. */
+static void nothing_back(struct engine_turn *t)
+{
+	int wave = t->fact->wave;
+
+	if (wave >= t->rules->waves)
+		engine_turn_say(t, ENGINE_REFUSED, "it has no wave %d: the last one is %d", wave,
+			t->rules->waves - 1);
+	else if (opened_stages(t, wave, true) > 0)
+		engine_turn_say(
+			t, ENGINE_NOTHING, "wave %d is back already; nothing changed", wave);
+	else if (wave == ENGINE_ALL_WAVES)
+		engine_turn_say(t, ENGINE_REFUSED, "it has delivered nothing to take back");
+	else
+		engine_turn_say(t, ENGINE_REFUSED,
+			"wave %d was never opened: there is nothing to take back", wave);
+}
+
+/* At most so many devices go back: those that were given an order in any layer of their wave. */
+static int64_t devices_to_go_back(const struct engine_turn *t, int wave)
+{
+	int64_t sum = 0, most = 0;
+
+	for (size_t i = 0; i < engine_turn_stages(t); i++) {
+		const struct engine_stage *s = engine_turn_stage(t, i);
+		int64_t n = engine_stage_in_flight(s) + s->sums.steps[STEP_CONFIRMED] +
+			s->sums.steps[STEP_FAILED] + s->sums.steps[STEP_TIMED_OUT];
+
+		if (wave != ENGINE_ALL_WAVES && s->wave != wave)
+			continue;
+		most = n > most ? n : most;
+		if (s->layer + 1 == t->rules->layers) {
+			sum += most;
+			most = 0;
+		}
+	}
+	return sum;
+}
+
+/* A rollback again: nothing, or all waves instead of one. */
+static void widen(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+
+	if (r->back_wave == t->fact->wave || r->back_wave == ENGINE_ALL_WAVES) {
+		engine_turn_say(t, ENGINE_NOTHING, "it is on its way back already%s",
+			r->state == ROLLOUT_PAUSED ? ", and paused: resume lets it go on"
+						   : "; nothing changed");
+		return;
+	}
+	if (t->fact->wave != ENGINE_ALL_WAVES || r->state == ROLLOUT_PAUSED) {
+		engine_turn_say(t, ENGINE_REFUSED,
+			"wave %d is on its way back: another one can follow when it is there",
+			r->back_wave);
+		return;
+	}
+	engine_turn_edit(t)->back_wave = ENGINE_ALL_WAVES;
+	engine_stage_take_back(t);
+	engine_turn_say(t, ENGINE_CHANGED, "every wave is taken back now");
+}
+
+void engine_back_verb(struct engine_turn *t)
+{
+	const struct engine_rollout *r = t->view->rollout;
+	const char *why = t->fact->text;
+	int64_t n;
+
+	if (r->state == ROLLOUT_ROLLING_BACK ||
+		(r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK)) {
+		widen(t);
+		return;
+	}
+	if (r->state == ROLLOUT_ROLLED_BACK) {
+		engine_turn_same(t);
+		return;
+	}
+	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
+		engine_turn_say(t, ENGINE_REFUSED,
+			"it is %s: it has delivered nothing that could be taken back", rollout_state_text(r->state));
+		return;
+	}
+	if (opened_stages(t, t->fact->wave, false) == 0) {
+		nothing_back(t);
+		return;
+	}
+	n = devices_to_go_back(t, t->fact->wave);
+	engine_back_begin(t, t->fact->wave, why != NULL && why[0] != '\0' ? why : "by hand");
+	engine_turn_say(t, ENGINE_CHANGED,
+		"its layers are taken back, the last one first: at most %lld device%s",
+		(long long)n, n == 1 ? "" : "s");
+}
