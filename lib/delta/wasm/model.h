@@ -145,6 +145,8 @@ static inline bool model_ok(const struct model *m)
 }
 /* The old token at `place`: its code and index there; *left tokens follow in the same function. */
 const struct wasm_code *model_old(struct model *m, uint32_t place, size_t *index, uint32_t *left);
+/* Make the map of addresses from the copies of the data. */
+void model_map_addresses(struct model *m);
 /* Where an address of the old memory went, by the copies of the data. */
 bool model_moved(const struct model *m, uint64_t old, uint64_t *new);
 /* The new index of an old function. */
@@ -172,6 +174,8 @@ void model_free_names(struct model *m);
 bool model_move_body(struct model *m, uint32_t partner, const struct fl_bytes *expected);
 /* How many calls and addresses of an old body (few of each count) have no certain successor yet. */
 unsigned model_doubts(const struct model *m, uint32_t partner);
+/* Encoding: whether function `f` is its moved partner. What was learned stays learned if so. */
+bool model_is_sure(struct model *m, size_t f, uint32_t partner);
 /* What a number that is expected to move if it is an address becomes; that it did is learned. */
 uint64_t model_moved_number(struct model *m, enum wasm_imm kind, uint64_t old);
 static inline void model_remember_text(struct model_text *x, uint64_t v, bool address)

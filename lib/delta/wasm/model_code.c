@@ -536,45 +536,6 @@ static void prime(struct model *m)
 
 /* ---- functions that come out as predicted */
 
-/* Encoding: whether function `f` is its moved partner. What was learned stays learned if so. */
-static bool is_sure(struct model *m, size_t f, uint32_t partner)
-{
-	const struct wasm_body *old = &m->old->bodies[partner], *new = &m->new->bodies[f];
-	uint64_t last[2][WASM_IMM_MAX];
-	uint8_t last_pad[WASM_IMM_MAX];
-	struct model_text text = m->text;
-	bool sure;
-
-	if (old->size_pad != new->size_pad ||
-		m->old_code.start[partner + 1] - m->old_code.start[partner] !=
-			m->new_start[f + 1] - m->new_start[f])
-		return false;
-	memcpy(last[0], m->last, sizeof(m->last));
-	memcpy(last[1], m->before_last, sizeof(m->last));
-	memcpy(last_pad, m->last_pad, sizeof(last_pad));
-	learned_mark(&m->addresses);
-	m->n_bias_undo = 0;
-	m->trying = true;
-	fl_buf_reset(&m->out);
-	sure = model_move_body(m, partner, &new->bytes);
-	m->trying = false;
-	if (sure) {
-		learned_accept(&m->addresses);
-		return true;
-	}
-	learned_undo(&m->addresses);
-	while (m->n_bias_undo > 0) {
-		uint32_t undo = m->bias_undo[--m->n_bias_undo];
-
-		m->bias[undo >> 8] = (uint8_t)undo;
-	}
-	m->text = text;
-	memcpy(m->last, last[0], sizeof(m->last));
-	memcpy(m->before_last, last[1], sizeof(m->last));
-	memcpy(m->last_pad, last_pad, sizeof(last_pad));
-	return false;
-}
-
 /* A function by its tokens and immediates. */
 static void code_changed(struct model *m, size_t f)
 {
@@ -609,7 +570,7 @@ static void code_function(struct model *m, size_t f)
 		unsigned class = length_class(old_code_length(&m->old_code, partner));
 		unsigned doubts = coder_is_plain(m->c) ? 0 : model_doubts(m, partner);
 
-		sure = m->encoding && is_sure(m, f, partner);
+		sure = m->encoding && model_is_sure(m, f, partner);
 		sure = coder_hit(m->c, STREAM_SURE, sure,
 			CONTEXT(class, m->next_old == m->old_code.start[partner], doubts,
 				context(doubts, class)));

@@ -144,3 +144,41 @@ unsigned model_doubts(const struct model *m, uint32_t partner)
 		(void)wasm_walk(&w, &visitor, &d);
 	return (d.calls > 2 ? 2 : d.calls) * 8 + (d.addresses > 7 ? 7 : d.addresses);
 }
+
+bool model_is_sure(struct model *m, size_t f, uint32_t partner)
+{
+	const struct wasm_body *old = &m->old->bodies[partner], *new = &m->new->bodies[f];
+	uint64_t last[2][WASM_IMM_MAX];
+	uint8_t last_pad[WASM_IMM_MAX];
+	struct model_text text = m->text;
+	bool sure;
+
+	if (old->size_pad != new->size_pad ||
+		m->old_code.start[partner + 1] - m->old_code.start[partner] !=
+			m->new_start[f + 1] - m->new_start[f])
+		return false;
+	memcpy(last[0], m->last, sizeof(m->last));
+	memcpy(last[1], m->before_last, sizeof(m->last));
+	memcpy(last_pad, m->last_pad, sizeof(last_pad));
+	learned_mark(&m->addresses);
+	m->n_bias_undo = 0;
+	m->trying = true;
+	fl_buf_reset(&m->out);
+	sure = model_move_body(m, partner, &new->bytes);
+	m->trying = false;
+	if (sure) {
+		learned_accept(&m->addresses);
+		return true;
+	}
+	learned_undo(&m->addresses);
+	while (m->n_bias_undo > 0) {
+		uint32_t undo = m->bias_undo[--m->n_bias_undo];
+
+		m->bias[undo >> 8] = (uint8_t)undo;
+	}
+	m->text = text;
+	memcpy(m->last, last[0], sizeof(m->last));
+	memcpy(m->before_last, last[1], sizeof(m->last));
+	memcpy(m->last_pad, last_pad, sizeof(last_pad));
+	return false;
+}
