@@ -109,7 +109,8 @@ void engine_back_verb(struct engine_turn *t)
 	}
 	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
 		engine_turn_say(t, ENGINE_REFUSED,
-			"it is %s: it has delivered nothing that could be taken back", rollout_state_text(r->state));
+			"it is %s: it has delivered nothing that could be taken back",
+			rollout_state_text(r->state));
 		return;
 	}
 	if (opened_stages(t, t->fact->wave, false) == 0) {

@@ -100,6 +100,26 @@ static bool refuse_hungry_gates(struct plan_builder *b)
 	return true;
 }
 
+/* All that is to be done is under way elsewhere: a rollout that would end at once, as if it were done. */
+static bool refuse_all_held(struct plan_builder *b)
+{
+	const struct plan *p = b->out;
+	char text[300];
+
+	if (p->totals[PLAN_HELD] == 0 || p->totals[PLAN_UPDATE] > 0 || p->n_refusals > 0)
+		return true;
+	for (uint32_t c = 0; c < p->n_classes; c++) {
+		if (p->classes[c].kind != PLAN_HELD)
+			continue;
+		(void)snprintf(text, sizeof(text),
+			"nobody is left to it (%.150s): take the devices over with "
+			"\"supersede\": true, stop the other rollout, or wait for its end",
+			p->classes[c].reason);
+		return build_refuse(b, text, NULL, p->totals[PLAN_HELD]);
+	}
+	return true;
+}
+
 /* ---- what the reader should notice */
 
 /* Nobody is to be updated: says why. */
@@ -156,5 +176,5 @@ static bool note_coarse(struct plan_builder *b)
 
 bool build_remarks(struct plan_builder *b)
 {
-	return refuse_hungry_gates(b) && note_empty(b) && note_coarse(b);
+	return refuse_hungry_gates(b) && refuse_all_held(b) && note_empty(b) && note_coarse(b);
 }

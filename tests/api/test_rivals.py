@@ -173,10 +173,14 @@ def test_a_hotfix_takes_devices_over(story):
 
 
 def test_an_equal_that_does_not_supersede_waits(story):
-    """Without supersede what an older rollout has under way is held by it; with it the plan has everybody."""
+    """Without supersede what an older rollout has under way is held by it, and a plan that is left with nobody is
+    refused; with it the plan has everybody."""
     story.devices(2, app="1.0.0", lib="1.0.0")
     story.rollout("old", "apps")
-    story.rollout("later", "fix", start=False)
+    body = {"release": "fix", "strategy": {"waves": [{"percent": 100}]}}
+    assert story.api.put("/api/v1/rollouts/later", body).status in (201, 202)
+    refused = story.wait("later", "failed")["reason"]
+    assert "rollout old is changing app" in refused and "supersede" in refused
     assert story.api.get("/api/v1/rollouts/later/plan").json()["totals"]["held"] == 2
     story.rollout("fix", "fix", start=False, supersede=True)
     assert story.api.get("/api/v1/rollouts/fix/plan").json()["totals"]["update"] == 2

@@ -338,7 +338,8 @@ static void leaves_neighbours_alone(void **state)
 	}
 }
 
-/* Behaviour: devices on which another rollout changes the same module are held, others are not. */
+/* Behaviour: devices on which another rollout changes the same module are held, others are not; when all
+ * are held the plan is refused. */
 static void holds_for_other_rollouts(void **state)
 {
 	static struct fleet f;
@@ -365,6 +366,14 @@ static void holds_for_other_rollouts(void **state)
 	assert_int_equal(p.classes[p.class_of[3]].kind, PLAN_HELD);
 	assert_string_equal(p.classes[p.class_of[3]].reason, "rollout hotfix is changing app");
 	assert_int_equal(p.wave_of[4], PLAN_NO_WAVE);
+	for (size_t i = 0; i < 10; i++)
+		f.held[i] = 1;
+	plan_fini(&p);
+	make(&f, &p);
+	assert_int_equal(p.n_refusals, 1);
+	assert_non_null(strstr(p.refusals[0].reason, "rollout hotfix is changing app"));
+	assert_non_null(strstr(p.refusals[0].reason, "supersede"));
+	assert_int_equal(p.refusals[0].devices, 10);
 	end(&f, &p);
 }
 
