@@ -143,16 +143,32 @@ def test_layers_of_containers(ctl, tmp_path, kind):
     assert parts["copied members"]["count"] == 2
 
 
-def test_a_layer_of_an_unknown_compressor_says_what_to_do(ctl, tmp_path):
-    """What no setting makes again is refused with the next step."""
-    old, new = tmp_path / "old", tmp_path / "new"
+def pieces(raw):
+    """Pieces of 1000 bytes, and whether each is the last."""
+    return [(raw[i:i + 1000], i + 1000 >= len(raw)) for i in range(0, len(raw), 1000)]
+
+
+def test_a_layer_of_any_compressor_in_gzip_comes_back(ctl, tmp_path):
+    """A stream that no setting of zlib makes is made again all the same."""
+    old, new, patch, out = (tmp_path / name for name in ("old", "new", "patch", "out"))
     layer(old, "gz", module(8, 30_000), 9)
     layer(new, "tar", module(9, 30_000), 9)
     raw = new.read_bytes()
-    stored = b"".join(struct.pack("<BHH", 0, len(c), len(c) ^ 0xFFFF) + c
-                      for c in (raw[i:i + 1000] for i in range(0, len(raw), 1000)))
-    end = struct.pack("<BHH", 1, 0, 0xFFFF) + struct.pack("<II", zlib.crc32(raw), len(raw))
-    new.write_bytes(bytes.fromhex("1f8b0800000000000003") + stored + end)
+    stored = b"".join(struct.pack("<BHH", last, len(c), len(c) ^ 0xFFFF) + c for c, last in pieces(raw))
+    new.write_bytes(bytes.fromhex("1f8b0800000000000003") + stored + struct.pack("<II", zlib.crc32(raw), len(raw)))
+    assert ctl("delta", "make", old, new, "-o", patch, "--codec", "layer-patch").code == 0
+    assert ctl("delta", "apply", old, patch, "-o", out, "--codec", "layer-patch").code == 0
+    assert out.read_bytes() == new.read_bytes()
+
+
+def test_a_layer_of_an_unknown_compressor_says_what_to_do(ctl, tmp_path):
+    """What no setting of zstd makes again is refused with the next step."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    layer(old, "tar", module(8, 30_000), 9)
+    layer(new, "tar", module(9, 30_000), 9)
+    raw = new.read_bytes()
+    blocks = b"".join(struct.pack("<I", len(c) << 3 | last)[:3] + c for c, last in pieces(raw))
+    new.write_bytes(bytes.fromhex("28b52ffda0") + struct.pack("<I", len(raw)) + blocks)
     result = ctl("delta", "make", old, new, "-o", tmp_path / "patch", "--codec", "layer-patch")
     assert result.code != 0 and "uncompressed" in result.err
 
