@@ -19,6 +19,7 @@ static const struct options_row ls_rows[] = { LIST_ROWS(struct ls_options), { 0 
 static const struct table_column columns[] = {
 	{ .title = "NAME" },
 	{ .title = "HOLDS" },
+	{ .title = "FROM" },
 	{ .title = "UNTIL" },
 	{ .title = "SELECTOR", .cut = true },
 	{ .title = "WHY", .cut = true },
@@ -27,11 +28,15 @@ static const struct table_column columns[] = {
 
 static void row(struct table *t, const json_t *freeze)
 {
-	bool holds = value_bool(freeze, "holds");
+	bool holds = value_bool(freeze, "holds"), planned = value_bool(freeze, "planned");
 	const char *selector = value_text(freeze, "selector");
 
 	table_add(t, value_text(freeze, "name"));
-	table_addf(t, holds ? TERMINAL_WARN : TERMINAL_DIM, "%s", holds ? "yes" : "no");
+	table_addf(t, holds ? TERMINAL_WARN : TERMINAL_DIM, "%s",
+		holds             ? "yes"
+			: planned ? "planned"
+				  : "no");
+	table_add(t, value_text(freeze, "from"));
 	table_add(t,
 		value_text(freeze, "until") != NULL ? value_text(freeze, "until") : "it is lifted");
 	table_add(t, selector != NULL && selector[0] != '\0' ? selector : "every device");
@@ -49,7 +54,7 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 
 /* ---- create and lift */
 struct create_options {
-	const char *selector, *until, *why;
+	const char *selector, *from, *until, *why;
 };
 
 static const struct options_row create_rows[] = {
@@ -58,11 +63,16 @@ static const struct options_row create_rows[] = {
 		.offset = offsetof(struct create_options, selector),
 		.argument = "RSQL",
 		.help = "only devices that match (every device)" },
+	{ .name = "from",
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct create_options, from),
+		.argument = "WHEN",
+		.help = "a time as 2026-01-02T03:04:05Z, or a length as 8h from now (now)" },
 	{ .name = "until",
 		.type = OPTIONS_TEXT,
 		.offset = offsetof(struct create_options, until),
 		.argument = "WHEN",
-		.help = "a time as 2026-01-02T03:04:05Z, or a length as 8h (until it is lifted)" },
+		.help = "a time, or a length as 8h from its start (until it is lifted)" },
 	{ .name = "why",
 		.type = OPTIONS_TEXT,
 		.offset = offsetof(struct create_options, why),
@@ -71,38 +81,38 @@ static const struct options_row create_rows[] = {
 	{ 0 },
 };
 
-/* A time as it is, a length as the time so far ahead. */
-static enum fl_code read_until(const char *text, char out[21], struct fl_err *err)
+/* A time as it is, a length as the time so far behind *ms, which becomes it. */
+static enum fl_code read_when(const char *text, int64_t *ms, char out[21], struct fl_err *err)
 {
-	int64_t ms = 0, ahead_s = 0;
+	int64_t ahead_s = 0;
 
-	if (fl_utc_read(text, &ms, NULL) != FL_OK) {
+	if (fl_utc_read(text, ms, NULL) != FL_OK) {
 		enum fl_code code = text_duration_parse(text, &ahead_s, err);
 
 		if (code != FL_OK)
 			return code;
-		ms = ((int64_t)time(NULL) + ahead_s) * 1000;
+		*ms += ahead_s * 1000;
 	}
-	fl_utc_write(ms, out);
+	fl_utc_write(*ms, out);
 	return FL_OK;
 }
 
-static enum fl_code tell(struct cli *cli, const json_t *answer, const char *did, struct fl_err *err)
+static void tell(struct cli *cli, const json_t *answer)
 {
 	const json_t *f = json_object_get(answer, "freeze");
 	int64_t may_switch = value_int(answer, "may_still_switch");
+	bool planned = value_bool(f, "planned");
 
-	(void)err;
 	if (cli_json(cli, answer))
-		return FL_OK;
-	cli_say(cli, "%s %s%s%s%s", value_text(f, "name"), did,
+		return;
+	cli_say(cli, "%s %s%s%s%s%s", value_text(f, "name"), planned ? "is planned from " : "holds",
+		planned ? value_text(f, "from") : "",
 		value_text(f, "until") != NULL ? " until " : "",
 		value_text(f, "until") != NULL ? value_text(f, "until") : "",
 		value_bool(answer, "changed") ? "" : " (it was so before)");
-	if (may_switch > 0)
+	if (may_switch > 0 && !planned)
 		cli_say(cli, "at most %lld devices hold an order and may still switch",
 			(long long)may_switch);
-	return FL_OK;
 }
 
 static enum fl_code create(struct cli *cli, const void *options, struct fl_err *err)
@@ -110,16 +120,23 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 	const struct create_options *o = options;
 	FL_AUTOFREE char *path = api_path("/api/v1/freezes/{}", cli_operand(cli, 0));
 	FL_AUTO_JSON json_t *body = NULL, *answer = NULL;
-	char until[21];
-	enum fl_code code = o->until == NULL ? FL_OK : read_until(o->until, until, err);
+	int64_t ms = (int64_t)time(NULL) * 1000;
+	char from[21], until[21];
+	enum fl_code code = FL_OK;
 
+	if (o->from != NULL)
+		code = read_when(o->from, &ms, from, err);
+	if (code == FL_OK && o->until != NULL)
+		code = read_when(o->until, &ms, until, err);
 	if (code != FL_OK)
 		return code;
-	body = json_pack("{s:s*, s:s*, s:s*}", "selector", o->selector, "why", o->why, "until",
-		o->until == NULL ? NULL : until);
+	body = json_pack("{s:s*, s:s*, s:s*, s:s*}", "selector", o->selector, "why", o->why, "from",
+		o->from == NULL ? NULL : from, "until", o->until == NULL ? NULL : until);
 	code = cli_send(cli, &(struct api_request){ .method = "PUT", .path = path, .body = body },
 		&answer, NULL, err);
-	return code == FL_OK ? tell(cli, answer, "holds", err) : code;
+	if (code == FL_OK)
+		tell(cli, answer);
+	return code;
 }
 
 static enum fl_code lift(struct cli *cli, const void *options, struct fl_err *err)
@@ -139,7 +156,7 @@ static enum fl_code lift(struct cli *cli, const void *options, struct fl_err *er
 
 static const struct command cmd_ls = {
 	.name = "ls",
-	.help = "list freezes, lifted ones too",
+	.help = "list freezes, planned and lifted ones too",
 	.run = ls,
 	.options = ls_rows,
 	.options_size = sizeof(struct ls_options),
@@ -149,8 +166,9 @@ static const struct command cmd_create = {
 	.operands = "NAME",
 	.help = "deliver nothing to devices for a while",
 	.prose = "What a device holds already is not taken away; nothing new is offered, forward "
-		 "or back.\n\n",
-	.examples = "fleetctl freeze create sale --selector label.site==shop --until 8h\n",
+		 "or back. With --from it is planned: it begins then by itself.\n\n",
+	.examples = "fleetctl freeze create sale --selector label.site==shop --until 8h\n"
+		    "fleetctl freeze create holidays --from 2026-12-24T12:00:00Z --until 72h\n",
 	.run = create,
 	.options = create_rows,
 	.options_size = sizeof(struct create_options),

@@ -75,7 +75,7 @@ enum fl_code rollouts_report(struct server *server, struct store *store, struct 
  * kept asking until it may. Write lane. */
 enum fl_code rollouts_holds(struct store *store, struct effects *effects, int64_t device_no,
 	bool *hold, struct fl_err *err) FL_MUST_CHECK;
-/* A freeze has been made: devices that carry orders out are to ask, and hear of it. Write lane. */
+/* A freeze begins or ends: devices that wait or carry orders out are to ask, and hear of it. Write lane. */
 enum fl_code rollouts_freeze(struct server *server, struct store *store, struct effects *effects,
 	struct fl_err *err) FL_MUST_CHECK;
 

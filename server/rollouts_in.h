@@ -59,6 +59,7 @@ struct rollouts {
 	atomic_bool ticking;    /* it is queued */
 	int64_t ticked_at;      /* wall clock of the last one; writer only */
 	int64_t beat_at;        /* when the heartbeat was last written; writer only */
+	int64_t freezes_at;     /* freezes that turned until then have been told; writer only */
 };
 
 /* What every function of the runner is handed: the lane's view and where effects go. */

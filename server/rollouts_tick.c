@@ -8,6 +8,7 @@
 
 #include "server/server.h"
 #include "server/store/batch.h"
+#include "server/store/freeze.h"
 #include "server/store/instance.h"
 #include "server/store/rollout.h"
 
@@ -232,6 +233,22 @@ enum fl_code rollouts_freeze(
 	return code;
 }
 
+/* Freezes begin and end by themselves. After a start every device asks anyhow. */
+static enum fl_code look_at_freezes(const struct rollouts_lane *lane, struct fl_err *err)
+{
+	struct rollouts *r = lane->server->rollouts;
+	bool turned = false;
+	enum fl_code code = FL_OK;
+
+	if (r->freezes_at != 0)
+		code = freeze_turned(lane->store, r->freezes_at, &turned, err);
+	if (code == FL_OK && turned)
+		code = rollouts_freeze(lane->server, lane->store, lane->effects, err);
+	if (code == FL_OK)
+		r->freezes_at = lane->store->now_ms;
+	return code;
+}
+
 static enum fl_code run(
 	struct write_job *job, struct store *store, struct effects *e, struct fl_err *err)
 {
@@ -249,6 +266,8 @@ static enum fl_code run(
 		code = stage_due(store, ids, DUE_STAGES, &n, err);
 	for (size_t i = 0; i < n && code == FL_OK; i++)
 		code = stage_is_due(&lane, ids[i], err);
+	if (code == FL_OK)
+		code = look_at_freezes(&lane, err);
 	return code == FL_OK ? rollouts_schedule_look(&lane, err) : code;
 }
 

@@ -318,7 +318,7 @@ static enum fl_code cut(void *context, const struct freeze *f, struct fl_err *er
 			*t->of->window, t->of->since_ms - DAY_MS, now + FUTURE_MS, w, err);
 		*t->of->window = w;
 	}
-	return code == FL_OK ? window_cut(w, f->created_at, end, err) : code;
+	return code == FL_OK ? window_cut(w, f->from_ms, end, err) : code;
 }
 
 enum fl_code rollouts_windows_thaw(const struct rollouts_lane *lane, struct rollouts_parsed *p,

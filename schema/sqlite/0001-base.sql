@@ -368,6 +368,7 @@ CREATE TABLE freeze (
   name TEXT NOT NULL UNIQUE,
   selector TEXT NOT NULL,            -- RSQL; '' is every device
   why TEXT NOT NULL,
+  from_at INTEGER NOT NULL,          -- it holds nothing before
   until_at INTEGER NOT NULL,         -- 0: until it is lifted
   lifted_at INTEGER NOT NULL DEFAULT 0, -- 0: it was not
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL

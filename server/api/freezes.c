@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Freezes: nothing is delivered to the devices of a selector until a time, or until the freeze is
- * lifted. */
+ * Freezes: nothing is delivered to the devices of a selector from now or a time on, until another, or until
+ * the freeze is lifted. */
 #include "server/http/handlers.h"
 
 #include "server/api/list.h"
@@ -22,15 +22,22 @@
 
 /* ---- as JSON */
 
+static bool planned(const struct freeze *f, int64_t now_ms)
+{
+	return f->lifted_ms == 0 && f->from_ms > now_ms;
+}
+
 static bool holds(const struct freeze *f, int64_t now_ms)
 {
-	return f->lifted_ms == 0 && (f->until_ms == 0 || f->until_ms > now_ms);
+	return f->lifted_ms == 0 && f->from_ms <= now_ms &&
+		(f->until_ms == 0 || f->until_ms > now_ms);
 }
 
 static json_t *freeze_json(const struct freeze *f, int64_t now_ms)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:s}", "name", f->name, "selector",
-		f->selector, "why", f->why, "until", list_time(f->until_ms), "holds",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:s}", "name", f->name,
+		"selector", f->selector, "why", f->why, "from", list_time(f->from_ms), "until",
+		list_time(f->until_ms), "planned", (int)planned(f, now_ms), "holds",
 		(int)holds(f, now_ms), "lifted_at", list_time(f->lifted_ms), "created_at",
 		list_time(f->created_at), "created_by", f->created_by);
 }
@@ -103,12 +110,13 @@ enum fl_code api_freezes_list(struct request *rq, struct fl_err *err)
 /* ---- making and lifting */
 
 struct body {
-	const char *selector, *why, *until;
+	const char *selector, *why, *from, *until;
 };
 
 static const struct fl_json_field fields[] = {
 	FL_FIELD(struct body, selector, "selector", STRING, .min = 0, .max = RSQL_TEXT_MAX),
 	FL_FIELD(struct body, why, "why", STRING, .min = 0, .max = WHY_MAX),
+	FL_FIELD(struct body, from, "from", STRING),
 	FL_FIELD(struct body, until, "until", STRING),
 };
 
@@ -119,9 +127,28 @@ static enum fl_code note(
 		&(struct events_line){ .kind = kind,
 			.actor = rq->who.name,
 			.subject = rq->param[0],
-			.data = json_pack("{s:s, s:s, s:o}", "selector", f->selector, "why", f->why,
-				"until", list_time(f->until_ms)) },
+			.data = json_pack("{s:s, s:s, s:o, s:o}", "selector", f->selector, "why",
+				f->why, "from", list_time(f->from_ms), "until",
+				list_time(f->until_ms)) },
 		err);
+}
+
+static enum fl_code read_times(
+	const struct body *b, int64_t now_ms, struct freeze *f, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	if (b->from != NULL)
+		code = fl_moment_read(b->from, &f->from_ms, err);
+	if (code == FL_OK && b->until != NULL)
+		code = fl_moment_read(b->until, &f->until_ms, err);
+	if (code != FL_OK || b->until == NULL)
+		return code;
+	if (f->until_ms <= now_ms)
+		return fl_fail(err, FL_INVALID, "\"until\" lies in the past");
+	if (f->until_ms <= f->from_ms)
+		return fl_fail(err, FL_INVALID, "\"until\" does not lie behind \"from\"");
+	return FL_OK;
 }
 
 static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_err *err)
@@ -137,31 +164,57 @@ static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_
 		.selector = b.selector,
 		.why = b.why,
 		.created_by = rq->who.name };
-	if (code == FL_OK && b.until != NULL)
-		code = fl_moment_read(b.until, &f->until_ms, err);
-	if (code == FL_OK && b.until != NULL && f->until_ms <= rq->now_ms)
-		code = fl_fail(err, FL_INVALID, "\"until\" lies in the past");
+	if (code == FL_OK)
+		code = read_times(&b, rq->store->now_ms, f, err);
 	return code;
+}
+
+/* Without a "from", one that holds goes on, and another one begins now. A clock that stood still does not do
+ * so in retrospect: a start in the past must be the one that it has. */
+static enum fl_code settle_start(
+	const struct freeze *there, int64_t now_ms, struct freeze *wanted, struct fl_err *err)
+{
+	bool on = there->name != NULL && holds(there, now_ms) &&
+		strcmp(there->selector, wanted->selector) == 0;
+
+	if (wanted->from_ms == 0)
+		wanted->from_ms = on ? there->from_ms : now_ms;
+	else if (wanted->from_ms <= now_ms && !(on && there->from_ms == wanted->from_ms))
+		return fl_fail(err, FL_INVALID, "\"from\" lies in the past");
+	return FL_OK;
+}
+
+static bool same(const struct freeze *a, const struct freeze *b)
+{
+	return a->from_ms == b->from_ms && a->until_ms == b->until_ms &&
+		strcmp(a->selector, b->selector) == 0 && strcmp(a->why, b->why) == 0;
+}
+
+/* What is there under the name: zeroed if nothing is. */
+static enum fl_code find(struct request *rq, struct freeze *there, struct fl_err *err)
+{
+	struct fl_err none = { 0 };
+	enum fl_code code = freeze_get(rq->store, rq->param[0], there, &none);
+
+	return code == FL_OK || code == FL_NOT_FOUND ? FL_OK : fl_fail(err, code, "%s", none.msg);
 }
 
 enum fl_code api_freeze_put(struct request *rq, struct fl_err *err)
 {
 	struct freeze wanted = { 0 }, there = { 0 };
-	struct fl_err none = { 0 };
-	bool changed = true;
-	enum fl_code found, code = list_unlimited(rq, "freeze devices", err);
+	int64_t now_ms = rq->store->now_ms;
+	bool changed = false;
+	enum fl_code code = list_unlimited(rq, "freeze devices", err);
 
 	if (code == FL_OK)
 		code = read_wanted(rq, &wanted, err);
 	if (code != FL_OK)
 		return code;
-	found = freeze_get(rq->store, rq->param[0], &there, &none);
-	if (found == FL_OK)
-		changed = !holds(&there, rq->store->now_ms) || there.until_ms != wanted.until_ms ||
-			strcmp(there.selector, wanted.selector) != 0 ||
-			strcmp(there.why, wanted.why) != 0;
-	else if (found != FL_NOT_FOUND)
-		code = fl_fail(err, found, "%s", none.msg);
+	code = find(rq, &there, err);
+	if (code == FL_OK)
+		code = settle_start(&there, now_ms, &wanted, err);
+	if (code == FL_OK)
+		changed = there.name == NULL || there.lifted_ms != 0 || !same(&there, &wanted);
 	if (code == FL_OK && changed)
 		code = freeze_put(rq->store, &wanted, err);
 	if (code == FL_OK && changed)

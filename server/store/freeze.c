@@ -6,21 +6,25 @@
 
 #include <stdlib.h>
 
-#define COLUMNS "id, name, selector, why, until_at, lifted_at, created_at, created_by "
+#define COLUMNS "id, name, selector, why, from_at, until_at, lifted_at, created_at, created_by "
 
 DB_SQL(freeze_select, "SELECT " COLUMNS "FROM freeze WHERE name = $1");
 DB_SQL(freeze_select_all, "SELECT " COLUMNS "FROM freeze WHERE id > $1 ORDER BY id LIMIT $2");
 DB_SQL(freeze_select_active,
-	"SELECT " COLUMNS "FROM freeze WHERE lifted_at = 0 AND (until_at = 0 OR until_at > $1) "
-	"ORDER BY id");
-DB_SQL(freeze_select_since,
-	"SELECT " COLUMNS "FROM freeze WHERE (lifted_at = 0 OR lifted_at > $1) AND "
+	"SELECT " COLUMNS "FROM freeze WHERE lifted_at = 0 AND from_at <= $1 AND "
 	"(until_at = 0 OR until_at > $1) ORDER BY id");
+DB_SQL(freeze_select_since,
+	"SELECT " COLUMNS "FROM freeze WHERE (lifted_at = 0 OR lifted_at > max($1, from_at)) AND "
+	"(until_at = 0 OR until_at > $1) AND from_at <= $2 ORDER BY id");
+DB_SQL(freeze_select_turned,
+	"SELECT EXISTS (SELECT 1 FROM freeze WHERE lifted_at = 0 AND "
+	"((from_at > $1 AND from_at <= $2) OR (until_at > $1 AND until_at <= $2)))");
 DB_SQL(freeze_upsert,
-	"INSERT INTO freeze (name, selector, why, until_at, created_at, created_by) "
-	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET selector = "
-	"excluded.selector, why = excluded.why, until_at = excluded.until_at, created_at = "
-	"excluded.created_at, created_by = excluded.created_by, lifted_at = 0");
+	"INSERT INTO freeze (name, selector, why, from_at, until_at, created_at, created_by) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET selector = "
+	"excluded.selector, why = excluded.why, from_at = excluded.from_at, until_at = "
+	"excluded.until_at, created_at = excluded.created_at, created_by = excluded.created_by, "
+	"lifted_at = 0");
 DB_SQL(freeze_update_lifted, "UPDATE freeze SET lifted_at = $1 WHERE id = $2 AND lifted_at = 0");
 
 void freeze_fini(struct freeze *f)
@@ -36,10 +40,11 @@ static void read_row(const struct db_rows *rows, struct freeze *f)
 		.name = db_text(rows, 1),
 		.selector = db_text(rows, 2),
 		.why = db_text(rows, 3),
-		.until_ms = db_int(rows, 4),
-		.lifted_ms = db_int(rows, 5),
-		.created_at = db_int(rows, 6),
-		.created_by = db_text(rows, 7),
+		.from_ms = db_int(rows, 4),
+		.until_ms = db_int(rows, 5),
+		.lifted_ms = db_int(rows, 6),
+		.created_at = db_int(rows, 7),
+		.created_by = db_text(rows, 8),
 	};
 }
 
@@ -103,18 +108,28 @@ enum fl_code freeze_each_since(
 	struct store *store, int64_t since_ms, freeze_fn fn, void *context, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_query(store->db, freeze_select_since, DB_ARGS(DB_I(since_ms)), &rows, err);
+	enum fl_code code = db_query(store->db, freeze_select_since,
+		DB_ARGS(DB_I(since_ms), DB_I(store->now_ms)), &rows, err);
 
 	return code == FL_OK ? each(&rows, fn, context, err) : code;
+}
+
+enum fl_code freeze_turned(struct store *store, int64_t after_ms, bool *turned, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(store->db, freeze_select_turned,
+		DB_ARGS(DB_I(after_ms), DB_I(store->now_ms)), &rows, err);
+
+	*turned = code == FL_OK && db_int(&rows, 0) != 0;
+	return code;
 }
 
 enum fl_code freeze_put(struct store *store, const struct freeze *f, struct fl_err *err)
 {
 	FL_BUG_IF(!store->write);
 	return db_exec(store->db, freeze_upsert,
-		DB_ARGS(DB_T(f->name), DB_T(f->selector), DB_T(f->why), DB_I(f->until_ms),
-			DB_I(store->now_ms), DB_T(f->created_by)),
+		DB_ARGS(DB_T(f->name), DB_T(f->selector), DB_T(f->why), DB_I(f->from_ms),
+			DB_I(f->until_ms), DB_I(store->now_ms), DB_T(f->created_by)),
 		err);
 }
 

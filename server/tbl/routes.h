@@ -82,7 +82,7 @@ ROUTE(POST, "/api/v1/audit/prune", WHO_ADMIN, 16 * KIB, WRITE, api_audit_prune, 
 
 /* ---- freezes */
 ROUTE(GET, "/api/v1/freezes", ROLE_READ, 0, READ, api_freezes_list, "List freezes, lifted ones too")
-ROUTE(PUT, "/api/v1/freezes/{freeze}", ROLE_OPERATE, 16 * KIB, WRITE, api_freeze_put, "Deliver nothing to the devices of a selector until a time")
+ROUTE(PUT, "/api/v1/freezes/{freeze}", ROLE_OPERATE, 16 * KIB, WRITE, api_freeze_put, "Deliver nothing to the devices of a selector, from now or a time on until another")
 ROUTE(DELETE, "/api/v1/freezes/{freeze}", ROLE_OPERATE, 0, WRITE, api_freeze_lift, "Lift a freeze")
 
 /* ---- webhooks */

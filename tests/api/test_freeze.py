@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Freezes: nothing is delivered to the devices of a selector until a time, or until it is lifted."""
 import time
+from datetime import timedelta
 
 import pytest
 
+from moved_clock import MovedClock
 from story import Story, ok, until
 
 API = "/api/v1"
@@ -100,6 +102,81 @@ def test_a_freeze_ends_at_its_time(story):
     assert until("it has ended", lambda: not ok(story.api.get(f"{API}/freezes"))["items"][0]["holds"])
 
 
+@pytest.fixture(name="clock")
+def fixture_clock(tmp_path):
+    return MovedClock(tmp_path)
+
+
+@pytest.fixture(name="moved")
+def fixture_moved(new_fleetd, clock):
+    story = Story(new_fleetd().start(env=clock.env))
+    story.module("app", "1.0.0", "2.0.0")
+    story.release("next", app="2.0.0")
+    return story
+
+
+def at(clock, **span):
+    return (clock.now() + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def listed(story):
+    return ok(story.api.get(f"{API}/freezes"))["items"][0]
+
+
+def test_a_planned_freeze_begins_and_ends_by_itself(moved, clock):
+    """It holds nothing before its start, also after a restart; then it does, until its end."""
+    d = moved.devices(2, app="1.0.0")
+    start, end = at(clock, hours=4, seconds=20), at(clock, hours=8)
+    told = freeze(moved, **{"from": start, "until": end})
+    assert told["changed"] and told["freeze"]["planned"] and not told["freeze"]["holds"]
+    assert told["freeze"]["from"].startswith(start[:-1])
+    assert not freeze(moved, **{"from": start, "until": end})["changed"]
+    moved.rollout("r", "next", install_s=86400, reach_s=86400)
+    d[0].asks()
+    clock.forward(d, hours=4)
+    moved.api.stop()
+    moved.api.start(env=clock.env)
+    assert listed(moved)["planned"] and not listed(moved)["holds"]
+    d[0].says("downloading")
+    d[0].poll()
+    assert not d[0].device.held
+    clock.forward(seconds=21)
+    assert listed(moved)["holds"] and not listed(moved)["planned"]
+    until("it is told to wait", lambda: d[0].poll() or d[0].device.held)
+    assert moved.idle([d[1]]) and why(moved, "d1")["lines"][0]["code"] == "frozen"
+    assert not freeze(moved, **{"from": start, "until": end})["changed"]
+    assert not freeze(moved, until=end)["changed"]
+    clock.forward(d, hours=4)
+    assert not listed(moved)["holds"] and not listed(moved)["planned"]
+    d[1].asks()
+
+
+def test_clocks_stand_only_while_it_holds(moved, clock):
+    """Silent with an order, a device is late before its freeze begins, and not while it holds."""
+    d = moved.devices(2, app="1.0.0")
+    freeze(moved, selector="id==d0", **{"from": at(clock, seconds=10), "until": at(clock, hours=2)})
+    freeze(moved, name="later", selector="id==d1", **{"from": at(clock, hours=1)})
+    moved.rollout("r", "next", install_s=24, gate={"error": {"percent": 100}})
+    for one in d:
+        one.asks()
+    clock.forward(d, seconds=27)
+    moved.ends("r", d[1], 0, "timed_out")
+    assert moved.steps("r")[("d0", 0)] == "offered"
+
+
+def test_a_planned_freeze_is_lifted_or_begun_early(moved, clock):
+    """Lifted, it never begins; made again without a start, it holds at once."""
+    d = moved.devices(1, app="1.0.0")
+    freeze(moved, **{"from": at(clock, hours=5)})
+    assert not ok(moved.api.delete(f"{API}/freezes/sale"))["freeze"]["planned"]
+    clock.forward(d, hours=6)
+    assert not listed(moved)["holds"]
+    freeze(moved, **{"from": at(clock, hours=5)})
+    assert freeze(moved)["freeze"]["holds"]
+    moved.rollout("r", "next")
+    assert moved.idle(d)
+
+
 def test_the_way_back_is_frozen_too(story):
     """A rollback waits as well."""
     d = story.devices(1, app="1.0.0")
@@ -117,7 +194,9 @@ def test_the_way_back_is_frozen_too(story):
 
 def test_refusals(story):
     """Wrong selectors, times and names; unknown ones; who may."""
-    for body in ({"selector": "id=="}, {"until": "2020-01-01T00:00:00Z"}, {"until": "soon"}, {"x": 1}):
+    for body in ({"selector": "id=="}, {"until": "2020-01-01T00:00:00Z"}, {"until": "soon"}, {"x": 1},
+                 {"from": "soon"}, {"from": "2020-01-01T00:00:00Z"},
+                 {"from": "2098-01-01T00:00:00Z", "until": "2098-01-01T00:00:00Z"}):
         assert story.api.put(f"{API}/freezes/f", body).status == 400, body
     assert story.api.delete(f"{API}/freezes/none").status == 404
     few = story.api.make_token("few", ["operator"], selector="label.x==1")

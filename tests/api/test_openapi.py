@@ -178,7 +178,7 @@ def use_server(c):
 
 def use_webhooks(c):
     """Requests to the freezes' and the webhooks' addresses."""
-    freeze = {"selector": "id==none", "why": "sale", "until": "2099-01-01T00:00:00Z"}
+    freeze = {"selector": "id==none", "why": "sale", "from": "2098-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}
     assert c.request("PUT", "/api/v1/freezes/f", json=freeze).status == 200
     assert c.request("PUT", "/api/v1/freezes/f", json={"until": "soon"}).status == 400
     assert c.request("GET", "/api/v1/freezes").status == 200

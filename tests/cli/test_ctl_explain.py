@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """fleetctl explain and fleetctl rollout explain against a real fleetd."""
+import re
+
 import pytest
 
 from story import Story
@@ -70,5 +72,10 @@ def test_freeze(real, story):
     assert "sale is lifted" in real("freeze", "lift", "sale").out
     assert "(it was so before)" in real("freeze", "lift", "sale").out
     d[0].asks()
+    planned = real("freeze", "create", "later", "--from", "2100-01-01T00:00:00Z", "--until", "90m")
+    assert "later is planned from 2100-01-01T00:00:00" in planned.out and " until 2100-01-01T01:30:00" in planned.out
+    assert "may still switch" not in planned.out
+    assert re.search(r"^later +planned +2100-01-01T00:00:00", real("freeze", "ls").out, re.M)
     assert real("freeze", "create", "x", "--until", "soon").code == 2
+    assert real("freeze", "create", "x", "--from", "soon").code == 2
     assert real("freeze", "lift", "none").code == 4

@@ -360,7 +360,9 @@ export interface Freeze {
   name: string
   selector: string
   why: string
+  from: string
   until: string | null
+  planned: boolean
   holds: boolean
   created_by: string
 }
