@@ -142,13 +142,31 @@ def test_a_planned_freeze_begins_and_ends_by_itself(moved, clock):
     assert not d[0].device.held
     clock.forward(seconds=21)
     assert listed(moved)["holds"] and not listed(moved)["planned"]
-    until("it is told to wait", lambda: d[0].poll() or d[0].device.held)
+    until("it is told to wait", lambda: not d[0].device.poll() and d[0].device.held, 10)
     assert moved.idle([d[1]]) and why(moved, "d1")["lines"][0]["code"] == "frozen"
     assert not freeze(moved, **{"from": start, "until": end})["changed"]
     assert not freeze(moved, until=end)["changed"]
     clock.forward(d, hours=4)
     assert not listed(moved)["holds"] and not listed(moved)["planned"]
     d[1].asks()
+
+
+def test_who_has_an_order_hears_of_the_begin_and_the_end(moved, clock):
+    """Nobody has to touch the freeze: who polls is told to wait when it begins, and to go on when it ends."""
+    d = moved.devices(1, app="1.0.0")
+    freeze(moved, **{"from": at(clock, seconds=20), "until": at(clock, seconds=45)})
+    moved.rollout("r", "next")
+    d[0].asks()
+    d[0].says("downloading")
+    until("it has no news", lambda: d[0].device.poll() is None)
+    assert not d[0].device.held
+    clock.forward(seconds=21)
+    until("it is told to wait", lambda: not d[0].device.poll() and d[0].device.held, 10)
+    clock.forward(seconds=25)
+    until("it may go on", d[0].device.poll, 10)
+    assert not d[0].device.held
+    d[0].confirms()
+    moved.wait("r", "completed")
 
 
 def test_clocks_stand_only_while_it_holds(moved, clock):
