@@ -42,7 +42,7 @@ static enum fl_code shift_one(
 	if (code == FL_OK)
 		code = rollouts_scene_store(&s, err);
 	rollouts_scene_fini(&s);
-	return code;
+	return code == FL_OK ? stage_look_again(lane->store, id, err) : code;
 }
 
 /* Shift the clocks of all that is under way: fleetd was away since `from`. */

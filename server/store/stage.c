@@ -38,6 +38,7 @@ DB_SQL(stage_update_delivered,
 	"UPDATE stage SET delivered = $1, " EARLIER(
 		"$2") ", minute_at = $3, minute_n = $4 WHERE id = $5");
 DB_SQL(stage_update_due, "UPDATE stage SET due_at = $1 WHERE id = $2");
+DB_SQL(stage_update_all_due, "UPDATE stage SET due_at = $1 WHERE rollout_id = $2 AND due_at > $1");
 
 static struct db_arg time_or_null(int64_t t)
 {
@@ -231,6 +232,13 @@ enum fl_code stage_put_due(
 	FL_BUG_IF(!store->write);
 	return db_exec(
 		store->db, stage_update_due, DB_ARGS(time_or_null(due_at), DB_I(stage_id)), err);
+}
+
+enum fl_code stage_look_again(struct store *store, int64_t rollout_id, struct fl_err *err)
+{
+	FL_BUG_IF(!store->write);
+	return db_exec(store->db, stage_update_all_due,
+		DB_ARGS(DB_I(store->now_ms), DB_I(rollout_id)), err);
 }
 
 enum fl_code stage_put_opens(

@@ -53,5 +53,8 @@ enum fl_code stage_take_opened(
 /* Set when it has something due, wall clock; 0: nothing. */
 enum fl_code stage_put_due(
 	struct store *store, int64_t stage_id, int64_t due_at, struct fl_err *err) FL_MUST_CHECK;
+/* The wall clock has moved: whatever stage of the rollout has something due later is looked at now. */
+enum fl_code stage_look_again(
+	struct store *store, int64_t rollout_id, struct fl_err *err) FL_MUST_CHECK;
 
 #endif
