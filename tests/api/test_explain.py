@@ -265,7 +265,8 @@ def test_who_is_no_member(story):
     late = story.device("late", app="1.0.0", lib="1.0.0")
     assert why(story, has)["codes"] == ["nothing_to_do"] and why(story, has)["member"] == "left_out"
     assert why(story, late)["codes"] == ["joined_late"] and why(story, late)["member"] == "not_in_plan"
-    story.rollout("few", "next", selector="id==old", start=False, conflicts="leave_out")
+    story.device("free", app="1.0.0", lib="1.0.0")
+    story.rollout("few", "next", selector="id=in=(old,free)", start=False, conflicts="leave_out")
     told = why(story, old, "few")
     assert told["member"] == "left_out" and told["codes"] == ["held_by_other"] and "rollout r" in told["summary"]
     assert why(story, late, "few")["codes"] == ["not_selected"]
