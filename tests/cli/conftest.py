@@ -109,3 +109,9 @@ def ctl(tmp_path, mock):
 def ctl_for(tmp_path):
     """fleetctl for a server of one's own: ctl_for(url, token)."""
     return lambda url, token: Ctl(tmp_path, url, token)
+
+
+@pytest.fixture(name="ctl_of", scope="session")
+def fixture_ctl_of():
+    """Makes fleetctl of a folder, an address and a token: Ctl, for fixtures that live longer than a test."""
+    return Ctl

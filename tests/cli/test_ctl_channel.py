@@ -7,11 +7,9 @@ import pytest
 
 
 @pytest.fixture(name="real", scope="module")
-def fixture_real(shared_fleetd, tmp_path_factory):
+def fixture_real(shared_fleetd, tmp_path_factory, ctl_of):
     """fleetctl as admin of a server with two releases."""
-    from conftest import Ctl  # the one of this folder
-
-    ctl = Ctl(tmp_path_factory.mktemp("channel"), f"http://127.0.0.1:{shared_fleetd.port}", shared_fleetd.token)
+    ctl = ctl_of(tmp_path_factory.mktemp("channel"), f"http://127.0.0.1:{shared_fleetd.port}", shared_fleetd.token)
     assert shared_fleetd.put("/api/v1/modules/app", {"kind": "wasm"}).status == 201
     for n in (1, 2):
         assert shared_fleetd.put(f"/api/v1/modules/app/versions/{n}.0.0", {"variants": [{}]}).status == 201
