@@ -38,6 +38,15 @@ static inline void fl_list_push(struct fl_list *l, struct fl_link *e)
 	l->n++;
 }
 
+static inline void fl_list_push_first(struct fl_list *l, struct fl_link *e)
+{
+	e->prev = &l->head;
+	e->next = l->head.next;
+	e->next->prev = e;
+	l->head.next = e;
+	l->n++;
+}
+
 static inline void fl_list_remove(struct fl_list *l, struct fl_link *e)
 {
 	e->prev->next = e->next;

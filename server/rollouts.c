@@ -7,6 +7,7 @@
 #include "server/server.h"
 #include "server/store/rollout.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <stdio.h>
@@ -34,6 +35,7 @@ static void begun(
 			FL_S("detail", err->msg));
 		return;
 	}
+	r->seen_ms = fl_clock_ms(CLOCK_REALTIME);
 	loop_after(server, 0, rollouts_tick, r);
 }
 

@@ -19,6 +19,7 @@
 #include "server/rollout/opening.h"
 
 #include "lib/json.h"
+#include "lib/list.h"
 #include "server/effects.h"
 #include "server/store/store.h"
 
@@ -29,6 +30,11 @@ struct rollouts;
  * start. Any lane that reads. */
 enum fl_code rollouts_waiting(struct store *store, void (*fn)(void *arg, int64_t device_no),
 	void *arg, struct fl_err *err) FL_MUST_CHECK;
+
+/* Before the jobs of a batch: when the wall clock has jumped, or fleetd stood still, since the last one,
+ * put the job that shifts the clocks of all that is under way in front of them, so that no fact reads a
+ * clock that is wrong by the gap. Writer. */
+void rollouts_before_batch(struct server *server, struct fl_list *jobs);
 
 enum rollouts_answer {
 	ROLLOUTS_NOTHING, /* no new order; attention is cleared after COMMIT unless it comes soon */

@@ -18,6 +18,8 @@
 
 #include <stdatomic.h>
 
+#define ROLLOUTS_ACTIVE_MAX 4096 /* rollouts under way that the timer looks after */
+
 /* A rollout's strategy and plan, parsed. Writer thread only. */
 struct rollouts_parsed {
 	struct fl_link link;
@@ -57,9 +59,11 @@ struct rollouts {
 	struct write_job begin; /* what is done once, at start */
 	struct write_job tick;  /* the timer's work */
 	atomic_bool ticking;    /* it is queued */
-	int64_t ticked_at;      /* wall clock of the last one; writer only */
-	int64_t beat_at;        /* when the heartbeat was last written; writer only */
-	int64_t freezes_at;     /* freezes that turned until then have been told; writer only */
+	struct write_job shift; /* of the clocks, after an absence; writer only */
+	int64_t seen_ms; /* wall clock of the last batch, 0 until the start is over; writer only */
+	int64_t shifted_ms; /* wall clock to which `shift` shifts; writer only */
+	int64_t beat_at;    /* when the heartbeat was last written; writer only */
+	int64_t freezes_at; /* freezes that turned until then have been told; writer only */
 };
 
 /* What every function of the runner is handed: the lane's view and where effects go. */
@@ -377,8 +381,13 @@ enum fl_code rollouts_give(const struct rollouts_lane *lane, int64_t rollout_id,
 
 /* Queue the timer's work and set the timer again. Loop thread. */
 void rollouts_tick(struct server *server, void *arg);
+
+/* ---- rollouts_away.c: absences */
+
 /* fleetd was away since its heartbeat: shift every clock. At start. */
 enum fl_code rollouts_back_again(
 	const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
+/* Write that fleetd is there, if anything depends on it. Writer. */
+enum fl_code rollouts_beat(const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

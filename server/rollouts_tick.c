@@ -1,98 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Time: one timer that looks for due deadlines by index, the heartbeat, and absences.
- *
- * A rollout's deadlines are on its own clock. When fleetd was not there, or the wall clock jumped, every
- * clock is shifted by the gap and a poll interval, so that devices can report first. */
+ * One timer that looks for due deadlines by index. */
 #include "server/rollouts_in.h"
 
 #include "server/server.h"
 #include "server/store/batch.h"
 #include "server/store/freeze.h"
-#include "server/store/instance.h"
 #include "server/store/rollout.h"
 
-#include "lib/clock.h"
 #include "lib/log.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define TICK_MS    1000
-#define BEAT_MS    10000 /* how often the heartbeat is written while something is under way */
-#define GAP_MS     30000 /* a tick that comes so late means that fleetd stood still */
-#define DUE_STAGES 64    /* looked at per tick */
-#define DUE_STEPS  500   /* per stage and tick */
-#define ACTIVE_MAX 4096
-
-/* ---- absences */
-
-static enum fl_code shift_one(
-	const struct rollouts_lane *lane, int64_t id, int64_t from, struct fl_err *err)
-{
-	struct engine_fact fact = {
-		.kind = FACT_AWAY, .from = from, .grace_ms = lane->server->settings->poll_interval
-	};
-	struct rollouts_scene s;
-	enum fl_code code = rollouts_scene_load(lane, id, &s, err);
-
-	if (code == FL_OK)
-		code = rollouts_scene_fact(&s, -1, &fact, NULL, err);
-	if (code == FL_OK)
-		code = rollouts_scene_store(&s, err);
-	rollouts_scene_fini(&s);
-	return code == FL_OK ? stage_look_again(lane->store, id, err) : code;
-}
-
-/* Shift the clocks of all that is under way: fleetd was away since `from`. */
-static enum fl_code shift_all(const struct rollouts_lane *lane, int64_t from, struct fl_err *err)
-{
-	int64_t *ids = calloc(ACTIVE_MAX, sizeof(*ids));
-	size_t n = 0;
-	enum fl_code code = ids == NULL
-		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts' clocks")
-		: rollout_active(lane->store, ids, ACTIVE_MAX, &n, err);
-
-	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = shift_one(lane, ids[i], from, err);
-	free(ids);
-	if (n > 0 && code == FL_OK)
-		fl_log_info("the clocks of rollouts go on where they were", FL_N("rollouts", n),
-			FL_N("away_ms", lane->store->now_ms - from));
-	return code;
-}
-
-enum fl_code rollouts_back_again(const struct rollouts_lane *lane, struct fl_err *err)
-{
-	FL_AUTO_BUF struct fl_buf beat = { 0 };
-	enum fl_code code = instance_get(lane->store, "heartbeat", &beat, err);
-
-	if (code == FL_NOT_FOUND)
-		return FL_OK;
-	if (code != FL_OK)
-		return code;
-	return shift_all(lane, strtoll((const char *)beat.p, NULL, 10), err);
-}
-
-/* Write that fleetd is there, if anything depends on it. */
-static enum fl_code beat(const struct rollouts_lane *lane, struct fl_err *err)
-{
-	struct rollouts *r = lane->server->rollouts;
-	int64_t id;
-	size_t n;
-	char text[24];
-	enum fl_code code;
-
-	if (lane->store->now_ms - r->beat_at < BEAT_MS && lane->store->now_ms >= r->beat_at)
-		return FL_OK;
-	r->beat_at = lane->store->now_ms;
-	code = rollout_active(lane->store, &id, 1, &n, err);
-	if (code != FL_OK || n == 0)
-		return code;
-	snprintf(text, sizeof(text), "%" PRId64, lane->store->now_ms);
-	return instance_put(lane->store, "heartbeat", text, err);
-}
+#define DUE_STAGES 64  /* looked at per tick */
+#define DUE_STEPS  500 /* per stage and tick */
 
 /* ---- deadlines */
 
@@ -221,11 +143,11 @@ enum fl_code rollouts_freeze(
 	struct server *server, struct store *store, struct effects *effects, struct fl_err *err)
 {
 	const struct rollouts_lane lane = { server, store, effects };
-	int64_t *ids = calloc(ACTIVE_MAX, sizeof(*ids));
+	int64_t *ids = calloc(ROLLOUTS_ACTIVE_MAX, sizeof(*ids));
 	size_t n = 0;
 	enum fl_code code = ids == NULL
 		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
-		: rollout_active(store, ids, ACTIVE_MAX, &n, err);
+		: rollout_active(store, ids, ROLLOUTS_ACTIVE_MAX, &n, err);
 
 	for (size_t i = 0; i < n && code == FL_OK; i++)
 		code = wake_stages(&lane, ids[i], err);
@@ -254,14 +176,10 @@ static enum fl_code run(
 {
 	struct rollouts *r = fl_container(job, struct rollouts, tick);
 	struct rollouts_lane lane = { r->server, store, e };
-	int64_t ids[DUE_STAGES], late = store->now_ms - r->ticked_at;
+	int64_t ids[DUE_STAGES];
 	size_t n = 0;
-	enum fl_code code = FL_OK;
+	enum fl_code code = rollouts_beat(&lane, err);
 
-	if (r->ticked_at != 0 && (late > GAP_MS || late < 0))
-		code = shift_all(&lane, r->ticked_at, err);
-	if (code == FL_OK)
-		code = beat(&lane, err);
 	if (code == FL_OK)
 		code = stage_due(store, ids, DUE_STAGES, &n, err);
 	for (size_t i = 0; i < n && code == FL_OK; i++)
@@ -277,9 +195,7 @@ static void done(
 	struct rollouts *r = fl_container(job, struct rollouts, tick);
 
 	(void)server;
-	if (code == FL_OK)
-		r->ticked_at = fl_clock_ms(CLOCK_REALTIME);
-	else
+	if (code != FL_OK)
 		fl_log_warning("deadlines could not be looked at; the next try is in a second",
 			FL_S("detail", err->msg));
 	atomic_store(&r->ticking, false);

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
 from fleet_server import Fleetd  # noqa: E402
+from moved_clock import MovedClock  # noqa: E402
 
 
 def end(server):
@@ -36,6 +37,12 @@ def new_fleetd(tmp_path):
     yield make
     for server in made:
         end(server)
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """A wall clock that the test moves: new_fleetd().start(env=clock.env)."""
+    return MovedClock(tmp_path)
 
 
 @pytest.fixture(scope="module")

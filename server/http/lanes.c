@@ -9,6 +9,7 @@
 #include "server/http/loop.h"
 #include "server/metrics.h"
 #include "server/parts.h"
+#include "server/rollouts.h"
 #include "server/server.h"
 #include "server/store/batch.h"
 #include "server/store/db.h"
@@ -176,6 +177,7 @@ static void *writer_main(void *arg)
 			batch_checkpoint(s, true);
 			continue;
 		}
+		rollouts_before_batch(s, &jobs);
 		batch_run(s, &jobs);
 		flush_done(l);
 		batch_checkpoint(s, false);

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Freezes: nothing is delivered to the devices of a selector until a time, or until it is lifted."""
 import time
-from datetime import timedelta
 
 import pytest
 
-from moved_clock import MovedClock
 from story import Story, ok, until
 
 API = "/api/v1"
@@ -102,21 +100,12 @@ def test_a_freeze_ends_at_its_time(story):
     assert until("it has ended", lambda: not ok(story.api.get(f"{API}/freezes"))["items"][0]["holds"])
 
 
-@pytest.fixture(name="clock")
-def fixture_clock(tmp_path):
-    return MovedClock(tmp_path)
-
-
 @pytest.fixture(name="moved")
 def fixture_moved(new_fleetd, clock):
     story = Story(new_fleetd().start(env=clock.env))
     story.module("app", "1.0.0", "2.0.0")
     story.release("next", app="2.0.0")
     return story
-
-
-def at(clock, **span):
-    return (clock.now() + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def listed(story):
@@ -126,7 +115,7 @@ def listed(story):
 def test_a_planned_freeze_begins_and_ends_by_itself(moved, clock):
     """It holds nothing before its start, also after a restart; then it does, until its end."""
     d = moved.devices(2, app="1.0.0")
-    start, end = at(clock, hours=4, seconds=20), at(clock, hours=8)
+    start, end = clock.at(hours=4, seconds=20), clock.at(hours=8)
     told = freeze(moved, **{"from": start, "until": end})
     assert told["changed"] and told["freeze"]["planned"] and not told["freeze"]["holds"]
     assert told["freeze"]["from"].startswith(start[:-1])
@@ -154,7 +143,7 @@ def test_a_planned_freeze_begins_and_ends_by_itself(moved, clock):
 def test_who_has_an_order_hears_of_the_begin_and_the_end(moved, clock):
     """Nobody has to touch the freeze: who polls is told to wait when it begins, and to go on when it ends."""
     d = moved.devices(1, app="1.0.0")
-    freeze(moved, **{"from": at(clock, seconds=20), "until": at(clock, seconds=45)})
+    freeze(moved, **{"from": clock.at(seconds=20), "until": clock.at(seconds=45)})
     moved.rollout("r", "next")
     d[0].asks()
     d[0].says("downloading")
@@ -172,8 +161,8 @@ def test_who_has_an_order_hears_of_the_begin_and_the_end(moved, clock):
 def test_clocks_stand_only_while_it_holds(moved, clock):
     """Silent with an order, a device is late before its freeze begins, and not while it holds."""
     d = moved.devices(2, app="1.0.0")
-    freeze(moved, selector="id==d0", **{"from": at(clock, seconds=10), "until": at(clock, hours=2)})
-    freeze(moved, name="later", selector="id==d1", **{"from": at(clock, hours=1)})
+    freeze(moved, selector="id==d0", **{"from": clock.at(seconds=10), "until": clock.at(hours=2)})
+    freeze(moved, name="later", selector="id==d1", **{"from": clock.at(hours=1)})
     moved.rollout("r", "next", install_s=24, gate={"error": {"percent": 100}})
     for one in d:
         one.asks()
@@ -185,11 +174,11 @@ def test_clocks_stand_only_while_it_holds(moved, clock):
 def test_a_planned_freeze_is_lifted_or_begun_early(moved, clock):
     """Lifted, it never begins; made again without a start, it holds at once."""
     d = moved.devices(1, app="1.0.0")
-    freeze(moved, **{"from": at(clock, hours=5)})
+    freeze(moved, **{"from": clock.at(hours=5)})
     assert not ok(moved.api.delete(f"{API}/freezes/sale"))["freeze"]["planned"]
     clock.forward(d, hours=6)
     assert not listed(moved)["holds"]
-    freeze(moved, **{"from": at(clock, hours=5)})
+    freeze(moved, **{"from": clock.at(hours=5)})
     assert freeze(moved)["freeze"]["holds"]
     moved.rollout("r", "next")
     assert moved.idle(d)

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from moved_clock import MovedClock
 from story import Story, ok, until
 
 API = "/api/v1"
@@ -24,11 +23,6 @@ def prepared(fleetd):
 def fixture_story(new_fleetd):
     """Who made a rollout may approve it."""
     return prepared(new_fleetd().start(approve_own="yes"))
-
-
-@pytest.fixture(name="clock")
-def fixture_clock(tmp_path):
-    return MovedClock(tmp_path)
 
 
 def picture(story):
@@ -216,6 +210,24 @@ def test_jumps_of_the_clock(new_fleetd, clock):
     busy.confirms()
     story.wait("installs", "completed")
     story.verify()
+
+
+@pytest.mark.parametrize("hours", (3, -3))
+def test_a_soak_that_begins_with_a_jump(new_fleetd, clock, hours):
+    """The first fact after a jump of the clock comes before any timer: it reads a clock that is right, so that the soak
+    neither is over at once nor lasts for hours."""
+    story = prepared(new_fleetd().start(env=clock.env, poll_interval="1s"))
+    (one,) = opened(story, "soaks", 1, waves=[{"percent": 100}], soak_s=20)
+    begin(one, "installing")
+    clock.forward([one], hours=hours)
+    one.confirms()
+    assert story.api.log().count(SHIFTED) == 1
+    story.wait_stage("soaks", 0, 0, "soaking")
+    clock.forward([one], seconds=14)
+    story.api.get(f"{API}/rollouts/soaks")
+    assert story.stage("soaks", 0, 0)["state"] == "soaking"
+    clock.forward([one], seconds=7)
+    story.wait("soaks", "completed")
 
 
 def test_another_time_zone_of_the_machine(new_fleetd, clock):

@@ -1,19 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A start at a time: over restarts and jumps of the clock, changed and taken back."""
 import threading
-from datetime import timedelta
 
 import pytest
 
-from moved_clock import MovedClock
 from story import Story, ok
 
 API = "/api/v1"
-
-
-@pytest.fixture(name="clock")
-def fixture_clock(tmp_path):
-    return MovedClock(tmp_path)
 
 
 @pytest.fixture(name="story")
@@ -24,15 +17,11 @@ def fixture_story(new_fleetd, clock):
     return story
 
 
-def at(clock, **span):
-    return (clock.now() + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def test_it_starts_at_its_time(story, clock):
     """Not before, also after a restart; the same again changes nothing."""
     d = story.devices(2, app="1.0.0")
     story.rollout("r", "next", start=False)
-    when = at(clock, hours=5)
+    when = clock.at(hours=5)
     told = story.verb("r", "start", at=when)
     assert told["changed"] and told["rollout"]["state"] == "scheduled"
     assert told["rollout"]["start_at"].startswith(when[:-1])
@@ -53,15 +42,15 @@ def test_the_time_can_be_changed_and_taken_back(story, clock):
     story.devices(1, app="1.0.0")
     for name in ("a", "b", "c"):
         story.rollout(name, "next", start=False)
-    story.verb("a", "start", at=at(clock, hours=1))
-    assert story.verb("a", "start", at=at(clock, hours=9))["changed"]
+    story.verb("a", "start", at=clock.at(hours=1))
+    assert story.verb("a", "start", at=clock.at(hours=9))["changed"]
     clock.forward(hours=2)
     assert story.verb("a", "pause")["rollout"]["state"] == "ready"
     clock.forward(hours=9)
     assert story.get("a")["state"] == "ready" and story.get("a")["start_at"] is None
-    story.verb("b", "start", at=at(clock, hours=1))
+    story.verb("b", "start", at=clock.at(hours=1))
     assert story.verb("b", "start")["rollout"]["state"] in ("starting", "running")
-    story.verb("c", "start", at=at(clock, hours=1))
+    story.verb("c", "start", at=clock.at(hours=1))
     assert story.verb("c", "stop")["rollout"]["state"] == "stopped"
 
 
@@ -72,13 +61,13 @@ def test_who_cannot_start_then_is_ready_again(story, clock):
         story.rollout(name, "next", start=False)
     ok(story.api.post(f"{API}/devices", data=b'{"id":"d0","installed":[{"module":"app","version":"1.5.0"}]}\n',
                       headers={"Content-Type": "application/x-ndjson"}))
-    when = at(clock, hours=1)
+    when = clock.at(hours=1)
     story.verb("drifts", "start", at=when)
     story.verb("anyway", "start", at=when, accept_drift=True)
     clock.forward(hours=2)
     story.wait("anyway", "running", "completed")
     assert "have changed since the plan was made" in story.wait("drifts", "ready")["reason"]
-    story.verb("blocked", "start", at=at(clock, hours=1), accept_drift=True)
+    story.verb("blocked", "start", at=clock.at(hours=1), accept_drift=True)
     ok(story.api.post(f"{API}/modules/app/versions/2.0.0/block", {"blocked": True, "why": "it burns"}))
     clock.forward(hours=2)
     assert "it burns" in story.wait("blocked", "ready")["reason"]
@@ -92,10 +81,10 @@ def test_times_that_are_none_are_refused(story, clock):
     story.devices(1, app="1.0.0")
     story.rollout("r", "next", start=False)
     for verb, body in (
-        ("start", {"at": at(clock, hours=-1)}),
+        ("start", {"at": clock.at(hours=-1)}),
         ("start", {"at": "2030-01-01T00:00:00"}),
         ("start", {"at": "soon"}),
-        ("pause", {"at": at(clock, hours=1)}),
+        ("pause", {"at": clock.at(hours=1)}),
     ):
         assert story.api.post(f"{API}/rollouts/r/{verb}", body).status == 400, body
     assert story.get("r")["state"] == "ready"
@@ -120,7 +109,7 @@ def test_of_two_operators_one_decides(story, clock):
         for one in threads:
             one.join()
 
-    both(("start", {"at": at(clock, hours=3)}, {"If-Match": tag}), ("start", {"at": at(clock, hours=4)}, {"If-Match": tag}))
+    both(("start", {"at": clock.at(hours=3)}, {"If-Match": tag}), ("start", {"at": clock.at(hours=4)}, {"If-Match": tag}))
     assert sorted(answers) == [200, 412]
     assert story.get("r")["state"] == "scheduled"
     both(("pause", {}), ("start", {"accept_drift": True}), ("stop", {}))

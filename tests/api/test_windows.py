@@ -4,15 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from moved_clock import MovedClock
 from story import Story, ok, until
 
 API = "/api/v1"
-
-
-@pytest.fixture(name="clock")
-def fixture_clock(tmp_path):
-    return MovedClock(tmp_path)
 
 
 @pytest.fixture(name="story")

@@ -41,3 +41,7 @@ class MovedClock:
 
     def now(self):
         return datetime.now(timezone.utc) + self.by
+
+    def at(self, **span):
+        """So much after what fleetd's clock shows, as the API writes times."""
+        return (self.now() + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
