@@ -4,15 +4,14 @@ confirmed, and taken back when it fails."""
 import hashlib
 import os
 import signal
-import time
 from collections import Counter
 
 import pytest
 
 from deltas import wasm
 from fleet_agent import Agent, Swarm
+from waiting import ok, until
 
-LIMIT_S = 120
 OLD_APP = os.urandom(200_000)
 NEW_APP = OLD_APP[:100_000] + b"changed" + OLD_APP[100_000:]
 BAD_APP = OLD_APP[:50_000] + b"broken" + OLD_APP[50_000:]
@@ -22,21 +21,6 @@ NEW_LIB = OLD_LIB + b"\0\1\0"
 
 def sha256_of(data):
     return hashlib.sha256(data).hexdigest()
-
-
-def ok(answer):
-    assert answer.status < 300, answer
-    return answer.json() if answer.body else None
-
-
-def until(what, condition):
-    deadline = time.monotonic() + LIMIT_S
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)  # poll
 
 
 class Place:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 MIB = 1 << 20
 SANITIZED = "asan" in subprocess.run(
@@ -34,17 +35,6 @@ def files(server, folder=""):
     """Everything under the blobs' folder, as relative names."""
     top = server.data / "blobs" / folder
     return sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
-
-
-def wait_for(condition, what, limit=30):
-    """Wait until `condition()` gives something true, and return it."""
-    done = threading.Event()
-    for _ in range(limit * 50):
-        got = condition()
-        if got:
-            return got
-        done.wait(0.02)
-    raise AssertionError(f"waited {limit} s in vain until {what}")
 
 
 def received(server, sha256):
@@ -80,7 +70,7 @@ def cut_upload(server, data, sent):
     connection.sendall(data[:sent])
     connection.shutdown(socket.SHUT_RDWR)
     connection.close()
-    return wait_for(lambda: received(server, sha256), "the part of the cut upload is kept")
+    return until("the part of the cut upload is kept", lambda: received(server, sha256))
 
 
 def test_an_upload_is_stored_once(fleetd):
@@ -155,7 +145,7 @@ def test_a_killed_server_keeps_the_part(fleetd):
         def growing():
             return [p for p in (fleetd.data / "blobs/incoming").iterdir() if p.stat().st_size >= MIB // 2]
 
-        wait_for(growing, "half a MiB is on disk")
+        until("half a MiB is on disk", growing)
         fleetd.kill()
     fleetd.start()
     kept = received(fleetd, sha256)
@@ -340,7 +330,7 @@ def test_a_disk_that_fills_up_leaves_nothing(new_fleetd, small_disk):
     data = os.urandom(12 * MIB)
     connection = begin_upload(server, digest(data), len(data))
     connection.sendall(data[:MIB])
-    wait_for(lambda: any((server.data / "blobs/incoming").iterdir()), "the upload has begun")
+    until("the upload has begun", lambda: any((server.data / "blobs/incoming").iterdir()))
     fill(small_disk, 4 * MIB)
     connection.sendall(data[MIB:])
     status, _ = read_answer(connection)

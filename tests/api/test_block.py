@@ -3,7 +3,8 @@
 unblocked, and the way back from it stays open."""
 import pytest
 
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 API = "/api/v1"
 HALF = {"success": {"percent": 50, "minimum": 1}, "error": {"percent": 100}}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Channels: devices are brought up to the release, completed rollouts move it, too many failures halt it."""
 import pytest
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 API = "/api/v1"
 FAST = {"waves": [{"percent": 100}], "gate": {"success": {"percent": 50}}, "probation_s": 0}

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
-from deltas import MIB, Held, ask, decode, digest, enrol, module, next_version, rows, upload, wait_for, wasm
+from deltas import MIB, Held, ask, decode, digest, enrol, module, next_version, rows, upload, wasm
 from fleet_server import program
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_the_quick_form_now_and_a_smaller_one_later(fleetd, versions, tmp_path):
     device = enrol(fleetd)
     first = ask(device, new)
     assert (first["codec"], first["size"]) == ("zstd", ready(fleetd, "zstd", 3)[0]["size"])
-    best = wait_for(lambda: ready(fleetd, "zstd", 19), "the background has done its work")[0]
+    best = until("the background has done its work", lambda: ready(fleetd, "zstd", 19))[0]
     assert best["size"] < first["size"]
     later = ask(device, new)
     assert (later["size"], later["sha256"]) == (best["size"], best["sha256"])
@@ -49,7 +50,7 @@ def test_the_background_never_stands_in_the_way(fleetd, versions):
     assert [(j["place"], j["from"], j["to"]) for j in waiting if j["place"] == "running"] != []
     assert any(j["place"] == "improved" and j["devices"] >= 1 for j in waiting)
     os.kill(held.caught(), signal.SIGKILL)
-    wait_for(lambda: rows(fleetd, "failed"), "the failure is noted")
+    until("the failure is noted", lambda: rows(fleetd, "failed"))
     assert ask(device, versions[1], versions[0])["codec"] == "zstd-patch"
 
 
@@ -62,7 +63,7 @@ def test_a_chain_where_the_direct_way_is_missing(fleetd, versions, tmp_path):
     upload(fleetd, zero, one, two)
     device = enrol(fleetd)
     for old, new in ((zero, one), (one, two)):
-        wait_for(lambda o=old, n=new: ask(device, n, o)["codec"] == "zstd-patch", "the delta is ready")
+        until("the delta is ready", lambda o=old, n=new: ask(device, n, o)["codec"] == "zstd-patch")
     held = Held(fleetd)
     plain = ask(device, two, zero)
     assert plain["codec"] == "zstd" and "via" not in plain
@@ -75,7 +76,7 @@ def test_a_chain_where_the_direct_way_is_missing(fleetd, versions, tmp_path):
     assert middle == one
     assert decode(fleetd, offer, tmp_path, middle) == two
     held.go_on()
-    direct = wait_for(lambda: (o := ask(device, two, zero, chain=1)) and "via" not in o and o, "the direct one is ready")
+    direct = until("the direct one is ready", lambda: (o := ask(device, two, zero, chain=1)) and "via" not in o and o)
     assert direct["from"] == digest(zero)
 
 
@@ -101,7 +102,7 @@ def test_savings_show_in_figures(fleetd, versions):
     device = enrol(fleetd)
     saved = len(new) - ask(device, new, old)["size"]
     assert fleetd.metric("fleetd_delta_saved_bytes_total") == saved
-    wait_for(lambda: fleetd.get("/api/v1/deltas/stats").json()["summary"]["uses"] == 1, "the use is written")
+    until("the use is written", lambda: fleetd.get("/api/v1/deltas/stats").json()["summary"]["uses"] == 1)
     stats = fleetd.get("/api/v1/deltas/stats").json()
     by_codec = {(c["codec"], c["level"]): c for c in stats["codecs"]}
     assert by_codec["zstd-patch", 3]["saved"] == saved
@@ -123,7 +124,7 @@ def test_warming_by_hand(fleetd, versions):
         pairs = {(r["from"], r["to"]) for r in rows(fleetd, "ready") if r["codec"] == "zstd-patch"}
         return {(digest(old), digest(new)), (digest(new), digest(old))} <= pairs
 
-    wait_for(both, "both directions are ready")
+    until("both directions are ready", both)
     assert fleetd.post("/api/v1/deltas/warm", {"from": digest(old), "to": "0" * 64}).status == 404
     assert fleetd.post("/api/v1/deltas/warm", {"from": "x", "to": digest(new)}).status in (400, 422)
     assert fleetd.post("/api/v1/deltas/warm", {}).status in (400, 422)
@@ -141,8 +142,8 @@ def test_a_module_travels_in_the_largest_model_that_the_device_can_hold(fleetd, 
     old, new = wasm(600), wasm(600, inserted=(1, 2))
     upload(fleetd, old, new)
     device = enrol(fleetd)
-    offer = wait_for(lambda: (o := ask(device, new, old, codecs=WASM, memory=memory))["codec"].startswith("wasm") and o,
-                     "the background has built it")
+    offer = until("the background has built it",
+                     lambda: (o := ask(device, new, old, codecs=WASM, memory=memory))["codec"].startswith("wasm") and o)
     assert offer["codec"] == codec
     ready = {r["codec"]: r for r in rows(fleetd, "ready")}
     assert offer["size"] * 3 < ready["zstd-patch"]["size"]
@@ -165,7 +166,7 @@ def test_a_model_that_runs_out_of_time_is_replaced_by_the_quickest(fleetd):
     ask(device, new, old, codecs=WASM)
     os.kill(held.caught(), signal.SIGXCPU)
     held.go_on()
-    offer = wait_for(lambda: (o := ask(device, new, old, codecs=WASM))["codec"].startswith("wasm") and o,
-                     "another form is built")
+    offer = until("another form is built",
+                     lambda: (o := ask(device, new, old, codecs=WASM))["codec"].startswith("wasm") and o)
     assert offer["codec"] == "wasm-delta"
     assert [r["codec"] for r in rows(fleetd, "failed")] == ["wasm-delta-16m"]

@@ -4,8 +4,9 @@ import os
 import random
 import threading
 
-from deltas import ask, blobs, decode, digest, enrol, module, next_version, rows, upload, wait_for
+from deltas import ask, blobs, decode, digest, enrol, module, next_version, rows, upload
 from storm import built_quickly, figures, peak_mib, prepare, swarm
+from waiting import until
 
 VERSIONS = 12
 
@@ -45,14 +46,14 @@ def test_kills_at_random_leave_no_half_delta(new_fleetd, tmp_path):
         pause.wait(chance.random() * 0.4)
         server.kill()
         server.start()
-        wait_for(lambda: not list((server.data / "blobs/incoming").iterdir()), "drafts are gone")
+        until("drafts are gone", lambda: not list((server.data / "blobs/incoming").iterdir()))
         for row in rows(server, "ready"):
             path = server.data / "blobs/sha256" / row["sha256"][:2] / row["sha256"]
-            wait_for(lambda p=path, r=row: r not in rows(server, "ready") or digest(p.read_bytes()) == r["sha256"],
-                     "a ready delta has its whole file")
+            until("a ready delta has its whole file",
+                     lambda p=path, r=row: r not in rows(server, "ready") or digest(p.read_bytes()) == r["sha256"])
         device.port = server.port
         device.connect_session()
         offer = ask(device, versions[1], versions[0])
         assert decode(server, offer, tmp_path, versions[0]) == versions[1]
     wanted = {digest(v) for v in versions} | {r["sha256"] for r in rows(server, "ready")}
-    wait_for(lambda: blobs(server) <= wanted | {r["sha256"] for r in rows(server, "ready")}, "stray files are gone")
+    until("stray files are gone", lambda: blobs(server) <= wanted | {r["sha256"] for r in rows(server, "ready")})

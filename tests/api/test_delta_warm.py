@@ -2,8 +2,9 @@
 """Which deltas are built before anybody asks, and in which order."""
 import hashlib
 
-from deltas import Held, rows, wait_for
+from deltas import Held, rows
 from fleet_story import MODULES, Story
+from waiting import until
 
 
 def names():
@@ -43,11 +44,11 @@ def test_a_plan_is_warmed_stage_by_stage_and_then_the_way_back(fleetd):
     held = Held(fleetd)
     story.plan("autumn")
     held.caught()
-    wait_for(lambda: len(waiting(fleetd)) == 5, "all but the first pair wait")
+    until("all but the first pair wait", lambda: len(waiting(fleetd)) == 5)
     assert waiting(fleetd) == [there("library"), there("application"), back("application"), back("library"),
                                back("runtime")]
     held.go_on()
-    wait_for(lambda: len(built(fleetd)) == 6, "all are built")
+    until("all are built", lambda: len(built(fleetd)) == 6)
 
 
 def test_a_rollback_has_its_deltas_built_first(fleetd):
@@ -61,6 +62,6 @@ def test_a_rollback_has_its_deltas_built_first(fleetd):
     story.work(2)
     story.verb("autumn", "rollback")
     held.go_on()
-    wait_for(lambda: len(built(fleetd)) == 6, "all are built")
+    until("all are built", lambda: len(built(fleetd)) == 6)
     assert built(fleetd) == [
         there("runtime"), back("application"), back("library"), back("runtime"), there("library"), there("application")]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deltas import MIB, Held, ask, blobs, decode, digest, enrol, module, next_version, rows, upload, wait_for
+from deltas import MIB, Held, ask, blobs, decode, digest, enrol, module, next_version, rows, upload
+from waiting import until
 
 @pytest.fixture
 def fleetd(fleetd):
@@ -143,7 +144,7 @@ def test_uses_and_savings_are_counted(fleetd, versions):
         body = fleetd.get("/api/v1/deltas").json()
         return body if body["summary"]["uses"] == 3 else None
 
-    body = wait_for(counted, "the uses are written")
+    body = until("the uses are written", counted)
     used = [r for r in body["items"] if r["codec"] == "zstd-patch"]
     assert [(r["uses"], r["saved"]) for r in used] == [(3, 3 * (len(new) - size))]
     assert body["summary"]["saved"] == 3 * (len(new) - size)
@@ -178,7 +179,7 @@ def test_the_wait_is_bounded(new_fleetd, large):
     assert ask(device, new, old)["codec"] == "identity"
     assert 0.6 < time.monotonic() - began < 20
     held.go_on()
-    wait_for(lambda: len(rows(server, "ready")) == 2, "the delta is ready")
+    until("the delta is ready", lambda: len(rows(server, "ready")) == 2)
     assert ask(device, new, old)["codec"] == "zstd-patch"
 
 
@@ -189,7 +190,7 @@ def test_no_wait_when_told_so(new_fleetd, versions):
     upload(server, old, new)
     device = enrol(server)
     assert ask(device, new, old)["codec"] == "identity"
-    wait_for(lambda: ask(device, new, old)["codec"] == "zstd-patch", "the delta is ready")
+    until("the delta is ready", lambda: ask(device, new, old)["codec"] == "zstd-patch")
 
 
 def test_a_killed_worker_costs_a_full_download(fleetd, large):
@@ -263,7 +264,7 @@ def test_a_full_queue_refuses_at_once(new_fleetd, large, versions):
     waiting[0].start()
     held.caught()
     waiting[1].start()
-    wait_for(lambda: server.metric("fleetd_delta_queue_length") == 1, "one pair waits")
+    until("one pair waits", lambda: server.metric("fleetd_delta_queue_length") == 1)
     began = time.monotonic()
     assert ask(devices[2], third, first, codecs="zstd-patch,identity")["codec"] == "identity"
     assert time.monotonic() - began < 10
@@ -292,14 +293,14 @@ def test_kill_in_the_middle_of_a_build(fleetd, large, tmp_path):
     pid = held.caught()
     fleetd.kill()
     asker.join()
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the build has died too")
+    until("the build has died too", lambda: not Path(f"/proc/{pid}").exists())
     fleetd.start()
     assert list((fleetd.data / "blobs/incoming").iterdir()) == []
     assert rows(fleetd) == []
     device.port = fleetd.port
     assert blobs(fleetd) == {digest(old), digest(new)}
     device.connect_session()
-    wait_for(lambda: ask(device, new, old)["codec"] == "zstd-patch", "the delta is built")
+    until("the delta is built", lambda: ask(device, new, old)["codec"] == "zstd-patch")
     assert decode(fleetd, ask(device, new, old), tmp_path, old) == new
 
 
@@ -314,7 +315,7 @@ def test_stop_in_the_middle_of_a_build(fleetd, large):
     pid = held.caught()
     fleetd.stop()
     asker.join()
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the build is gone")
+    until("the build is gone", lambda: not Path(f"/proc/{pid}").exists())
     fleetd.start()
     assert rows(fleetd) == []
 
@@ -332,10 +333,10 @@ def test_the_cache_has_a_limit(new_fleetd):
         ready = rows(server, "ready")
         return ready if sum(r["size"] for r in ready) <= 300 * 1024 else None
 
-    ready = wait_for(settled, "the cache is below its limit")
+    ready = until("the cache is below its limit", settled)
     assert 0 < len(ready) < 6
     assert ready[-1]["to"] == digest(contents[-1])
-    wait_for(lambda: blobs(server) == {digest(c) for c in contents} | {r["sha256"] for r in ready}, "files follow rows")
+    until("files follow rows", lambda: blobs(server) == {digest(c) for c in contents} | {r["sha256"] for r in ready})
     assert server.metric("fleetd_deltas_evicted_total") == 6 - len(ready)
     assert server.metric("fleetd_delta_ready") == len(ready)
     assert server.metric("fleetd_delta_cache_bytes") == sum(r["size"] for r in ready)
@@ -354,7 +355,7 @@ def test_leftovers_are_swept_at_the_start(fleetd, versions):
     (folder / digest(stray)[:2] / digest(stray)).write_bytes(stray)
     (folder / offer["sha256"][:2] / offer["sha256"]).unlink()
     fleetd.start()
-    wait_for(lambda: digest(stray) not in blobs(fleetd), "the stray file is gone")
+    until("the stray file is gone", lambda: digest(stray) not in blobs(fleetd))
     assert {digest(old), digest(new)} <= blobs(fleetd)
     device.port = fleetd.port
     again = ask(device, new, old)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rollout as one device sees it: the manifest comes by the poll, the reports end the step."""
 import hashlib
-import time
 
 import pytest
 
 from strict_device import enrol_token, enrolled
+from waiting import until, until_figures
 
 
 def publish(server, version, content):
@@ -29,26 +29,13 @@ def roll_out(server, name, version):
     wait_state(server, name, "running")
 
 
-def wait_state(server, name, state, limit=30):
-    end, tag = time.monotonic() + limit, "none"
-    while time.monotonic() < end:
-        answer = server.get(
-            f"/api/v1/rollouts/{name}/stats", headers={"Prefer": "wait=1", "If-None-Match": tag}
-        )
-        stats, tag = answer.json() if answer.status == 200 else stats, answer.headers["ETag"]
-        if stats["state"] == state:
-            return
-    raise AssertionError(f"{name} is {stats}, not {state}")
+def wait_state(server, name, state):
+    until_figures(server, name, lambda figures: figures["state"] == state)
 
 
-def wait_poll(device, limit=30):
+def wait_poll(device):
     """Poll until there is a manifest (the stage's steps are made by a job)."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        envelope = device.poll()
-        if envelope is not None:
-            return envelope
-    raise AssertionError("no manifest came")
+    return until("a manifest comes", device.poll)
 
 
 @pytest.fixture(name="server")

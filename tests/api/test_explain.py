@@ -3,7 +3,8 @@
 happens, and the words name the reason and the numbers."""
 import pytest
 
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 API = "/api/v1"
 HALF = {"success": {"percent": 50, "minimum": 1}, "error": {"percent": 100}}

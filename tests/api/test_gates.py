@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gates over the API: what is demanded, verdicts from outside, decisions with their numbers."""
 import hashlib
-import time
 
 import pytest
 
-from story import until
 from strict_device import enrol_token, enrolled
-
-LIMIT = 30  # seconds until something must have happened
+from waiting import until, until_figures
 
 
 @pytest.fixture(name="server")
@@ -29,27 +26,13 @@ def spec(gate, waves=None, **more):
     return {"release": "r", "selector": "", "strategy": strategy, "start": "auto"}
 
 
-def wait_for(server, name, done):
-    """The figures of a rollout, once they are as wanted."""
-    end, tag, stats = time.monotonic() + LIMIT, "none", None
-    while time.monotonic() < end:
-        answer = server.get(f"/api/v1/rollouts/{name}/stats", headers={"Prefer": "wait=1", "If-None-Match": tag})
-        stats, tag = answer.json() if answer.status == 200 else stats, answer.headers["ETag"]
-        if done(stats):
-            return stats
-    raise AssertionError(stats)
-
-
 def wait_state(server, name, state):
-    return wait_for(server, name, lambda stats: stats["state"] == state)
+    return until_figures(server, name, lambda stats: stats["state"] == state)
 
 
 def carry_out(device, state="confirmed", **more):
     """Take the device's order and end it."""
-    end = time.monotonic() + LIMIT
-    while (envelope := device.poll()) is None:
-        assert time.monotonic() < end, "no manifest came"
-    order = device.open_manifest(envelope)
+    order = device.open_manifest(until("a manifest comes", device.poll))
     installed = [{"module": "app", "version": "1.0.0"}] if state == "confirmed" else None
     device.report(state, order, **({"installed": installed} if installed else {}), **more)
 
@@ -84,7 +67,7 @@ def test_a_verdict_lets_a_stage_pass(server):
     assert server.put("/api/v1/rollouts/x", spec({"external": {"within_s": 600}})).status == 201
     wait_state(server, "x", "running")
     carry_out(device)
-    stats = wait_for(server, "x", lambda s: s["stages"][0]["steps"].get("confirmed") == 1)
+    stats = until_figures(server, "x", lambda s: s["stages"][0]["steps"].get("confirmed") == 1)
     assert stats["state"] == "running"
     assert stats["stages"][0]["gate"]["text"] == "waits for a verdict, at most 600 s"
     assert verdict(server, "perhaps").status == 400
@@ -135,7 +118,7 @@ def test_a_manual_gate_waits_for_promote(server):
     device = enrolled(server, "dev", enrol_token(server), installed=[])
     assert server.put("/api/v1/rollouts/x", spec({"manual": True})).status == 201
     carry_out(device)
-    stats = wait_for(server, "x", lambda s: s["stages"] and s["stages"][0]["steps"].get("confirmed") == 1)
+    stats = until_figures(server, "x", lambda s: s["stages"] and s["stages"][0]["steps"].get("confirmed") == 1)
     assert stats["stages"][0]["gate"]["text"] == "waits for a person to promote it"
     assert verdict(server, "pass").status == 409
     assert server.post("/api/v1/rollouts/x/promote", {"stage": "L0.W0"}).status == 200
@@ -150,15 +133,18 @@ def test_evidence_goes_from_wave_to_wave(server):
     waves = [{"count": 1}, {"count": 1}, {"count": 1}]
     assert server.put("/api/v1/rollouts/x", spec(gate, waves, seed=7)).status == 201
     wait_state(server, "x", "running")
-    left, end = set(devices), time.monotonic() + LIMIT
-    while left:
-        assert time.monotonic() < end
+    left = set(devices)
+
+    def all_done():
         for device in list(left):
             envelope = device.poll()
             if envelope is not None:
                 order = device.open_manifest(envelope)
                 device.report("confirmed", order, installed=[{"module": "app", "version": "1.0.0"}])
                 left.remove(device)
+        return not left
+
+    until("every wave has had its device", all_done)
     wait_state(server, "x", "completed")
     got = decisions(server)
     assert [d["numbers"]["carried_successes"] for d in got] == [0, 1, 2]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """New devices join the last wave of a rollout that allows it, as long as it has not been opened."""
 import pytest
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 WAVES = [{"count": 1}, {"percent": 100}]
 

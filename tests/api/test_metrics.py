@@ -5,7 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from fleet_story import Story, until
+from fleet_story import Story
+from waiting import until
 
 TABLE = Path(__file__).resolve().parents[2] / "server/tbl/metrics.h"
 

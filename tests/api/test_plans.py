@@ -3,14 +3,13 @@
 import hashlib
 import json
 import threading
-import time
 
 import pytest
 
 from strict_device import Device, enrol_token
+from waiting import ok, until
 
 API = "/api/v1"
-LIMIT = 60  # seconds until a plan must be there
 
 
 def upload(client, text):
@@ -58,13 +57,18 @@ def fleet(client, n, prefix="d", **more):
 
 def wait_state(client, name, *states):
     """Wait until the rollout is in one of these states."""
-    end = time.monotonic() + LIMIT
-    while True:
-        got = client.get(f"{API}/rollouts/{name}").json()
-        if got["state"] in states:
-            return got
-        assert time.monotonic() < end, got
-        client.get(f"{API}/rollouts/{name}/stats", headers={"Prefer": "wait=1", "If-None-Match": '"none"'})
+    def there():
+        got = ok(client.get(f"{API}/rollouts/{name}"))
+        return got if got["state"] in states else None
+    return until(f"{name} is {' or '.join(states)}", there)
+
+
+def first_steps(client, name, n):
+    """The n steps of the rollout's first wave, once they are there."""
+    def whole():
+        steps = ok(client.get(f"{API}/rollouts/{name}/steps?wave=0&limit=100"))["items"]
+        return steps if len(steps) == n else None
+    return until(f"{name} has its first {n} steps", whole)
 
 
 def rollout(client, name, release_name, strategy=None, selector="", **more):
@@ -351,9 +355,7 @@ def test_waves_serve_the_strata(fleetd):
                      for hw, n in (("a", 60), ("b", 30), ("c", 10)) for i in range(n)))
     rollout(fleetd, "fair", "r2", {"waves": [{"count": 10}, {"percent": 100}], "strata": ["attribute.hw"]}, start="auto")
     wait_state(fleetd, "fair", "running")
-    end = time.monotonic() + LIMIT
-    while len(steps := fleetd.get(f"{API}/rollouts/fair/steps?wave=0&limit=100").json()["items"]) < 10:
-        assert time.monotonic() < end
+    steps = first_steps(fleetd, "fair", 10)
     assert sorted(s["device"][0] for s in steps) == list("aaaaaabbbc")
 
 
@@ -371,9 +373,7 @@ def test_generated_waves_and_test_devices(fleetd):
     rollout(fleetd, "doubling", "r2", strategy, start="auto")
     got = wait_state(fleetd, "doubling", "running")
     assert [w["percent"] for w in got["strategy"]["waves"]] == [2, 4, 8, 16, 32, 38]
-    end = time.monotonic() + LIMIT
-    while len(steps := fleetd.get(f"{API}/rollouts/doubling/steps?wave=0").json()["items"]) < 4:
-        assert time.monotonic() < end
+    steps = first_steps(fleetd, "doubling", 4)
     assert sorted(s["device"] for s in steps) == ["d107", "d157", "d57", "d7"]
     bad = fleetd.post(f"{API}/plans", {"release": "r2", "strategy": {"early": "label.test=="}})
     assert bad.status == 400 and "early" in bad.json()["detail"]

@@ -2,7 +2,8 @@
 """Two rollouts that want the same devices: side by side, one over the other, and back."""
 import pytest
 
-from story import Story, until
+from story import Story
+from waiting import until
 
 ONE_IS_ENOUGH = {"success": {"percent": 50, "minimum": 1}, "error": {"percent": 100}}
 

@@ -2,7 +2,8 @@
 """Stories of rollouts: what the operator does, what the devices say, where it ends."""
 import pytest
 
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 
 @pytest.fixture(name="story")

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from story import Story, ok
+from story import Story
+from waiting import ok
 
 API = "/api/v1"
 

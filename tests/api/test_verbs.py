@@ -2,7 +2,8 @@
 """What an operator says twice, too early, or with a slip of the pen."""
 import pytest
 
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 API = "/api/v1"
 WAVES = [{"count": 1}, {"count": 1}, {"percent": 100}]

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from test_tls import make_certificate
+from waiting import until
 
 API = "/api/v1"
 LIMIT_S = 60
@@ -91,16 +92,13 @@ def modules(server, *names):
         assert server.put(f"{API}/modules/{name}", {"kind": "wasm"}).status == 201
 
 
-def until(look, wanted):
-    """Look until it is as wanted."""
-    end = time.monotonic() + LIMIT_S
-    while not wanted(value := look()):
-        assert time.monotonic() < end, value
-    return value
+def as_wanted(look, wanted):
+    """What look() gives, once it is as wanted."""
+    return until("it is as wanted", lambda: value if wanted(value := look()) else None)
 
 
 def state_of(server, wanted, name="ops"):
-    return until(lambda: server.get(f"{API}/webhooks/{name}").json(), wanted)
+    return as_wanted(lambda: server.get(f"{API}/webhooks/{name}").json(), wanted)
 
 
 def deliveries(server, query="", name="ops"):
@@ -135,7 +133,7 @@ def test_the_secret_is_shown_once(server, target):
     rotated = server.post(f"{API}/webhooks/ops/rotate", {}).json()
     assert rotated["secret"] != made["secret"]
     modules(server, "m")
-    until(lambda: [m["type"] for m in target.wait(1)], lambda kinds: "module.created" in kinds)
+    as_wanted(lambda: [m["type"] for m in target.wait(1)], lambda kinds: "module.created" in kinds)
     _, headers, body = target.got[-1]
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     key = base64.b64decode(rotated["secret"].removeprefix("whsec_"))
@@ -201,7 +199,7 @@ def test_nothing_is_lost_when_fleetd_is_killed(server, target):
     target.hold.set()
     server.start()
     modules(server, "last")
-    until(lambda: target.wait(1)[-1]["data"]["subject"], lambda subject: subject == "last")
+    as_wanted(lambda: target.wait(1)[-1]["data"]["subject"], lambda subject: subject == "last")
     seen = []
     for m in target.wait(1):
         if m["data"]["seq"] not in seen:
@@ -218,7 +216,7 @@ def test_killed_again_and_again(server, target):
         server.kill()
         server.start()
     names = {f"{c}{i}" for c in "ab" for i in range(10)}
-    until(lambda: {m["data"]["subject"] for m in target.wait(1)}, lambda got: got == names)
+    as_wanted(lambda: {m["data"]["subject"] for m in target.wait(1)}, lambda got: got == names)
     first_seen = list(dict.fromkeys(m["data"]["seq"] for m in target.wait(1)))
     assert first_seen == sorted(first_seen)
 
@@ -244,7 +242,7 @@ def test_what_is_too_old_is_dead(new_fleetd, target):
     modules(server, "old1", "old2")
     state_of(server, lambda w: w["dead"] == 2)
     modules(server, "new")
-    until(lambda: [m["data"]["subject"] for m in target.wait(1)], lambda got: "new" in got)
+    as_wanted(lambda: [m["data"]["subject"] for m in target.wait(1)], lambda got: "new" in got)
     assert [d["subject"] for d in deliveries(server, "?state=dead")] == ["old2", "old1"]
     assert server.metric("fleetd_webhooks_dead_total") == 2
     seq = deliveries(server, "?state=dead")[-1]["seq"]
@@ -289,7 +287,7 @@ def test_events_that_a_webhook_still_needs_are_not_pruned(server, target):
     modules(server, "m1", "m2")
     w = state_of(server, lambda w: w["attempts"] == 1)
     newest = server.get(f"{API}/events?limit=1000").json()["items"][-1]["at"]
-    until(lambda: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()), lambda now: now > newest)
+    as_wanted(lambda: time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()), lambda now: now > newest)
     server.post(f"{API}/audit/prune", {"before": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
     left = server.get(f"{API}/events?limit=1000").json()["items"]
     assert left[0]["seq"] == w["cursor"] + 1

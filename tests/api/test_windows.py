@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from story import Story, ok, until
+from story import Story
+from waiting import ok, until
 
 API = "/api/v1"
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit trail on the dashboard."""
-from fleet_story import ok
+from waiting import ok
 
 
 def rows(browser):

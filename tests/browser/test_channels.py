@@ -4,7 +4,8 @@ import pytest
 
 from browser import Browser
 from fleet_server import Fleetd, program
-from fleet_story import Story, ok
+from fleet_story import Story
+from waiting import ok
 
 
 @pytest.fixture(name="channels")

@@ -4,7 +4,7 @@ import json
 
 from selenium.webdriver.common.keys import Keys
 
-from fleet_story import ok
+from waiting import ok
 
 
 def rows(browser):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The list of rollouts, and one rollout while its devices work. Nothing is ever reloaded."""
-from fleet_story import ok, until
+from waiting import ok, until
 
 
 def mark(browser):

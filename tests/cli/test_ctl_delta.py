@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from deltas import digest, module, next_version, wait_for, wasm  # noqa: E402
+from deltas import digest, module, next_version, wasm  # noqa: E402
+from waiting import until  # noqa: E402
 
 
 @pytest.fixture
@@ -215,8 +216,8 @@ def test_warm_queue_and_stats(ctl_for, fleetd, tmp_path):
         result = ctl("version", "publish", "app", f"{number}.0.0", path, "--kind", "file")
         assert result.code == 0, result
     assert "2 deltas will be built" in ctl("delta", "warm", "--module", "app", "1.0.0", "2.0.0", "--reverse").out
-    wait_for(lambda: len([r for r in ctl("delta", "ls", "--json").json["items"]
-                          if r["from"] and r["state"] == "ready"]) >= 2, "both are ready")
+    until("both are ready", lambda: len([r for r in ctl("delta", "ls", "--json").json["items"]
+                          if r["from"] and r["state"] == "ready"]) >= 2)
     stats = ctl("delta", "stats").out
     assert re.search(r"zstd-patch +3 +2 +0 +0 ", stats) and "the cache has" in stats
     assert ctl("delta", "queue", "--json").json["items"] is not None

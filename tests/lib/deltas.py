@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from fleet_device import Device
+from waiting import until
 
 MIB = 1 << 20
 ALL = "zstd-patch,zstd,identity"
@@ -112,18 +113,6 @@ def decode(server, offer, tmp_path, old=b""):
     return (tmp_path / "new").read_bytes()
 
 
-def wait_for(condition, what, limit=60):
-    """Wait until `condition()` gives something true, and return it."""
-    pause = threading.Event()
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        got = condition()
-        if got:
-            return got
-        pause.wait(0.002)
-    raise AssertionError(f"waited {limit} s in vain until {what}")
-
-
 def rows(server, state=None):
     items = server.get("/api/v1/deltas?limit=1000").json()["items"]
     return [r for r in items if state in (None, r["state"])]
@@ -155,7 +144,7 @@ class Held:
         self.thread.start()
 
     def catch(self):
-        self.pid = wait_for(lambda: workers(self.server, self.background), "a build runs")[0]
+        self.pid = until("a build runs", lambda: workers(self.server, self.background))[0]
         os.kill(self.pid, signal.SIGSTOP)
 
     def caught(self):

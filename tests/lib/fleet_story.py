@@ -9,11 +9,10 @@
 
 The devices are strict_device.py's: every order is verified, every report signed."""
 import hashlib
-import time
 
 from strict_device import Device, enrol_token
+from waiting import ok, until
 
-LIMIT_S = 60
 MODULES = {"runtime": {}, "library": {"runtime": ">=1.0.0"}, "application": {"library": ">=1.0.0"}}
 FACTORY = [{"module": module, "version": "1.0.0"} for module in MODULES]
 PROGRESS = ("downloading", "installing")
@@ -25,23 +24,6 @@ STRATEGY = {
     "probation_s": 0,
     "on_failure": "pause",
 }
-
-
-def ok(answer):
-    """The JSON of an answer that must have worked."""
-    assert answer.status < 300, answer
-    return answer.json() if answer.body else None
-
-
-def until(what, condition, limit_s=LIMIT_S):
-    """Ask until `condition` gives something true; that is returned."""
-    end = time.monotonic() + limit_s
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, f"{what} did not happen within {limit_s} s"
-        time.sleep(0.01)  # poll
 
 
 class Story:

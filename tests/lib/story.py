@@ -12,27 +12,10 @@
 
 Nothing sleeps for a length of time: `until` polls a condition."""
 import hashlib
-import time
 
 from strict_device import enrol_token, enrolled
+from waiting import ok, until
 
-LIMIT_S = 60
-
-
-def until(what, condition, limit=LIMIT_S):
-    """Wait until condition() is true; its value."""
-    end = time.monotonic() + limit
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, f"waited in vain: {what}"
-        time.sleep(0.02)  # poll
-
-
-def ok(answer):
-    assert answer.status < 300, answer
-    return answer.json() if answer.body else None
 
 
 class Actor:
