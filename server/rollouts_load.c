@@ -26,7 +26,7 @@ enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_v
 	struct stage_list list = { 0 };
 	enum fl_code code = FL_OK;
 
-	if (rules->max_in_flight != 0 || pace->max_per_minute != 0 || pace->base_per_minute != 0) {
+	if (rules->max_in_flight != 0 || pace_has_rate(pace)) {
 		code = stage_list(lane->store, parsed->id, &list, err);
 		engine_load(list.stages, list.n, engine_clock(&view->rollout, lane->store->now_ms),
 			fact);

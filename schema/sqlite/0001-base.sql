@@ -234,7 +234,7 @@ CREATE TABLE stage (
   retry_causes INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0, -- last place given in the order of delivery
   counted_delivered INTEGER NOT NULL DEFAULT 0, -- the same when the sums were brought up to date
-  minute_at INTEGER NOT NULL DEFAULT 0, minute_n INTEGER NOT NULL DEFAULT 0, -- offers in a minute
+  minute BLOB NOT NULL DEFAULT x'',  -- offers of the last minute, struct pace_minute
   gate_tally BLOB NOT NULL DEFAULT x'', -- outcomes that the gate has taken, gate.h
   gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
   gate_text TEXT NOT NULL DEFAULT '',  -- the last decision with its numbers

@@ -68,8 +68,7 @@ void engine_load(
 
 		/* who was told after the last count is still under way */
 		fact->in_flight += engine_stage_in_flight(s) + s->delivered - s->counted_delivered;
-		if (clock - s->minute_at < PACE_MINUTE_MS)
-			fact->recent += s->minute_n;
+		fact->recent += pace_recent(&s->minute, clock);
 		fact->notified += s->delivered;
 		fact->succeeded += s->sums.outcome_confirmed;
 	}
@@ -330,8 +329,7 @@ void engine_step(
 void engine_tell(struct engine_stage *stage, const struct engine_told *told)
 {
 	stage->delivered = told->delivered;
-	stage->minute_at = told->minute_at;
-	stage->minute_n = told->minute_n;
+	stage->minute = told->minute;
 }
 
 const char *engine_count(struct engine_stage *stage, const struct figures_sums *delta)

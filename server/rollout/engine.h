@@ -140,8 +140,7 @@ struct engine_stage {
 	int64_t expected;      /* devices that the plan has for it; rows come when they are ready */
 	int64_t delivered;     /* last place given in the order of delivery */
 	int64_t counted_delivered; /* the same when the sums were last brought up to date */
-	int64_t minute_at; /* the rollout's clock: when the minute began that offers are counted in */
-	int64_t minute_n;          /* offers in that minute */
+	struct pace_minute minute; /* its offers, if the rollout has a rate */
 	struct gate_tally tally;   /* outcomes, forward */
 	enum gate_verdict verdict; /* of somebody outside */
 	char said[GATE_SAID_MAX];  /* who gave it and why */
@@ -273,7 +272,7 @@ struct engine_fact {
 	enum engine_fit fit;
 	unsigned flags;
 	int64_t in_flight; /* devices of this rollout between delivery and end; never too low */
-	int64_t recent;    /* offers of this rollout in the running minute */
+	int64_t recent;    /* offers of this rollout in the last minute */
 	int64_t notified;  /* devices that were ever offered it, per layer; and who has confirmed */
 	int64_t succeeded;
 	bool crowded; /* as many of its group are under way as may be */
@@ -312,7 +311,7 @@ struct engine_view {
 	X(FROZEN)  /* a freeze holds for the device */                                          \
 	X(BLOCKED) /* it would bring a version that is blocked */                               \
 	X(OTHER)   /* another step, of this device or of one that it works with, comes first */ \
-	X(RATE)    /* as many were offered it in this minute as may be */                       \
+	X(RATE)    /* as many were offered it in the last minute as may be */                   \
 	X(GROUP)   /* as many of its gateway or label are under way as may be */                \
 	X(BACKOFF) /* it failed and is tried again later */
 #define ENGINE_HOLD_ENUM_(name) ENGINE_HOLD_##name,
@@ -349,7 +348,8 @@ enum engine_did {
 
 /* What an offer changes in its stage; nothing else does that is about one step. */
 struct engine_told {
-	int64_t delivered, minute_at, minute_n;
+	int64_t delivered;
+	struct pace_minute minute;
 };
 
 /* Decisions. The caller provides, for ROLLOUT and STAGE facts, room for all stages; for STEP facts, if

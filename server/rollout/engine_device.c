@@ -183,12 +183,11 @@ static void begin_term(const struct engine_turn *t, struct engine_step *s)
 static void deliver(struct engine_turn *t)
 {
 	const struct engine_stage *stage = t->view->stage;
-	bool same_minute = t->clock - stage->minute_at < PACE_MINUTE_MS;
 	struct engine_step *s;
 
-	t->out->told = (struct engine_told){ .delivered = stage->delivered + 1,
-		.minute_at = same_minute ? stage->minute_at : t->clock,
-		.minute_n = same_minute ? stage->minute_n + 1 : 1 };
+	t->out->told = (struct engine_told){ stage->delivered + 1, stage->minute };
+	if (pace_has_rate(&t->rules->pace))
+		pace_note(&t->out->told.minute, t->clock);
 	engine_turn_move_step(t, way_of(t->view->step), STEP_OFFERED);
 	s = engine_turn_edit_step(t);
 	s->delivered = t->out->told.delivered;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/pace.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,35 @@ int64_t pace_per_minute(const struct pace_rules *r, int64_t notified, int64_t su
 		rate = next > rate ? next : rate + 1; /* a small rate rises too */
 	}
 	return limit != 0 && rate > limit ? limit : rate < RATE_MAX ? rate : RATE_MAX;
+}
+
+/* How many slots of the minute that ends in slot `now` are there still; the older ones are over. */
+static int64_t slots_left(const struct pace_minute *m, int64_t now)
+{
+	int64_t ahead = now > m->newest ? now - m->newest : 0;
+
+	return ahead < PACE_SLOTS ? PACE_SLOTS - ahead : 0;
+}
+
+int64_t pace_recent(const struct pace_minute *m, int64_t clock)
+{
+	int64_t sum = 0, left = slots_left(m, clock / PACE_SLOT_MS);
+
+	for (int64_t slot = m->newest; left-- > 0 && slot >= 0; slot--)
+		sum += m->n[slot % PACE_SLOTS];
+	return sum;
+}
+
+void pace_note(struct pace_minute *m, int64_t clock)
+{
+	int64_t now = clock / PACE_SLOT_MS;
+
+	assert(clock >= 0);
+	if (slots_left(m, now) == 0)
+		*m = (struct pace_minute){ .newest = now };
+	while (m->newest < now)
+		m->n[++m->newest % PACE_SLOTS] = 0;
+	m->n[m->newest % PACE_SLOTS]++;
 }
 
 static bool tries(const struct pace_retry *r, enum step_state end, enum step_cause cause)

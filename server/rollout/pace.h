@@ -4,17 +4,20 @@
  *
  * The words are those of AWS IoT Jobs: a rollout has a maximum per minute, or begins with a base rate
  * that is multiplied by a factor each time so many more devices were notified (offered their order) or
- * have succeeded. A minute is a fixed one on the rollout's own clock, which stands still while the
- * rollout is paused. Failures of some kinds are tried again after a while that grows with each attempt. */
+ * have succeeded. A minute is the last one at any moment, on the rollout's own clock, which stands still
+ * while the rollout is paused: no 60 s see more than the rate, wherever they begin. Failures of some kinds
+ * are tried again after a while that grows with each attempt. */
 #ifndef ROLLOUT_PACE_H
 #define ROLLOUT_PACE_H
 
 #include "lib/json.h"
 #include "server/rollout/model.h"
 
-#define PACE_MINUTE_MS   60000
 #define PACE_RETRIES_MAX 8
 #define PACE_GROUP_MAX   128 /* bytes of the name of a label, with the NUL */
+#define PACE_SLOT_MS     5000
+#define PACE_SLOTS \
+	(60000 / PACE_SLOT_MS + 1) /* a minute that begins within a slot ends in another */
 
 /* Which devices must not all be under way together. */
 enum pace_group { PACE_NO_GROUP, PACE_GATEWAY, PACE_LABEL };
@@ -46,8 +49,26 @@ struct pace_rules {
 	bool back_windows, back_pace; /* it waits for windows; it obeys the rates and groups too */
 };
 
+/* Whether there is a rate at all. */
+static inline bool pace_has_rate(const struct pace_rules *r)
+{
+	return r->max_per_minute != 0 || r->base_per_minute != 0;
+}
 /* How many devices may be offered their order in a minute now; 0: no limit. */
 int64_t pace_per_minute(const struct pace_rules *r, int64_t notified, int64_t succeeded);
+/* Offers of the last minute, by slots of the clock. Zeroed: none. Numbers only: the store keeps them so. */
+struct pace_minute {
+	int64_t newest; /* number of the last slot that has some */
+	int64_t n[PACE_SLOTS];
+};
+#define PACE_MINUTE_N (sizeof(struct pace_minute) / sizeof(int64_t))
+/* How many offers the last minute has seen at `clock`: all of the last 60 s, and of those up to PACE_SLOT_MS
+ * older the ones in the same slot as the oldest of these. Who offers only while this is below N never offers
+ * more than N within 60 s, and can offer N within any 65 s. */
+int64_t pace_recent(const struct pace_minute *m, int64_t clock);
+/* One more is made at `clock`. A clock that is set back counts as one that stands. */
+void pace_note(struct pace_minute *m, int64_t clock);
+
 /* How long to wait before the attempt after number `attempt` (from 1), which ended so; -1: it is not
  * tried again. */
 int64_t pace_retry_after(

@@ -23,18 +23,6 @@ static void note_request(struct simulate_world *w)
 		w->out->peak_per_s = w->requests;
 }
 
-/* Whether one more offer fits into this minute. */
-static bool minute_allows(struct simulate_world *w)
-{
-	if (w->in->offers_per_minute == 0)
-		return true;
-	if (w->t_ms / 60000 != w->minute) {
-		w->minute = w->t_ms / 60000;
-		w->offered = 0;
-	}
-	return w->offered < w->in->offers_per_minute;
-}
-
 /* The layer whose step a device may be given now, -1: none. Backward the uppermost. */
 static int waiting_layer(const struct simulate_world *w, uint32_t device)
 {
@@ -65,7 +53,6 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 	uint64_t lot = simulate_below(w, 1000000);
 	int64_t took = (int64_t)((0.5 + simulate_even(w)) * (double)y->install_ms);
 
-	w->offered++;
 	w->out->delivered++;
 	w->out->bytes += y->bytes;
 	d->layer = (uint8_t)layer;
@@ -83,9 +70,7 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 /* What the limits of the strategy are held against, if it has some. */
 static void add_load(const struct simulate_world *w, struct engine_fact *fact)
 {
-	const struct pace_rules *pace = &w->in->rules->pace;
-
-	if (pace->max_per_minute == 0 && pace->base_per_minute == 0)
+	if (!pace_has_rate(&w->in->rules->pace))
 		return;
 	engine_load(
 		w->stages, (size_t)w->n_stages, engine_clock(&w->rollout, simulate_wall(w)), fact);
@@ -114,10 +99,6 @@ static void poll(struct simulate_world *w, uint32_t device)
 
 	if (layer < 0)
 		return;
-	if (!minute_allows(w)) {
-		simulate_act_at(w, device, simulate_next_poll(w, device) / 1000);
-		return;
-	}
 	if (w->device[device].back != 0)
 		fact.fit = look_above(w, device, layer);
 	simulate_windows(w, simulate_step(w, layer, device), &fact);
@@ -493,7 +474,6 @@ enum fl_code simulate(const struct simulate_in *in, struct simulate_out *out, st
 	struct simulate_world w = { .in = in,
 		.out = out,
 		.chance = in->seed * 0x9e3779b97f4a7c15u + 0x6a09e667f3bcc909u,
-		.minute = -1,
 		.second = -1 };
 	enum fl_code code = FL_OK;
 

@@ -59,7 +59,6 @@ struct simulate_in {
 	const uint32_t *silent_s;
 	const uint32_t *class;               /* per device; NULL: 0 */
 	const struct simulate_layer *layers; /* [class * layers of the rules + layer] */
-	int64_t offers_per_minute;           /* 0: no limit */
 	/* when devices may be offered an order, and when they may switch to what they have; by wall clock.
 	 * NULL: always */
 	const struct window *window, *turn;

@@ -61,7 +61,6 @@ struct simulate_world {
 	int64_t jumped; /* what the wall clock is ahead by */
 	uint64_t chance;
 	int64_t manifests, in_flight;
-	int64_t minute, offered;  /* offers in this minute */
 	int64_t second, requests; /* requests in this second */
 	struct engine_rollout rollout;
 	int n_stages;

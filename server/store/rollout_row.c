@@ -57,11 +57,9 @@ enum fl_code rollout_row_stage(
 		.soak_until = db_int(rows, first + 20),
 		.opened_at = db_int(rows, first + 21),
 		.ended_at = db_int(rows, first + 22),
-		.minute_at = db_int(rows, first + 24),
-		.minute_n = db_int(rows, first + 25),
-		.expected = db_int(rows, first + 26),
-		.reach = { db_int(rows, first + 27), db_int(rows, first + 28) },
-		.soak = { db_int(rows, first + 29), db_int(rows, first + 30) },
+		.expected = db_int(rows, first + 25),
+		.reach = { db_int(rows, first + 26), db_int(rows, first + 27) },
+		.soak = { db_int(rows, first + 28), db_int(rows, first + 29) },
 	};
 	TAKE_TEXT(out->text, rows, first + 12);
 	TAKE_TEXT(out->said, rows, first + 14);
@@ -74,6 +72,9 @@ enum fl_code rollout_row_stage(
 	if (figures_decode_vector(
 		    db_bytes(rows, first + 10), (int64_t *)&out->tally, GATE_TALLY_N, err) != FL_OK)
 		return fl_wrap(err, "gate of stage %" PRId64, out->id);
+	if (figures_decode_vector(db_bytes(rows, first + 24), (int64_t *)&out->minute,
+		    PACE_MINUTE_N, err) != FL_OK)
+		return fl_wrap(err, "offers of stage %" PRId64, out->id);
 	return figures_decode(db_bytes(rows, first + 23), &out->sums, err);
 }
 

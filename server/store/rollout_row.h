@@ -17,9 +17,9 @@
 	"g.id, g.layer, g.wave, g.state, g.jobs, g.follow, g.cancel_in_flight, g.retry_causes, " \
 	"g.delivered, g.counted_delivered, g.gate_tally, g.gate_decision, g.gate_text, "         \
 	"g.verdict, g.verdict_said, g.verdict_at, g.back_place, g.back_ok, g.back_failed, "      \
-	"g.reach_at, g.soak_until, g.opened_at, g.ended_at, g.sums, g.minute_at, g.minute_n, "   \
+	"g.reach_at, g.soak_until, g.opened_at, g.ended_at, g.sums, g.minute, "                  \
 	"g.expected, g.reach_since, g.reach_since_at, g.soak_since, g.soak_since_at"
-#define STAGE_ROW_N 31
+#define STAGE_ROW_N 30
 
 #define STEP_ROW_COLUMNS                                                                   \
 	"s.stage_id, s.device_no, s.class, s.state, s.back, s.flags, s.outcome, s.cause, " \

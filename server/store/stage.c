@@ -35,8 +35,7 @@ DB_SQL(stage_update,
 		       "= $26 "
 		       "WHERE id = $27");
 DB_SQL(stage_update_delivered,
-	"UPDATE stage SET delivered = $1, " EARLIER(
-		"$2") ", minute_at = $3, minute_n = $4 WHERE id = $5");
+	"UPDATE stage SET delivered = $1, " EARLIER("$2") ", minute = $3 WHERE id = $4");
 DB_SQL(stage_update_due, "UPDATE stage SET due_at = $1 WHERE id = $2");
 DB_SQL(stage_update_all_due, "UPDATE stage SET due_at = $1 WHERE rollout_id = $2 AND due_at > $1");
 
@@ -215,14 +214,20 @@ enum fl_code stage_put(
 enum fl_code stage_put_delivered(
 	struct store *store, const struct engine_stage *s, int64_t due_at, struct fl_err *err)
 {
+	FL_AUTO_BUF struct fl_buf minute = { 0 };
 	struct engine_stage *row = kept(store, s->id);
+	enum fl_code code;
 
 	FL_BUG_IF(!store->write);
 	if (row != NULL)
-		engine_tell(row, &(struct engine_told){ s->delivered, s->minute_at, s->minute_n });
+		engine_tell(row, &(struct engine_told){ s->delivered, s->minute });
+	figures_encode_vector((const int64_t *)&s->minute, PACE_MINUTE_N, &minute);
+	code = fl_buf_check(&minute, err);
+	if (code != FL_OK)
+		return code;
 	return db_exec(store->db, stage_update_delivered,
-		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_I(s->minute_at),
-			DB_I(s->minute_n), DB_I(s->id)),
+		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_B(minute.p, minute.n),
+			DB_I(s->id)),
 		err);
 }
 

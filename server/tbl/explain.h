@@ -46,7 +46,7 @@ EXPLAIN(OFFERED_WHEN_BACK, "offered_when_back", "it is offered {stage} as soon a
 EXPLAIN(OFFERED_AT_FIRST, "offered_at_first", "it is offered {stage} as soon as it asks for the first time")
 EXPLAIN(BEING_TOLD, "being_told", "{stage} is about to be offered to it: its stage is still going through its devices")
 EXPLAIN(SLOTS, "slots", "{in_flight} devices of the rollout are under way and at most {max} may be: one has to end first")
-EXPLAIN(RATE, "rate", "{recent} devices were offered it in this minute, {max} may be")
+EXPLAIN(RATE, "rate", "{recent} devices were offered it within the last minute, {max} may be")
 EXPLAIN(GROUP, "group", "of its {group} only {max} may be under way at once")
 EXPLAIN(BACKOFF, "backoff", "it failed; attempt {attempt} comes in {left}")
 EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice} devices of {stage} go back before the others")

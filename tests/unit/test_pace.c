@@ -77,6 +77,67 @@ static void test_ramp_of_successes(void **state)
 	assert_true(pace_per_minute(&r, INT64_MAX, INT64_MAX) > 0);
 }
 
+#define LIMIT 7
+
+/* The most offers that any 60 s have seen. */
+static int most_in_a_minute(const int64_t *at, int n)
+{
+	int most = 0;
+
+	for (int first = 0, i = 0; i < n; i++) {
+		while (at[i] - at[first] > 60000)
+			first++;
+		most = i - first + 1 > most ? i - first + 1 : most;
+	}
+	return most;
+}
+
+/* However devices ask, in clumps or one by one, no 60 s see more offers than the limit, wherever they begin;
+ * who asks all the time gets as many within any 65 s. */
+static void test_no_minute_exceeds_the_rate(void **state)
+{
+	static int64_t at[40000];
+	uint64_t random = 1;
+
+	(void)state;
+	for (int gap = 1; gap < 60000; gap *= 3) {
+		struct pace_minute m = { 0 };
+		int64_t clock = 1000000;
+		int n = 0;
+
+		for (int i = 0; i < 20000; i++) {
+			random = random * 6364136223846793005u + 1442695040888963407u;
+			clock += (random >> 60) == 0 ? (int64_t)(random >> 32) % (2 * gap)
+						     : gap % 1000;
+			if (pace_recent(&m, clock) >= LIMIT)
+				continue;
+			pace_note(&m, clock);
+			at[n++] = clock;
+		}
+		assert_true(most_in_a_minute(at, n) <= LIMIT);
+		if (gap < 1000)
+			assert_true(n >= (clock - 1000000) / 65000 * LIMIT);
+	}
+}
+
+/* As many as there may be at the end of a minute leave none for the beginning of the next; the limit is free
+ * again 65 s later, and nothing is gained by a clock that is set back. */
+static void test_a_boundary_gains_nothing(void **state)
+{
+	struct pace_minute m = { 0 };
+
+	(void)state;
+	for (int i = 0; i < LIMIT; i++)
+		pace_note(&m, 59999);
+	assert_int_equal(pace_recent(&m, 60000), LIMIT);
+	assert_int_equal(pace_recent(&m, 119999), LIMIT);
+	assert_int_equal(pace_recent(&m, 59999 + 60000 + PACE_SLOT_MS), 0);
+	pace_note(&m, 1000);
+	assert_int_equal(pace_recent(&m, 1000), LIMIT + 1);
+	pace_note(&m, 1000000);
+	assert_int_equal(pace_recent(&m, 1000000), 1);
+}
+
 /* The first rule that fits says how often and after how long. */
 static void test_retries(void **state)
 {
@@ -150,6 +211,8 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_ramp_of_notified),
 		cmocka_unit_test(test_ramp_of_successes),
+		cmocka_unit_test(test_no_minute_exceeds_the_rate),
+		cmocka_unit_test(test_a_boundary_gains_nothing),
 		cmocka_unit_test(test_retries),
 		cmocka_unit_test(test_long_waits),
 		cmocka_unit_test(test_round_trip),

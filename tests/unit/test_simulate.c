@@ -283,7 +283,7 @@ static void set_up_bricks(struct bench *b, uint64_t seed)
 	set_up(b, "{\"sprt\":{\"p0_percent\":1,\"p1_percent\":5,\"alpha\":0.05,\"beta\":0.1}}",
 		500);
 	b->layers[0].silent_ppm = 100000;
-	b->in.offers_per_minute = 50;
+	b->rules.pace.max_per_minute = 50;
 	b->in.seed = seed;
 }
 
