@@ -48,7 +48,8 @@ struct adaptive {
 	size_t overrun;
 	uint32_t low, high, code;
 	bool silent;
-	struct stream streams[ADAPTIVE_STREAMS];
+	struct stream *streams[ADAPTIVE_STREAMS]; /* NULL until they are used */
+	struct stream *spare;                     /* where there is no memory for one */
 };
 
 static int16_t stretch_table[4096];
@@ -101,7 +102,8 @@ static uint32_t slots_of(enum adaptive_size size)
 
 uint64_t adaptive_memory(enum adaptive_size size)
 {
-	return sizeof(struct adaptive) + (uint64_t)slots_of(size) * sizeof(uint32_t);
+	return sizeof(struct adaptive) + (ADAPTIVE_STREAMS + 1) * sizeof(struct stream) +
+		(uint64_t)slots_of(size) * sizeof(uint32_t);
 }
 
 static uint8_t next_byte(struct adaptive *a)
@@ -130,14 +132,30 @@ static void fill_refined(uint32_t (*refined)[STEPS], size_t n)
 				<< 16;
 }
 
-static void fill_stream(struct stream *s)
+static struct stream *new_stream(struct fl_heap *heap)
 {
+	struct stream *s = fl_heap_alloc(heap, 1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
 	fill_weights(s->bit, BIT_GROUPS);
 	fill_weights(s->bit_known, INPUTS);
 	fill_weights(s->byte, BYTE_SETS);
 	fill_weights(s->byte_known, INPUTS);
 	fill_refined(s->bit_refined, BIT_GROUPS);
 	fill_refined(s->byte_refined, NODES);
+	return s;
+}
+
+/* Most deltas use few of the streams. Without memory something else comes out, as the heap or `out` tell. */
+static struct stream *stream_of(struct adaptive *a, unsigned stream)
+{
+	if (__builtin_expect(a->streams[stream] == NULL, 0)) {
+		a->streams[stream] = new_stream(a->heap);
+		if (a->streams[stream] == NULL && a->out != NULL)
+			a->out->failed = true;
+	}
+	return a->streams[stream] != NULL ? a->streams[stream] : a->spare;
 }
 
 struct adaptive *adaptive_new(
@@ -151,8 +169,9 @@ struct adaptive *adaptive_new(
 		return NULL;
 	a->heap = heap;
 	a->slots = fl_heap_alloc(heap, n, sizeof(*a->slots));
-	if (a->slots == NULL) {
-		fl_heap_free(heap, a);
+	a->spare = new_stream(heap);
+	if (a->slots == NULL || a->spare == NULL) {
+		adaptive_free(a);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -162,8 +181,6 @@ struct adaptive *adaptive_new(
 	a->in = in;
 	a->in_bytes = in.n;
 	a->high = UINT32_MAX;
-	for (unsigned i = 0; i < ADAPTIVE_STREAMS; i++)
-		fill_stream(&a->streams[i]);
 	if (out == NULL)
 		for (int i = 0; i < 4; i++)
 			a->code = a->code << 8 | next_byte(a);
@@ -174,6 +191,9 @@ void adaptive_free(struct adaptive *a)
 {
 	if (a == NULL)
 		return;
+	for (unsigned i = 0; i < ADAPTIVE_STREAMS; i++)
+		fl_heap_free(a->heap, a->streams[i]);
+	fl_heap_free(a->heap, a->spare);
 	fl_heap_free(a->heap, a->slots);
 	fl_heap_free(a->heap, a);
 }
@@ -386,7 +406,7 @@ static uint32_t hash(uint64_t x)
 bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t *contexts,
 	unsigned n, unsigned group)
 {
-	struct stream *s = &a->streams[stream];
+	struct stream *s = stream_of(a, stream);
 	struct mixing m = { .n = n };
 
 	m.chosen = &s->bit[group];
@@ -423,7 +443,7 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 	unsigned n, unsigned group)
 {
 	uint32_t base[INPUTS], *buckets[INPUTS];
-	struct stream *s = &a->streams[stream];
+	struct stream *s = stream_of(a, stream);
 	struct mixing m = { .n = n };
 	unsigned done = 1;
 

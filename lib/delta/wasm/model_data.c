@@ -276,7 +276,8 @@ static void write_payload(struct model *m, struct data_state *s)
 		if (s->begun < new->n_data)
 			end = new->data[s->begun].at;
 		n = (size_t)least(end - s->written, s->payload.n - done);
-		model_write(m, (struct fl_bytes){ s->payload.p + done, n });
+		if (n > 0)
+			model_write(m, (struct fl_bytes){ s->payload.p + done, n });
 		done += n;
 		s->written += n;
 	} while (done < s->payload.n);
