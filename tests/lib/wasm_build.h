@@ -22,10 +22,6 @@ struct wasm_recipe {
 /* Append the module. */
 void wasm_build(const struct wasm_recipe *recipe, struct fl_buf *out);
 
-/* Append one body of random tokens of every kind that the parser knows, from its count of locals to
- * its end. */
-void wasm_build_any_body(uint64_t seed, struct fl_buf *out);
-
 /* The next number of a sequence that is the same everywhere. */
 uint64_t wasm_build_random(uint64_t *state);
 

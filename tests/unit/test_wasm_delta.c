@@ -15,6 +15,7 @@
 #include "lib/delta/wasm/module.h"
 #include "lib/delta/wasm/old_code.h"
 #include "tests/lib/wasm_build.h"
+#include "tests/lib/wasm_program.h"
 
 static struct fl_bytes bytes_of(const struct fl_buf *b)
 {
@@ -96,7 +97,7 @@ static void every_instruction_is_understood(void **state)
 		struct wasm_code code = { 0 };
 		size_t size_bytes;
 
-		wasm_build_any_body(seed, &body);
+		wasm_program_any_body(seed, &body);
 		parse(&body, &code);
 		assert_int_equal(code.op[0], WASM_TOKEN_FUNCTION);
 		size_bytes = put_back(&code, &again);
@@ -113,7 +114,7 @@ static void a_body_that_is_not_understood_stays_bytes(void **state)
 
 	(void)state;
 	wasm_opcodes_init();
-	wasm_build_any_body(5, &body);
+	wasm_program_any_body(5, &body);
 	for (size_t n = 0; n < body.n; n += 1 + n / 50) {
 		FL_AUTO_BUF struct fl_buf again = { 0 };
 		struct fl_buf cut = { .p = body.p, .n = n };
