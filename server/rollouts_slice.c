@@ -6,17 +6,20 @@
  * A slice does some devices, moves the cursor in the same transaction, and is queued again until
  * nobody is left; then the row goes and the engine hears of it with the sums (rollouts_count). A job
  * whose row is gone was dropped. In memory a job under way is one struct, so that it is not queued
- * twice. */
+ * twice. After a slice a job pauses for as long as the loops have worked meanwhile: with nobody to serve
+ * it goes on at once, on a busy machine it works half of the time. */
 #include "server/rollouts_in.h"
 
 #include "server/fleet.h"
 #include "server/server.h"
 #include "server/store/job.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define SLICE    500 /* devices at a time: a few milliseconds */
 #define AGAIN_MS 250 /* after a batch that could not be committed */
@@ -27,7 +30,8 @@ struct rollouts_slice {
 	struct server *server;
 	int64_t stage_id;
 	enum engine_job kind;
-	bool over; /* set by run: nothing is left */
+	int64_t began_us, busy_us; /* when the slice began: monotonic, lanes_busy_us */
+	bool over;                 /* set by run: nothing is left */
 };
 
 static const char *const kinds[ENGINE_JOBS] = { "open", "attend", "reach", "cancel", "back",
@@ -241,6 +245,8 @@ static enum fl_code run(
 	enum fl_code code = job_get(
 		store, rollouts_job_kind(slice->kind), slice->stage_id, &w.cursor, NULL, err);
 
+	slice->began_us = fl_clock_us(CLOCK_MONOTONIC);
+	slice->busy_us = lanes_busy_us(slice->server);
 	slice->over = true;
 	if (code == FL_NOT_FOUND)
 		return FL_OK; /* dropped */
@@ -265,13 +271,33 @@ static void queue_later(struct server *server, void *arg)
 	queue(arg);
 }
 
+/* How long to leave the machine to requests after a slice, in milliseconds. */
+static int64_t pause_ms(const struct rollouts_slice *slice)
+{
+	int64_t took = fl_clock_us(CLOCK_MONOTONIC) - slice->began_us;
+	int64_t busy = lanes_busy_us(slice->server) - slice->busy_us;
+
+	return ((busy < took ? busy : took) + 500) / 1000;
+}
+
+/* The next slice is queued now or after the pause. */
+static void go_on(struct rollouts_slice *slice)
+{
+	int64_t pause = pause_ms(slice);
+
+	if (pause > 0)
+		loop_after(slice->server, pause, queue_later, slice);
+	else
+		queue(slice);
+}
+
 static void done(
 	struct write_job *job, struct server *server, enum fl_code code, const struct fl_err *err)
 {
 	struct rollouts_slice *slice = fl_container(job, struct rollouts_slice, job);
 
 	if (code == FL_OK && !slice->over) {
-		queue(slice);
+		go_on(slice);
 	} else if (code == FL_OK || code == FL_INTERNAL || code == FL_CORRUPT) {
 		if (code != FL_OK)
 			fl_log_error("a job of a stage is given up; its rollout must be looked at",

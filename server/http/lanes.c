@@ -286,6 +286,15 @@ struct loop *lanes_loop(const struct server *s, size_t i)
 	return &s->lanes->loops[i];
 }
 
+int64_t lanes_busy_us(const struct server *s)
+{
+	int64_t busy = 0;
+
+	for (size_t i = 0; i < lanes_loops(s); i++)
+		busy += loop_busy_us(&s->lanes->loops[i]);
+	return busy;
+}
+
 static enum fl_code start_thread(
 	pthread_t *thread, void *(*fn)(void *), void *arg, struct fl_err *err)
 {

@@ -55,6 +55,10 @@ enum fl_code lanes_read(struct server *s, struct read_job *job) FL_MUST_CHECK;
 typedef void (*loop_fn)(struct server *s, void *arg);
 void loop_after(struct server *s, int64_t delay_ms, loop_fn fn, void *arg);
 
+/* How long the loops have worked since the start, in microseconds, summed: its growth says how much there
+ * is to serve. Any thread. */
+int64_t lanes_busy_us(const struct server *s);
+
 /* ---- for files in server/http/ only */
 
 /* How many wakes there have been, and which of them was the last for `topic` or one that shares its

@@ -265,6 +265,8 @@ enum fl_code loop_init(struct loop *l, struct server *s, int number, struct fl_e
 
 	if (rc != 0)
 		return fl_fail(err, FL_IO, "cannot make an event loop: %s", uv_strerror(rc));
+	rc = uv_loop_configure(&l->uv, UV_METRICS_IDLE_TIME);
+	FL_BUG_IF(rc != 0);
 	l->server = s;
 	l->number = number;
 	l->listen_fd = -1;
@@ -282,8 +284,15 @@ enum fl_code loop_init(struct loop *l, struct server *s, int number, struct fl_e
 	FL_BUG_IF(rc != 0);
 	rc = uv_timer_init(&l->uv, &l->tick);
 	FL_BUG_IF(rc != 0);
-	l->now_us = fl_clock_us(CLOCK_MONOTONIC);
+	l->began_us = l->now_us = fl_clock_us(CLOCK_MONOTONIC);
 	return FL_OK;
+}
+
+int64_t loop_busy_us(struct loop *l)
+{
+	int64_t idle_us = (int64_t)(uv_metrics_idle_time(&l->uv) / 1000);
+
+	return fl_clock_us(CLOCK_MONOTONIC) - l->began_us - idle_us;
 }
 
 enum fl_code loop_attach(struct loop *l, struct MHD_Daemon *daemon, struct fl_err *err)

@@ -52,7 +52,8 @@ struct loop {
 	size_t n_requests;      /* between MHD's first and last word on them */
 	bool stopping;
 	int64_t stop_deadline_us;
-	int64_t now_us; /* monotonic, at the begin of the turn */
+	int64_t now_us;   /* monotonic, at the begin of the turn */
+	int64_t began_us; /* monotonic, when the loop was made */
 };
 
 /* Make the uv side of a loop; `number` 0 is the main thread's. */
@@ -76,6 +77,8 @@ void loop_return_one(struct exchange *x);
 void loop_wake(struct loop *l, uint64_t topic);
 /* Make the loop look at its inbox and at http_stopping. Any thread. */
 void loop_poke(struct loop *l);
+/* How long it has not been waiting for anything, in microseconds. Any thread. */
+int64_t loop_busy_us(struct loop *l);
 /* Run MHD until it has nothing to do now. Loop thread. */
 void loop_run_mhd(struct loop *l);
 
