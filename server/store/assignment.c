@@ -123,13 +123,7 @@ enum fl_code assignment_join(
 enum fl_code assignment_joined(
 	struct store *store, int64_t rollout_id, int64_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_one(store->db, assignment_select_joined, DB_ARGS(DB_I(rollout_id)), &rows, err);
-
-	if (code == FL_OK)
-		*n = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, assignment_select_joined, DB_ARGS(DB_I(rollout_id)), n, err);
 }
 
 enum fl_code assignment_remove(

@@ -51,12 +51,7 @@ static enum fl_code find(
 static enum fl_code count(
 	struct store *store, const struct db_sql *sql, int64_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, sql, DB_NO_ARGS, &rows, err);
-
-	if (code == FL_OK)
-		*n = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, sql, DB_NO_ARGS, n, err);
 }
 
 enum fl_code check_file(struct store *store, check_fn fn, void *arg, int64_t *n, struct fl_err *err)

@@ -104,6 +104,9 @@ enum fl_code db_next(struct db_rows *rows, bool *more, struct fl_err *err) FL_MU
  * row can be read until db_done. */
 enum fl_code db_one(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
 	struct db_rows *rows, struct fl_err *err) FL_MUST_CHECK;
+/* One-row query: the first column of its row. FL_NOT_FOUND as db_one. */
+enum fl_code db_number(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
+	int64_t *out, struct fl_err *err) FL_MUST_CHECK;
 void db_done(struct db_rows *rows);
 #define DB_AUTO_ROWS __attribute__((cleanup(db_done)))
 

@@ -199,12 +199,7 @@ enum fl_code device_each_behind(
 
 enum fl_code device_last_no(struct store *store, int64_t *no, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, device_select_last, DB_NO_ARGS, &rows, err);
-
-	if (code == FL_OK)
-		*no = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, device_select_last, DB_NO_ARGS, no, err);
 }
 
 /* ---- selecting */

@@ -152,23 +152,12 @@ enum fl_code rollout_engine(
 enum fl_code rollout_next_joined(
 	struct store *store, int64_t after, int64_t *id, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_one(store->db, rollout_select_joined, DB_ARGS(DB_I(after)), &rows, err);
-
-	if (code == FL_OK)
-		*id = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, rollout_select_joined, DB_ARGS(DB_I(after)), id, err);
 }
 
 enum fl_code rollout_newest(struct store *store, int64_t *id, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, rollout_select_newest, DB_NO_ARGS, &rows, err);
-
-	if (code == FL_OK)
-		*id = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, rollout_select_newest, DB_NO_ARGS, id, err);
 }
 
 static enum fl_code take_ids(struct store *store, const struct db_sql *sql, int64_t *ids,

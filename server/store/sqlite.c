@@ -475,6 +475,17 @@ enum fl_code db_one(struct db *db, const struct db_sql *sql, const struct db_arg
 	return code == FL_OK && !more ? FL_NOT_FOUND : code;
 }
 
+enum fl_code db_number(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
+	int64_t *out, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	enum fl_code code = db_one(db, sql, args, n, &rows, err);
+
+	if (code == FL_OK)
+		*out = db_int(&rows, 0);
+	return code;
+}
+
 void db_done(struct db_rows *rows)
 {
 	if (rows->statement == NULL)

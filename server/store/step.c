@@ -245,32 +245,18 @@ enum fl_code step_behind(struct store *store, const struct step_side *side, stru
 	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
 }
 
-static enum fl_code read_count(struct db_rows *rows, int64_t *n, enum fl_code code)
-{
-	if (code == FL_OK)
-		*n = db_int(rows, 0);
-	return code;
-}
-
 enum fl_code step_count_behind(
 	struct store *store, int64_t device_no, int64_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_one(store->db, step_select_count_behind, DB_ARGS(DB_I(device_no)), &rows, err);
-
-	return read_count(&rows, n, code);
+	return db_number(store->db, step_select_count_behind, DB_ARGS(DB_I(device_no)), n, err);
 }
 
 enum fl_code step_count_label(
 	struct store *store, const struct step_group *group, int64_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, step_select_count_label,
-		DB_ARGS(DB_I(group->rollout_id), DB_T(group->label), DB_I(group->device_no)), &rows,
+	return db_number(store->db, step_select_count_label,
+		DB_ARGS(DB_I(group->rollout_id), DB_T(group->label), DB_I(group->device_no)), n,
 		err);
-
-	return read_count(&rows, n, code);
 }
 
 enum fl_code step_slice(struct store *store, int64_t stage_id, int64_t after,
@@ -296,25 +282,13 @@ enum fl_code step_due(struct store *store, int64_t stage_id, int64_t clock, stru
 enum fl_code step_next_due(
 	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_one(store->db, step_select_next_due, DB_ARGS(DB_I(stage_id)), &rows, err);
-
-	if (code == FL_OK)
-		*clock = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, step_select_next_due, DB_ARGS(DB_I(stage_id)), clock, err);
 }
 
 enum fl_code step_last_due(
 	struct store *store, int64_t stage_id, int64_t *clock, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code =
-		db_one(store->db, step_select_last_due, DB_ARGS(DB_I(stage_id)), &rows, err);
-
-	if (code == FL_OK)
-		*clock = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, step_select_last_due, DB_ARGS(DB_I(stage_id)), clock, err);
 }
 
 enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate_rules *rules,

@@ -138,11 +138,6 @@ enum fl_code token_use(struct store *store, int64_t id, int64_t *left, struct fl
 enum fl_code token_count(
 	struct store *store, unsigned roles, int64_t except, int64_t *n, struct fl_err *err)
 {
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(store->db, token_select_count,
-		DB_ARGS(DB_I(roles), DB_I(except), DB_I(store->now_ms)), &rows, err);
-
-	if (code == FL_OK)
-		*n = db_int(&rows, 0);
-	return code;
+	return db_number(store->db, token_select_count,
+		DB_ARGS(DB_I(roles), DB_I(except), DB_I(store->now_ms)), n, err);
 }
