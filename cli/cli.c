@@ -174,3 +174,16 @@ const char *cli_operand(const struct cli *cli, size_t i)
 {
 	return i < cli->n_operands ? cli->operands[i] : NULL;
 }
+
+enum fl_code cli_delete(
+	struct cli *cli, const char *kind, const char *path, const char *done, struct fl_err *err)
+{
+	FL_AUTOFREE char *whole = api_path(path, cli_operand(cli, 0));
+	FL_AUTO_JSON json_t *answer = NULL;
+	enum fl_code code = cli_send(cli,
+		&(struct api_request){ .method = "DELETE", .path = whole }, &answer, NULL, err);
+
+	if (code == FL_OK && !cli_json(cli, answer))
+		cli_say(cli, "%s %s is %s", kind, cli_operand(cli, 0), done);
+	return code;
+}

@@ -52,6 +52,11 @@ enum fl_code cli_get(
 enum fl_code cli_send(struct cli *cli, const struct api_request *rq, json_t **out, int *status,
 	struct fl_err *err) FL_MUST_CHECK;
 
+/* DELETE the object that the first operand names, at `path` ("/api/v1/tokens/{}"), and say so:
+ * "`kind` NAME is `done`". */
+enum fl_code cli_delete(struct cli *cli, const char *kind, const char *path, const char *done,
+	struct fl_err *err) FL_MUST_CHECK;
+
 /* With --json: print `json` and return true. Then the caller prints nothing else. */
 bool cli_json(const struct cli *cli, const json_t *json);
 /* A line for the person on stdout; nothing with --json or --quiet. */

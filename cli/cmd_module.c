@@ -119,15 +119,8 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 /* ---- delete */
 static enum fl_code delete_module(struct cli *cli, const void *options, struct fl_err *err)
 {
-	FL_AUTOFREE char *path = api_path("/api/v1/modules/{}", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *answer = NULL;
-	enum fl_code code = cli_send(
-		cli, &(struct api_request){ .method = "DELETE", .path = path }, &answer, NULL, err);
-
 	(void)options;
-	if (code == FL_OK && !cli_json(cli, answer))
-		cli_say(cli, "module %s is deleted", cli_operand(cli, 0));
-	return code;
+	return cli_delete(cli, "module", "/api/v1/modules/{}", "deleted", err);
 }
 
 static const struct command cmd_ls = {

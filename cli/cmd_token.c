@@ -206,15 +206,8 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 /* ---- revoke */
 static enum fl_code revoke(struct cli *cli, const void *options, struct fl_err *err)
 {
-	FL_AUTOFREE char *path = api_path("/api/v1/tokens/{}", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *answer = NULL;
-	enum fl_code code = cli_send(
-		cli, &(struct api_request){ .method = "DELETE", .path = path }, &answer, NULL, err);
-
 	(void)options;
-	if (code == FL_OK && !cli_json(cli, answer))
-		cli_say(cli, "token %s is revoked", cli_operand(cli, 0));
-	return code;
+	return cli_delete(cli, "token", "/api/v1/tokens/{}", "revoked", err);
 }
 
 static const struct command cmd_ls = {

@@ -314,16 +314,10 @@ static enum fl_code replay(struct cli *cli, const void *options, struct fl_err *
 	return code;
 }
 
-static enum fl_code delete (struct cli *cli, const void *options, struct fl_err *err) {
-	FL_AUTOFREE char *path = api_path("/api/v1/webhooks/{}", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *answer = NULL;
-	enum fl_code code = cli_send(
-		cli, &(struct api_request){ .method = "DELETE", .path = path }, &answer, NULL, err);
-
+static enum fl_code delete_webhook(struct cli *cli, const void *options, struct fl_err *err)
+{
 	(void)options;
-	if (code == FL_OK && !cli_json(cli, answer))
-		cli_say(cli, "webhook %s is deleted", cli_operand(cli, 0));
-	return code;
+	return cli_delete(cli, "webhook", "/api/v1/webhooks/{}", "deleted", err);
 }
 
 static const struct command cmd_ls = {
@@ -391,7 +385,7 @@ static const struct command cmd_delete = {
 	.name = "delete",
 	.operands = "NAME",
 	.help = "delete a webhook and its record",
-	.run = delete,
+	.run = delete_webhook,
 };
 
 const struct command cmd_webhook = {
