@@ -9,18 +9,7 @@
 #include <unistd.h>
 
 static const struct fl_conf_row rows[] = {
-#define SETTING(type_, name_, value_, min_, max_, reload_, secret_, prose_) \
-	{                                                                   \
-		.name = #name_,                                             \
-		.type = FL_CONF_##type_,                                    \
-		.offset = offsetof(struct settings, name_),                 \
-		.value = value_,                                            \
-		.min = min_,                                                \
-		.max = max_,                                                \
-		.reload = reload_,                                          \
-		.secret = secret_,                                          \
-		.prose = prose_,                                            \
-	},
+#define SETTING(...) FL_CONF_ROW(struct settings, __VA_ARGS__),
 #include "agent/tbl/settings.h"
 #undef SETTING
 };

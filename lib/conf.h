@@ -30,6 +30,20 @@ struct fl_conf_row {
 	const char *prose; /* for the manual: what it does, when to change it */
 };
 
+/* A program's SETTING as a member of its struct, and as a row. */
+#define FL_CONF_MEMBER(type_, name_) FL_CONF_C_##type_ name_
+#define FL_CONF_C_STRING             char *
+#define FL_CONF_C_INT                int64_t
+#define FL_CONF_C_SIZE               int64_t
+#define FL_CONF_C_DURATION           int64_t
+#define FL_CONF_C_BOOL               bool
+#define FL_CONF_ROW(struct_, type_, name_, value_, min_, max_, reload_, secret_, prose_)         \
+	{                                                                                        \
+		.name = #name_, .type = FL_CONF_##type_, .offset = offsetof(struct_, name_),     \
+		.value = value_, .min = min_, .max = max_, .reload = reload_, .secret = secret_, \
+		.prose = prose_,                                                                 \
+	}
+
 struct fl_conf {
 	const struct fl_conf_row *rows;
 	size_t n;

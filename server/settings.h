@@ -9,16 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SETTING_TYPE_STRING   char *
-#define SETTING_TYPE_INT      int64_t
-#define SETTING_TYPE_SIZE     int64_t
-#define SETTING_TYPE_DURATION int64_t
-#define SETTING_TYPE_BOOL     bool
-
 /* One member per row. Sizes are bytes, durations milliseconds. Never changed once in use: a reload
  * makes a new struct. */
 struct settings {
-#define SETTING(type, name, value, min, max, reload, secret, prose) SETTING_TYPE_##type name;
+#define SETTING(type, name, ...) FL_CONF_MEMBER(type, name);
 #include "server/tbl/settings.h"
 #undef SETTING
 };
