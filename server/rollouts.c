@@ -126,6 +126,19 @@ enum fl_code rollouts_give(const struct rollouts_lane *lane, int64_t rollout_id,
 	return give(lane, rollout_id, fact, &out, err);
 }
 
+enum fl_code rollouts_each(const struct rollouts_lane *lane, rollouts_list_fn list,
+	rollouts_one_fn fn, void *arg, size_t *n, struct fl_err *err)
+{
+	FL_AUTOFREE int64_t *ids = calloc(ROLLOUTS_AT_ONCE, sizeof(*ids));
+	enum fl_code code = ids == NULL
+		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
+		: list(lane->store, ids, ROLLOUTS_AT_ONCE, n, err);
+
+	for (size_t i = 0; code == FL_OK && i < *n; i++)
+		code = fn(lane, ids[i], arg, err);
+	return code;
+}
+
 enum fl_code rollouts_planned(struct server *server, struct store *store, struct effects *effects,
 	int64_t rollout_id, const char *refusal, struct fl_err *err)
 {

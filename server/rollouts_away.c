@@ -24,11 +24,11 @@
 	30000 /* the tick comes every second: so much without one means that fleetd stood still */
 
 static enum fl_code shift_one(
-	const struct rollouts_lane *lane, int64_t id, int64_t from, struct fl_err *err)
+	const struct rollouts_lane *lane, int64_t id, void *from, struct fl_err *err)
 {
-	struct engine_fact fact = {
-		.kind = FACT_AWAY, .from = from, .grace_ms = lane->server->settings->poll_interval
-	};
+	struct engine_fact fact = { .kind = FACT_AWAY,
+		.from = *(const int64_t *)from,
+		.grace_ms = lane->server->settings->poll_interval };
 	struct rollouts_scene s;
 	enum fl_code code = rollouts_scene_load(lane, id, &s, err);
 
@@ -43,15 +43,9 @@ static enum fl_code shift_one(
 /* Shift the clocks of all that is under way: fleetd was away since `from`. */
 static enum fl_code shift_all(const struct rollouts_lane *lane, int64_t from, struct fl_err *err)
 {
-	int64_t *ids = calloc(ROLLOUTS_ACTIVE_MAX, sizeof(*ids));
 	size_t n = 0;
-	enum fl_code code = ids == NULL
-		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts' clocks")
-		: rollout_active(lane->store, ids, ROLLOUTS_ACTIVE_MAX, &n, err);
+	enum fl_code code = rollouts_each(lane, rollout_active, shift_one, &from, &n, err);
 
-	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = shift_one(lane, ids[i], from, err);
-	free(ids);
 	if (n > 0 && code == FL_OK)
 		fl_log_info("the clocks of rollouts go on where they were", FL_N("rollouts", n),
 			FL_N("away_ms", lane->store->now_ms - from));

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPEN_MAX 4096
-
 static const struct plan_item *item_of(const struct plan_set *set, const char *module)
 {
 	for (uint32_t i = 0; i < set->n; i++)
@@ -86,9 +84,10 @@ static enum fl_code pause_it(const struct rollouts_lane *lane, int64_t id,
 
 /* If the rollout brings the version: pause it if it is under way, name it if it could be started or
  * resumed. */
-static enum fl_code look_at(const struct rollouts_lane *lane, int64_t id,
-	struct rollouts_blocked *b, struct fl_err *err)
+static enum fl_code look_at(
+	const struct rollouts_lane *lane, int64_t id, void *blocked, struct fl_err *err)
 {
+	struct rollouts_blocked *b = blocked;
 	struct rollouts_parsed *parsed;
 	struct engine_rollout r;
 	enum fl_code code = rollout_engine(lane->store, id, &r, err);
@@ -110,16 +109,9 @@ enum fl_code rollouts_version_blocked(struct server *server, struct store *store
 	struct effects *effects, struct rollouts_blocked *b, struct fl_err *err)
 {
 	const struct rollouts_lane lane = { server, store, effects };
-	int64_t *ids = calloc(OPEN_MAX, sizeof(*ids));
 	size_t n = 0;
-	enum fl_code code = ids == NULL
-		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts that bring it")
-		: rollout_open(store, ids, OPEN_MAX, &n, err);
 
-	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = look_at(&lane, ids[i], b, err);
-	free(ids);
-	return code;
+	return rollouts_each(&lane, rollout_open, look_at, b, &n, err);
 }
 
 /* ---- starting and resuming */

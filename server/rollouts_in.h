@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-#define ROLLOUTS_ACTIVE_MAX 4096 /* rollouts under way that the timer looks after */
+#define ROLLOUTS_AT_ONCE 4096 /* rollouts at once that facts about all of them reach */
 
 /* A rollout's strategy and plan, parsed. Writer thread only. */
 struct rollouts_parsed {
@@ -376,6 +376,15 @@ void rollouts_schedule_fini(struct rollouts *r);
 /* Give a rollout one fact about itself, and store what follows. Writer. */
 enum fl_code rollouts_give(const struct rollouts_lane *lane, int64_t rollout_id,
 	const struct engine_fact *fact, struct fl_err *err) FL_MUST_CHECK;
+
+/* Which rollouts: rollout_active or rollout_open of store/rollout.h. */
+typedef enum fl_code (*rollouts_list_fn)(
+	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err);
+typedef enum fl_code (*rollouts_one_fn)(
+	const struct rollouts_lane *lane, int64_t rollout_id, void *arg, struct fl_err *err);
+/* Call fn for each rollout that `list` names, until one fails; *n gets how many there are. FL_NOMEM. */
+enum fl_code rollouts_each(const struct rollouts_lane *lane, rollouts_list_fn list,
+	rollouts_one_fn fn, void *arg, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_tick.c: time */
 

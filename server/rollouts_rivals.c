@@ -162,11 +162,11 @@ static enum fl_code look_at_rollout(const struct rollouts_lane *lane, const stru
 static enum fl_code each_overtaken(
 	const struct rollouts_lane *lane, const struct overtaking *o, struct fl_err *err)
 {
-	int64_t *ids = calloc(ROLLOUTS_ACTIVE_MAX, sizeof(*ids));
+	int64_t *ids = calloc(ROLLOUTS_AT_ONCE, sizeof(*ids));
 	size_t n = 0;
 	enum fl_code code = ids == NULL
 		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
-		: rollout_since(lane->store, o->since, ids, ROLLOUTS_ACTIVE_MAX, &n, err);
+		: rollout_since(lane->store, o->since, ids, ROLLOUTS_AT_ONCE, &n, err);
 
 	for (size_t i = 0; i < n && code == FL_OK; i++)
 		code = look_at_rollout(lane, o, ids[i], err);

@@ -124,12 +124,13 @@ static enum fl_code stage_is_due(
 }
 
 static enum fl_code wake_stages(
-	const struct rollouts_lane *lane, int64_t rollout_id, struct fl_err *err)
+	const struct rollouts_lane *lane, int64_t rollout_id, void *arg, struct fl_err *err)
 {
 	const struct engine_fact fact = { .kind = FACT_STAGE_DUE, .opened = true };
 	struct rollouts_scene s;
 	enum fl_code code = rollouts_scene_load(lane, rollout_id, &s, err);
 
+	(void)arg;
 	for (size_t i = 0; i < s.list.n && code == FL_OK; i++)
 		if (engine_may_switch(&s.list.stages[i], 1) > 0)
 			code = rollouts_scene_fact(&s, (int)i, &fact, NULL, err);
@@ -143,16 +144,9 @@ enum fl_code rollouts_freeze(
 	struct server *server, struct store *store, struct effects *effects, struct fl_err *err)
 {
 	const struct rollouts_lane lane = { server, store, effects };
-	int64_t *ids = calloc(ROLLOUTS_ACTIVE_MAX, sizeof(*ids));
 	size_t n = 0;
-	enum fl_code code = ids == NULL
-		? fl_fail(err, FL_NOMEM, "there is no memory for the rollouts under way")
-		: rollout_active(store, ids, ROLLOUTS_ACTIVE_MAX, &n, err);
 
-	for (size_t i = 0; i < n && code == FL_OK; i++)
-		code = wake_stages(&lane, ids[i], err);
-	free(ids);
-	return code;
+	return rollouts_each(&lane, rollout_active, wake_stages, NULL, &n, err);
 }
 
 /* Freezes begin and end by themselves. After a start every device asks anyhow. */
