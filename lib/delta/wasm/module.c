@@ -149,10 +149,11 @@ uint64_t module_element_head(struct wasm_reader *r, uint32_t *slot)
 
 void module_data_head(struct wasm_reader *r, struct wasm_data_segment *segment, bool *plain)
 {
-	uint64_t flags = module_any(r);
-	const uint8_t *expression = r->p;
 	unsigned pad = 0;
+	uint64_t flags = wasm_unsigned(r, &pad);
+	const uint8_t *expression = r->p;
 
+	*plain &= pad == 0;
 	if (flags > 2)
 		r->bad = true;
 	if (flags == 2)
