@@ -32,9 +32,8 @@ enum fl_code rollout_drift_check(
 /* Answer an act on the rollout: what it did, and the rollout as it is now. */
 enum fl_code rollout_reply_act(struct request *rq, const char *name, const struct rollouts_verb *v,
 	struct fl_err *err) FL_MUST_CHECK;
-/* A tag of the value's text. */
+/* A tag of a text; of the value's text. */
+void rollout_etag_of(struct fl_bytes text, char etag[ROLLOUT_ETAG]);
 void rollout_etag(const json_t *value, char etag[ROLLOUT_ETAG]);
-/* Answer with `take` (taken over) and its ETag. */
-void rollout_reply(struct request *rq, unsigned status, json_t *take);
 
 #endif

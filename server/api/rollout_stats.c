@@ -78,13 +78,31 @@ static json_t *stage_json(
 		"ended_at", list_time(g->ended_at));
 }
 
-/* Add the figures of each wave and of all to `json`. */
-static void add_waves(const struct stage_list *list, json_t *json)
+/* Append an element to the array that `b` ends in. */
+static void add_element(struct fl_buf *b, bool first, json_t *take)
+{
+	if (!first)
+		fl_buf_byte(b, ',');
+	fl_json_write(b, take);
+	json_decref(take);
+}
+
+static void add_stages(const struct stage_list *list, const struct engine_rollout *r,
+	int64_t now_ms, struct fl_buf *b)
+{
+	fl_buf_str(b, ",\"stages\":[");
+	for (size_t i = 0; i < list->n; i++)
+		add_element(b, i == 0, stage_json(&list->stages[i], r, now_ms));
+	fl_buf_byte(b, ']');
+}
+
+/* Add the figures of each wave and of all. */
+static void add_waves(const struct stage_list *list, struct fl_buf *b)
 {
 	struct figures_sums all = { 0 }, wave = { 0 };
-	json_t *waves = json_array();
 	int64_t devices = 0;
 
+	fl_buf_str(b, ",\"waves\":[");
 	for (size_t i = 0; i < list->n; i++) {
 		const struct engine_stage *g = &list->stages[i];
 		json_t *figures;
@@ -94,40 +112,45 @@ static void add_waves(const struct stage_list *list, json_t *json)
 			continue;
 		figures = figures_json(&wave, list->assigned[i]);
 		(void)json_object_set_new(figures, "wave", json_integer(g->wave));
-		(void)json_array_append_new(waves, figures);
+		add_element(b, g->wave == 0, figures);
 		figures_add(&all, &wave, 1);
 		devices += list->assigned[i];
 		wave = (struct figures_sums){ 0 };
 	}
-	(void)json_object_set_new(json, "waves", waves);
-	(void)json_object_set_new(json, "total", figures_json(&all, devices));
+	fl_buf_str(b, "],\"total\":");
+	add_element(b, true, figures_json(&all, devices));
 }
 
-static enum fl_code stats_json(struct request *rq, json_t **out, int64_t *id, struct fl_err *err)
+static void add_member(struct fl_buf *b, const char *before, const char *value)
+{
+	fl_buf_str(b, before);
+	fl_buf_json(b, value, strlen(value));
+}
+
+/* All figures as they are sent. Written piece by piece: as one JSON value those of ten thousand stages are a
+ * million objects. */
+static enum fl_code stats_text(
+	struct request *rq, struct fl_buf *out, int64_t *id, struct fl_err *err)
 {
 	struct rollout r = { 0 };
 	struct stage_list list = { 0 };
-	json_t *stages = NULL;
 	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
 
 	if (code == FL_OK)
 		code = stage_list(rq->store, r.engine.id, &list, err);
 	if (code == FL_OK) {
 		*id = r.engine.id;
-		stages = json_array();
-		for (size_t i = 0; i < list.n; i++)
-			(void)json_array_append_new(
-				stages, stage_json(&list.stages[i], &r.engine, rq->now_ms));
-		*out = json_pack("{s:s, s:s, s:s, s:o}", "rollout", r.name, "state",
-			rollout_state_text(r.engine.state), "reason", r.engine.reason, "stages",
-			stages);
-		if (*out != NULL)
-			add_waves(&list, *out);
+		add_member(out, "{\"rollout\":", r.name);
+		add_member(out, ",\"state\":", rollout_state_text(r.engine.state));
+		add_member(out, ",\"reason\":", r.engine.reason);
+		add_stages(&list, &r.engine, rq->now_ms, out);
+		add_waves(&list, out);
+		fl_buf_byte(out, '}');
+		code = fl_buf_check(out, err);
 	}
 	stage_list_fini(&list);
 	rollout_fini(&r);
-	return code == FL_OK && *out == NULL ? fl_fail(err, FL_NOMEM, "no memory for figures")
-					     : code;
+	return code;
 }
 
 /* ---- waiting */
@@ -152,19 +175,19 @@ static bool has(const struct request *rq, const char *etag)
 
 enum fl_code api_rollout_stats(struct request *rq, struct fl_err *err)
 {
-	json_t *json = NULL;
+	FL_AUTO_BUF struct fl_buf text = { 0 };
 	char etag[ROLLOUT_ETAG];
 	int64_t id = 0, *until = rq->state;
-	enum fl_code code = stats_json(rq, &json, &id, err);
+	enum fl_code code = stats_text(rq, &text, &id, err);
 
 	if (code != FL_OK)
 		return code;
-	rollout_etag(json, etag);
+	rollout_etag_of((struct fl_bytes){ text.p, text.n }, etag);
 	if (!has(rq, etag)) {
-		rollout_reply(rq, 200, json);
+		reply_header(rq, "ETag", "\"%s\"", etag);
+		reply_buf(rq, 200, "application/json", &text);
 		return FL_OK;
 	}
-	json_decref(json);
 	if (until == NULL) {
 		until = rq->state = request_alloc(rq, sizeof(*until));
 		if (until == NULL)

@@ -97,34 +97,35 @@ enum fl_code rollout_if_match(struct request *rq, const struct rollout *r, struc
 static enum fl_code reply_rollout(struct request *rq, unsigned status, struct fl_err *err)
 {
 	struct rollout r = { 0 };
+	char etag[ROLLOUT_ETAG];
 	json_t *json = NULL;
 	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
 
 	if (code == FL_OK)
 		code = rollout_json_whole(rq->store, &r, &json, err);
-	if (code == FL_OK)
-		rollout_reply(rq, status, json);
+	if (code == FL_OK) {
+		rollout_etag(json, etag);
+		reply_header(rq, "ETag", "\"%s\"", etag);
+		reply_json(rq, status, json);
+	}
 	rollout_fini(&r);
 	return code;
 }
 
-void rollout_reply(struct request *rq, unsigned status, json_t *take)
+void rollout_etag_of(struct fl_bytes text, char etag[ROLLOUT_ETAG])
 {
-	char etag[ROLLOUT_ETAG];
+	uint8_t hash[ROLLOUT_ETAG / 2];
 
-	rollout_etag(take, etag);
-	reply_header(rq, "ETag", "\"%s\"", etag);
-	reply_json(rq, status, take);
+	(void)crypto_generichash(hash, sizeof(hash), text.p, text.n, NULL, 0);
+	sodium_bin2hex(etag, ROLLOUT_ETAG, hash, sizeof(hash));
 }
 
 void rollout_etag(const json_t *value, char etag[ROLLOUT_ETAG])
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
-	uint8_t hash[ROLLOUT_ETAG / 2];
 
 	fl_json_write(&text, value);
-	(void)crypto_generichash(hash, sizeof(hash), text.p, text.n, NULL, 0);
-	sodium_bin2hex(etag, ROLLOUT_ETAG, hash, sizeof(hash));
+	rollout_etag_of((struct fl_bytes){ text.p, text.n }, etag);
 }
 
 /* ---- reading */
