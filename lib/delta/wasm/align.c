@@ -415,9 +415,9 @@ enum fl_code wasm_align(struct fl_bytes old, struct fl_bytes new,
 		a.no_memory = !index_build(&a.index, old);
 		if (!a.no_memory)
 			scan_all(&a);
+		index_fini(&a.index);
 		if (o->fill_gaps && !a.no_memory)
 			fill_gaps(&a);
-		index_fini(&a.index);
 		tidy(&a.out);
 	}
 	if (a.no_memory) {

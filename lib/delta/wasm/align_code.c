@@ -18,8 +18,8 @@ static const struct wasm_align_options code_options = {
 
 struct symbols {
 	struct fl_buf bytes;
-	uint32_t *start; /* first of each body */
-	size_t n_bodies, n_imms;
+	uint32_t *start; /* first of each body, one more at the end */
+	size_t n_bodies;
 };
 
 static void symbols_fini(struct symbols *s)
@@ -53,7 +53,6 @@ static uint64_t stable(enum wasm_imm kind, unsigned op, uint64_t v)
 /* A token on its way to a symbol: all of it that was seen. */
 struct hashing {
 	uint8_t *to; /* behind the last symbol */
-	size_t n_imms;
 	uint64_t hash;
 	unsigned op;
 	bool begun;
@@ -84,7 +83,6 @@ static inline void hash_token(void *ctx, unsigned op)
 	end_token(x);
 	x->hash = x->op = op;
 	x->begun = true;
-	x->n_imms += wasm_ops[op].n_imms;
 }
 
 static inline bool hash_imm(
@@ -98,8 +96,8 @@ static inline bool hash_imm(
 	return true;
 }
 
-/* The symbols of one body go to `to`; returns behind them. *n_imms grows by its immediates. */
-static uint8_t *hash_body(struct fl_bytes body, uint8_t *to, size_t *n_imms)
+/* The symbols of one body go to `to`; returns behind them. */
+static uint8_t *hash_body(struct fl_bytes body, uint8_t *to)
 {
 	static const struct wasm_visitor visitor = { hash_before, hash_token, hash_imm };
 	struct wasm_walk w = wasm_walk_start(body);
@@ -107,10 +105,8 @@ static uint8_t *hash_body(struct fl_bytes body, uint8_t *to, size_t *n_imms)
 
 	if (wasm_walk(&w, &visitor, &x)) {
 		end_token(&x);
-		*n_imms += x.n_imms;
 		return x.to;
 	}
-	*n_imms += wasm_ops[WASM_TOKEN_RAW].n_imms + body.n;
 	*to++ = 0;
 	if (body.n > 0)
 		memcpy(to, body.p, body.n);
@@ -131,9 +127,10 @@ static enum fl_code symbols_of(struct symbols *s, const struct wasm_module *m, s
 	s->n_bodies = m->n_bodies;
 	for (size_t f = 0; f < m->n_bodies; f++) {
 		s->start[f] = (uint32_t)(to - s->bytes.p);
-		to = hash_body(m->bodies[f].bytes, to, &s->n_imms);
+		to = hash_body(m->bodies[f].bytes, to);
 	}
 	s->bytes.n = (size_t)(to - s->bytes.p);
+	s->start[m->n_bodies] = (uint32_t)s->bytes.n;
 	return FL_OK;
 }
 
@@ -199,18 +196,28 @@ static enum fl_code align_symbols(
 }
 
 enum fl_code wasm_align_code(const struct wasm_module *old, const struct wasm_module *new,
-	uint32_t **from, struct wasm_code_size sizes[2], struct fl_err *err)
+	struct wasm_code_alignment *out, struct fl_err *err)
 {
 	struct symbols o = { 0 }, n = { 0 };
+	uint32_t *from = NULL;
 	enum fl_code code = symbols_of(&o, old, err);
 
 	if (code == FL_OK)
 		code = symbols_of(&n, new, err);
 	if (code == FL_OK)
-		code = align_symbols(&o, &n, from, err);
-	sizes[0] = (struct wasm_code_size){ o.bytes.n, o.n_imms };
-	sizes[1] = (struct wasm_code_size){ n.bytes.n, n.n_imms };
+		code = align_symbols(&o, &n, &from, err);
+	if (code == FL_OK) {
+		*out = (struct wasm_code_alignment){ from, n.start };
+		n.start = NULL;
+	}
 	symbols_fini(&o);
 	symbols_fini(&n);
 	return code;
+}
+
+void wasm_code_alignment_fini(struct wasm_code_alignment *a)
+{
+	free(a->from);
+	free(a->start);
+	*a = (struct wasm_code_alignment){ 0 };
 }

@@ -7,15 +7,15 @@
 
 #include "lib/delta/wasm/module.h"
 
-/* How many tokens and immediates all bodies of a module have. */
-struct wasm_code_size {
-	size_t ops, imms;
+/* Of the new tokens of all bodies in a row. */
+struct wasm_code_alignment {
+	uint32_t *from;  /* the old place + 1 of each, 0: none; places count old tokens likewise */
+	uint32_t *start; /* first of each body, one more at the end */
 };
 
-/* The old place + 1 of each new token, 0: none; places count the tokens of all bodies in a row. The
- * caller frees *from, which is untouched on failure. sizes[0] gets that of the old code, sizes[1] of the
- * new. FL_NOMEM. */
+/* *out is untouched on failure. FL_NOMEM. */
 enum fl_code wasm_align_code(const struct wasm_module *old, const struct wasm_module *new,
-	uint32_t **from, struct wasm_code_size sizes[2], struct fl_err *err) FL_MUST_CHECK;
+	struct wasm_code_alignment *out, struct fl_err *err) FL_MUST_CHECK;
+void wasm_code_alignment_fini(struct wasm_code_alignment *a);
 
 #endif

@@ -64,13 +64,6 @@ static bool reserve(struct wasm_code *c, size_t bytes)
 		(imms <= c->cap_imms || grow_imms(c, imms));
 }
 
-enum fl_code wasm_code_reserve(struct wasm_code *c, size_t ops, size_t imms, struct fl_err *err)
-{
-	if ((ops > c->cap_ops && !grow_ops(c, ops)) || (imms > c->cap_imms && !grow_imms(c, imms)))
-		return fl_fail(err, FL_NOMEM, "no memory for %zu instructions", ops);
-	return FL_OK;
-}
-
 static inline void add_op(struct wasm_code *c, unsigned op)
 {
 	c->op[c->n_ops] = (uint16_t)op;

@@ -23,10 +23,6 @@ void wasm_code_fini(struct wasm_code *c);
 
 struct wasm_walk; /* walk.h */
 
-/* Make room for that many tokens and immediates in all. FL_NOMEM. */
-enum fl_code wasm_code_reserve(
-	struct wasm_code *c, size_t ops, size_t imms, struct fl_err *err) FL_MUST_CHECK;
-
 /* Append the tokens of one body. A body that is not understood whole is appended as raw bytes. FL_NOMEM. */
 enum fl_code wasm_code_parse(
 	struct wasm_code *c, const struct wasm_body *body, struct fl_err *err) FL_MUST_CHECK;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/delta.h"
 
-#include "lib/delta/wasm/align_code.h"
 #include "lib/delta/wasm/component.h"
 #include "lib/delta/wasm/model.h"
 
@@ -16,77 +15,6 @@
 #define SIZE_LIMIT    (1ull << 30) /* of a module: positions have 32 bits */
 #define MEMORY_UNIT   65536u
 #define DECODER_BASE  (16ull << 20) /* what decoding takes besides the new module and the model */
-
-/* ---- encoding: all tokens of both modules */
-
-struct tokens {
-	struct wasm_code code;
-	uint32_t *start; /* first token of each function, one more at the end */
-};
-
-static void tokens_fini(struct tokens *t)
-{
-	wasm_code_fini(&t->code);
-	free(t->start);
-}
-
-static enum fl_code tokens_parse(struct tokens *t, const struct wasm_module *m,
-	const struct wasm_code_size *size, struct fl_err *err)
-{
-	size_t longest = 0;
-	enum fl_code code;
-
-	t->start = calloc(m->n_bodies + 1, sizeof(*t->start));
-	if (t->start == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory for the functions of a module");
-	/* Parsing asks for room for a token and an immediate a byte of the body. */
-	for (size_t f = 0; f < m->n_bodies; f++)
-		if (m->bodies[f].bytes.n > longest)
-			longest = m->bodies[f].bytes.n;
-	longest += WASM_IMMS_MAX;
-	code = wasm_code_reserve(&t->code, size->ops + longest, size->imms + longest, err);
-	for (size_t f = 0; f < m->n_bodies && code == FL_OK; f++) {
-		t->start[f] = (uint32_t)t->code.n_ops;
-		code = wasm_code_parse(&t->code, &m->bodies[f], err);
-	}
-	t->start[m->n_bodies] = (uint32_t)t->code.n_ops;
-	return code;
-}
-
-static enum fl_code encode_modules(
-	const struct wasm_module *old, struct wasm_module *new, struct coder *c, struct fl_err *err)
-{
-	struct tokens old_tokens = { 0 }, new_tokens = { 0 };
-	struct wasm_code_size sizes[2];
-	struct model *m = calloc(1, sizeof(*m));
-	uint32_t *from = NULL;
-	enum fl_code code = m == NULL ? fl_fail(err, FL_NOMEM, "no memory for a delta") : FL_OK;
-
-	/* Aligned before they are parsed, so that the memory of both does not add up. */
-	if (code == FL_OK)
-		code = wasm_align_code(old, new, &from, sizes, err);
-	if (code == FL_OK)
-		code = tokens_parse(&old_tokens, old, &sizes[0], err);
-	if (code == FL_OK)
-		code = tokens_parse(&new_tokens, new, &sizes[1], err);
-	if (code == FL_OK) {
-		m->c = c;
-		m->old = old;
-		m->new = new;
-		m->encoding = true;
-		old_code_take(&m->old_code, old, &old_tokens.code, old_tokens.start);
-		m->new_tokens = &new_tokens.code;
-		m->new_start = new_tokens.start;
-		m->from = from;
-		code = model_run(m, err);
-		model_fini(m);
-	}
-	free(m);
-	free(from);
-	tokens_fini(&old_tokens);
-	tokens_fini(&new_tokens);
-	return code;
-}
 
 /* ---- sizes */
 
@@ -190,24 +118,52 @@ static enum fl_code split(struct wasm_module *old, struct wasm_module *new,
 	return code;
 }
 
+/* Prepare the coder that the options ask for. */
+static enum fl_code start_encoding(struct coder *c, const struct wasm_delta_options *options,
+	struct fl_buf *out, struct fl_err *err)
+{
+	if (options->back == WASM_ZSTD) {
+		coder_encode_plain(c);
+		return FL_OK;
+	}
+	return coder_encode_adaptive(c, (enum adaptive_size)(options->back - 1), out, err);
+}
+
+/* Everything behind the head; `m` and `c` are zeroed memory. */
+static enum fl_code encode_parts(struct model *m, struct coder *c,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+{
+	enum fl_code code;
+
+	m->c = c;
+	m->encoding = true;
+	/* Before there is a model, so that the memory of both does not add up. */
+	code = wasm_align_code(m->old, m->new, &m->alignment, err);
+	if (code == FL_OK)
+		code = start_encoding(c, options, out, err);
+	if (code == FL_OK)
+		code = model_run(m, err);
+	model_fini(m);
+	return code == FL_OK ? coder_finish(c, wasm_delta_level(options), out, err) : code;
+}
+
 static enum fl_code encode_split(const struct wasm_module *old, struct wasm_module *new,
 	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
 {
 	struct coder *c = calloc(1, sizeof(*c));
-	enum fl_code code = FL_OK;
+	struct model *m = calloc(1, sizeof(*m));
+	enum fl_code code;
 
-	if (c == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory for a delta");
-	if (options->back == WASM_ZSTD)
-		coder_encode_plain(c);
-	else
-		code = coder_encode_adaptive(c, (enum adaptive_size)(options->back - 1), out, err);
-	if (code == FL_OK)
-		code = encode_modules(old, new, c, err);
-	if (code == FL_OK)
-		code = coder_finish(c, wasm_delta_level(options), out, err);
-	coder_fini(c);
+	if (c == NULL || m == NULL) {
+		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
+	} else {
+		m->old = old;
+		m->new = new;
+		code = encode_parts(m, c, options, out, err);
+		coder_fini(c);
+	}
 	free(c);
+	free(m);
 	return code;
 }
 
@@ -306,8 +262,8 @@ static enum fl_code decode_modules(
 	return code;
 }
 
-static enum fl_code start_decoding(
-	struct coder *c, unsigned back, struct fl_bytes data, uint64_t size, struct fl_err *err)
+static enum fl_code start_decoding(struct coder *c, enum wasm_back_end back, struct fl_bytes data,
+	uint64_t size, struct fl_err *err)
 {
 	/* Streams hold less than a few bytes for each byte that they stand for. */
 	return back == WASM_ZSTD

@@ -9,6 +9,17 @@ void model_fail(struct model *m, enum fl_code code, const char *why)
 		m->failure = fl_fail(m->err, code, "%s", why);
 }
 
+/* ---- old tokens */
+
+const struct wasm_code *model_old(struct model *m, uint32_t place, size_t *index, uint32_t *left)
+{
+	const struct wasm_code *code = old_code_at(&m->old_code, place, index, left);
+
+	if (code == NULL)
+		model_fail(m, FL_NOMEM, "no memory to parse an old function");
+	return code;
+}
+
 /* ---- output, collected to pieces that are worth a call */
 
 #define PIECE 65536
@@ -133,6 +144,8 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 void model_fini(struct model *m)
 {
 	old_code_fini(&m->old_code);
+	wasm_code_alignment_fini(&m->alignment);
+	wasm_code_fini(&m->tokens);
 	fl_heap_free(m->heap, m->partner);
 	fl_heap_free(m->heap, m->function_map);
 	fl_heap_free(m->heap, m->function_known);

@@ -3,7 +3,7 @@
  * The model of a module's delta: what the new module is expected to be, from all that both sides know.
  *
  * DESIGN. One code for both directions: model_run codes the new module part by part. Encoding, `new`
- * is complete and `from` says which old token each new one is aligned with; decoding, `new` is filled
+ * is complete and `alignment` says which old token each new one is like; decoding, `new` is filled
  * as it goes and its sections leave for the sink in order. The order of parts:
  *
  *   layout, residue                      -> types, imports, sizes of all tables
@@ -18,6 +18,7 @@
 
 #include "lib/delta/codec.h"
 #include "lib/delta/wasm/align.h"
+#include "lib/delta/wasm/align_code.h"
 #include "lib/delta/wasm/code.h"
 #include "lib/delta/wasm/coder.h"
 #include "lib/delta/wasm/learned.h"
@@ -79,12 +80,10 @@ struct model {
 	uint64_t limit; /* decoding: size of the new module */
 	const struct fl_sink *sink;
 
-	struct old_code old_code; /* encoding: set up by the caller */
+	struct old_code old_code;
 
-	/* encoding: all new tokens, and the old place + 1 of each (0: none) */
-	const struct wasm_code *new_tokens;
-	const uint32_t *from;
-	const uint32_t *new_start; /* first token of each new function, one more at the end */
+	struct wasm_code_alignment alignment; /* encoding: set up by the caller */
+	struct wasm_code tokens;              /* encoding: of the present function */
 
 	uint32_t *partner;       /* old defined function of each new defined one, MODEL_NONE */
 	uint32_t *function_map;  /* old function index -> new */
@@ -162,6 +161,17 @@ void model_flush(struct model *m);
 /* Likewise the id and size of a section. */
 void model_write_head(struct model *m, const struct wasm_section *s, uint64_t size);
 
+/* Whole logarithm of a length, in steps of a half. */
+static inline unsigned model_length_class(uint32_t n)
+{
+	unsigned log = 31 - (unsigned)__builtin_clz(n | 1);
+
+	return 2 * log + (log > 0 && (n >> (log - 1) & 1) != 0);
+}
+/* The tokens of function `f`: they are then those of the present one, with the places of their old ones. */
+void model_ops(struct model *m, size_t f);
+/* Likewise those of old function `f`, coded as if all were new. */
+void model_ops_of_old(struct model *m, uint32_t f);
 /* The parts in their order: layout to address map; the code; the data; the names. */
 void model_tables(struct model *m);
 void model_code(struct model *m, size_t section);

@@ -154,8 +154,8 @@ bool model_is_sure(struct model *m, size_t f, uint32_t partner)
 	bool sure;
 
 	if (old->size_pad != new->size_pad ||
-		m->old_code.start[partner + 1] - m->old_code.start[partner] !=
-			m->new_start[f + 1] - m->new_start[f])
+		old_code_length(&m->old_code, partner) !=
+			m->alignment.start[f + 1] - m->alignment.start[f])
 		return false;
 	memcpy(last[0], m->last, sizeof(m->last));
 	memcpy(last[1], m->before_last, sizeof(m->last));

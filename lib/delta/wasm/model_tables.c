@@ -218,7 +218,7 @@ static bool equal(struct fl_bytes a, struct fl_bytes b)
 /* Encoding: the old function at whose first token the new one's first token is aligned. */
 static uint32_t aligned_partner(struct model *m, size_t f)
 {
-	uint32_t place = m->from[m->new_start[f]];
+	uint32_t place = m->alignment.from[m->alignment.start[f]];
 	uint32_t body;
 
 	if (place-- == 0)
@@ -585,7 +585,7 @@ void model_tables(struct model *m)
 		code_residue(m);
 	if (!model_ok(m) || !make_tables(m))
 		return;
-	if (!m->encoding && old_code_count(&m->old_code, m->old, m->err) != FL_OK)
+	if (old_code_count(&m->old_code, m->old, m->err) != FL_OK)
 		model_fail(m, FL_NOMEM, "no memory for the functions of a delta");
 	code_partners(m);
 	map_functions(m);

@@ -12,12 +12,6 @@ struct old_code_window {
 	uint8_t pad[OLD_CODE_WINDOW * WASM_IMMS_MAX];
 };
 
-void old_code_take(struct old_code *o, const struct wasm_module *module,
-	const struct wasm_code *tokens, const uint32_t *start)
-{
-	*o = (struct old_code){ .module = module, .tokens = tokens, .start = start };
-}
-
 void old_code_fini(struct old_code *o)
 {
 	struct fl_heap *heap = o->module == NULL ? NULL : o->module->heap;
@@ -26,7 +20,7 @@ void old_code_fini(struct old_code *o)
 		fl_heap_free(heap, o->windows[i]);
 	fl_heap_free(heap, o->windows);
 	fl_heap_free(heap, o->points);
-	fl_heap_free(heap, o->own_start);
+	fl_heap_free(heap, o->start);
 	*o = (struct old_code){ 0 };
 }
 
@@ -103,15 +97,14 @@ enum fl_code old_code_count(
 	struct counting c = { .o = o };
 
 	*o = (struct old_code){ .module = module };
-	o->own_start = fl_heap_alloc(module->heap, module->n_bodies + 1, sizeof(*o->own_start));
+	o->start = fl_heap_alloc(module->heap, module->n_bodies + 1, sizeof(*o->start));
 	o->windows =
 		fl_heap_alloc(module->heap, OLD_CODE_WINDOWS, sizeof(struct old_code_window *));
-	o->start = o->own_start;
-	c.no_memory = o->own_start == NULL || o->windows == NULL;
+	c.no_memory = o->start == NULL || o->windows == NULL;
 	for (size_t f = 0; f < module->n_bodies && !c.no_memory; f++) {
 		count_body(&c, module->bodies[f].bytes);
 		c.start += c.n;
-		o->own_start[f + 1] = c.start;
+		o->start[f + 1] = c.start;
 	}
 	return c.no_memory ? fl_fail(err, FL_NOMEM, "no memory for the functions of a module")
 			   : FL_OK;
@@ -187,9 +180,6 @@ const struct wasm_code *old_code_at(
 	struct old_code_window **window;
 
 	*left = o->start[f + 1] - place;
-	*index = place;
-	if (o->tokens != NULL)
-		return o->tokens;
 	*index = (place - o->start[f]) % OLD_CODE_WINDOW;
 	from = place - (uint32_t)*index;
 	if (*left > OLD_CODE_WINDOW - *index)

@@ -2,16 +2,15 @@
  *
  * The tokens of the old module's code by their places: all bodies in a row, from 0.
  *
- * DESIGN. An encoder has parsed them all. A decoder must not hold them: it counts them once, notes where
- * every so many of them begin in the bytes, and parses a window when one of its tokens is asked for. The
- * last used windows are kept. */
+ * DESIGN. Nobody holds them all: they are counted once, where every so many of them begin in the bytes is
+ * noted, and a window is parsed when one of its tokens is asked for. The last used windows are kept. */
 #ifndef FL_WASM_OLD_CODE_H
 #define FL_WASM_OLD_CODE_H
 
 #include "lib/delta/wasm/code.h"
 #include "lib/delta/wasm/module.h"
 
-#define OLD_CODE_WINDOW  128 /* tokens */
+#define OLD_CODE_WINDOW  64  /* tokens */
 #define OLD_CODE_WINDOWS 256 /* that are kept */
 
 /* Where a window begins that is not the first one of its body. */
@@ -25,18 +24,13 @@ struct old_code_window;
 /* Zeroed: no module. */
 struct old_code {
 	const struct wasm_module *module;
-	const struct wasm_code *tokens; /* an encoder's, borrowed; NULL: windows */
-	const uint32_t *start;          /* place of each body, one more at the end */
-	uint32_t *own_start;            /* the same where it is owned */
+	uint32_t *start; /* place of each body, one more at the end */
 	struct old_code_point *points;
 	size_t n_points, cap_points;
 	struct old_code_window **windows;
 	uint32_t last; /* body that was found last */
 };
 
-/* Take all tokens, parsed. `tokens` and `start` are borrowed. */
-void old_code_take(struct old_code *o, const struct wasm_module *module,
-	const struct wasm_code *tokens, const uint32_t *start);
 /* Count the tokens of a module (borrowed), whose heap is used. FL_NOMEM. */
 enum fl_code old_code_count(
 	struct old_code *o, const struct wasm_module *module, struct fl_err *err) FL_MUST_CHECK;
