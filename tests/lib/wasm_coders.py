@@ -195,13 +195,13 @@ def row():
 class Adaptive:
     plain = False
 
-    def __init__(self, data, slots):
+    def __init__(self, data, sets):
         self.data = data
         self.at = 4
         self.low, self.high = 0, (1 << 32) - 1
         self.code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
-        self.slots = [0 if i % 16 == 0 else 1 << 31 for i in range(16)] * (slots // 16)
-        self.mask = slots - 1
+        self.sets = sets
+        self.slots = [1 << 31] * 16 * sets + ([0] + [1 << 31] * 15) * 3 * sets
         self.made = {}  # networks and rows, when they are first used
         self.history = {}
         self.learning = None  # while learning from old code: the known symbol
@@ -230,12 +230,12 @@ class Adaptive:
 
     def bit(self, places, kind, group, node, most, known_bit):
         """One bit in the slots at `places` (models 4)."""
-        slots = self.slots
+        slots = [self.slots[at] for at in places]
         inputs, trusts, known = [], [], 0
-        for at in places:
-            seen = slots[at] & 1023
+        for slot in slots:
+            seen = slot & 1023
             trusts.append((seen > 2) + (seen > 60))
-            inputs.append(opinion(slots[at]) if seen else 0)
+            inputs.append(opinion(slot) if seen else 0)
             known += seen > 0
         inputs.append(16)
         trusts.append(0)
@@ -257,8 +257,8 @@ class Adaptive:
             for i, (t, x) in enumerate(zip(trusts, inputs[:-1])):
                 w[i][t] += error * speed * x >> 16
             w[len(places)][0] += error >> 7
-        for at in places:
-            slots[at] = moved(slots[at], bit, RATE[slots[at] & 1023], most)
+        for at, slot in zip(places, slots):
+            self.slots[at] = moved(slot, bit, RATE[slot & 1023], most)
         step = k if part < 32 else k + 1
         line[step] = moved(line[step], bit, RATE[(line[step] & 1023) + 2], 255)
         return bit
@@ -270,22 +270,28 @@ class Adaptive:
             contexts.append(context(one + j + 3 & ONES, (history & 3, history & 1)[j] if j < 2 else 0))
         places = []
         for i, c in enumerate(contexts):
-            at = scramble(c + K * s + i & ONES) & self.mask
-            places.append(at + 1 if at % 16 == 0 else at)
+            places.append(scramble(c + K * s + i & ONES) * 16 * self.sets >> 32)
         bit = self.bit(places, (s, "hit"), history & 7, history & 7, 1000, self.learning)
         self.history[s] = (history << 1 | (1 - bit)) & 0xFFFFFFFF
         return bool(bit)
 
+    def worth(self, bucket):
+        """How often it was used, which counts less the longer it stood back for others."""
+        return (self.slots[bucket + 1] & 1023) << 4 >> (self.slots[bucket] & 63) // 4
+
     def bucket(self, h):
-        tag = h >> 10 | 1
-        first = h & self.mask & ~15
-        second = first ^ 16
-        for at in (first, second):
-            if self.slots[at] == tag:
+        first = 16 * self.sets + 48 * (h * self.sets >> 32)
+        ways = range(first, first + 48, 16)
+        tag = (h & 0x3FFFFFF) << 6
+        for at in ways:
+            if self.slots[at] & ~63 == tag:
+                self.slots[at] = tag
                 return at
-        at = first if self.slots[first + 1] & 1023 <= self.slots[second + 1] & 1023 else second
-        self.slots[at : at + 16] = [tag] + [1 << 31] * 15
-        return at
+        least = min(ways, key=self.worth)
+        for at in ways:
+            self.slots[at] += self.slots[at] & 63 < 63
+        self.slots[least : least + 16] = [tag] + [1 << 31] * 15
+        return least
 
     def byte(self, s, *m, place=0):
         history = self.history.get(s, 0)

@@ -443,6 +443,11 @@ def decode_component(old, r):
     return out + new_rest.take(new_rest.left())
 
 
+def sets(back, size):
+    """Of 64 slots, that the model of a back end has (models 3)."""
+    return min(max(size // 24, 1 << 14), 1 << (10, 12, 16)[back - 1])
+
+
 def decode(old, delta, nested=False):
     """The new module."""
     r = Reader(delta)
@@ -456,7 +461,7 @@ def decode(old, delta, nested=False):
     elif kind & 7 == 0:
         new = Decoder(old, Streams(r.take(r.left()))).run()
     else:
-        new = Decoder(old, Adaptive(r.take(r.left()), 1 << (16, 18, 22)[(kind & 7) - 1])).run()
+        new = Decoder(old, Adaptive(r.take(r.left()), sets(kind & 7, size))).run()
     need(len(new) == size, "the new module has another size")
     return new
 

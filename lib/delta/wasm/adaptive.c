@@ -17,7 +17,15 @@
 #define WEIGHT_RATE   7     /* of the set that the caller chooses */
 #define KNOWN_RATE    5     /* of the set that what is known chooses */
 #define CONSTANT      16    /* the input that is always there */
-#define BUCKET        16    /* slots of a context's nibble: a tag, then the 15 nodes of its tree */
+
+/* The slots of hits come first, then those of bytes in sets of buckets, a bucket for each nibble of a
+ * context: a tag, then the 15 nodes of its tree. */
+#define BUCKET   16
+#define WAYS     3 /* buckets of a set */
+#define SET_HITS 16
+#define SET      (SET_HITS + WAYS * BUCKET) /* slots that a set and its share of the hits take */
+#define AGE_MAX  63         /* low bits of a tag: how often the bucket has stood back for another */
+#define FRESH    (1u << 31) /* a slot that was never seen, one half; in memory all are kept XOR this */
 
 #define TRUSTS     3 /* kinds of slots by how often they were seen; each has weights of its own */
 #define INPUTS     (ADAPTIVE_CONTEXTS_MAX + 1) /* and a constant */
@@ -40,8 +48,9 @@ struct stream {
 
 struct adaptive {
 	struct fl_heap *heap;
-	uint32_t *slots;
-	uint32_t mask;
+	void *memory;
+	uint32_t *hits, *buckets; /* in it, from the beginning of a cache line on */
+	uint32_t sets;
 	struct fl_buf *out; /* NULL: decoding */
 	struct fl_bytes in;
 	size_t in_bytes; /* that `in` had first */
@@ -93,17 +102,27 @@ static void tables(void)
 	(void)pthread_once(&once, fill_tables);
 }
 
-static uint32_t slots_of(enum adaptive_size size)
+uint32_t adaptive_sets(enum adaptive_size size, uint64_t bytes)
 {
-	static const uint32_t slots[] = { 1u << 16, 1u << 18, 1u << 22 };
+	static const uint32_t most[] = { 1u << 10, 1u << 12, 1u << 16 };
+	uint64_t sets = bytes / ADAPTIVE_SET_BYTES;
 
-	return slots[size];
+	if (sets < ADAPTIVE_SETS_LEAST)
+		sets = ADAPTIVE_SETS_LEAST;
+	return sets < most[size] ? (uint32_t)sets : most[size];
 }
 
-uint64_t adaptive_memory(enum adaptive_size size)
+#define LINE 64 /* bytes of a cache line */
+
+static size_t table_bytes(uint32_t sets)
+{
+	return sets * (size_t)SET * sizeof(uint32_t) + LINE;
+}
+
+uint64_t adaptive_memory(uint32_t sets)
 {
 	return sizeof(struct adaptive) + (ADAPTIVE_STREAMS + 1) * sizeof(struct stream) +
-		(uint64_t)slots_of(size) * sizeof(uint32_t);
+		table_bytes(sets);
 }
 
 static uint8_t next_byte(struct adaptive *a)
@@ -159,24 +178,23 @@ static struct stream *stream_of(struct adaptive *a, unsigned stream)
 }
 
 struct adaptive *adaptive_new(
-	struct fl_heap *heap, enum adaptive_size size, struct fl_buf *out, struct fl_bytes in)
+	struct fl_heap *heap, uint32_t sets, struct fl_buf *out, struct fl_bytes in)
 {
 	struct adaptive *a = fl_heap_alloc(heap, 1, sizeof(*a));
-	uint32_t n = slots_of(size);
 
 	tables();
 	if (a == NULL)
 		return NULL;
 	a->heap = heap;
-	a->slots = fl_heap_alloc(heap, n, sizeof(*a->slots));
+	a->memory = fl_heap_alloc(heap, 1, table_bytes(sets));
 	a->spare = new_stream(heap);
-	if (a->slots == NULL || a->spare == NULL) {
+	if (a->memory == NULL || a->spare == NULL) {
 		adaptive_free(a);
 		return NULL;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		a->slots[i] = i % BUCKET == 0 ? 0 : 1u << 31; /* one half, never seen */
-	a->mask = n - 1;
+	a->sets = sets;
+	a->hits = (uint32_t *)(((uintptr_t)a->memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
+	a->buckets = a->hits + (size_t)sets * SET_HITS;
 	a->out = out;
 	a->in = in;
 	a->in_bytes = in.n;
@@ -194,7 +212,7 @@ void adaptive_free(struct adaptive *a)
 	for (unsigned i = 0; i < ADAPTIVE_STREAMS; i++)
 		fl_heap_free(a->heap, a->streams[i]);
 	fl_heap_free(a->heap, a->spare);
-	fl_heap_free(a->heap, a->slots);
+	fl_heap_free(a->heap, a->memory);
 	fl_heap_free(a->heap, a);
 }
 
@@ -272,7 +290,8 @@ struct mixing {
 	int32_t input[INPUTS];
 	uint8_t trust[INPUTS];
 	uint32_t *slot[INPUTS];
-	unsigned n; /* slots; behind them comes the constant */
+	uint32_t seen[INPUTS]; /* what is in them */
+	unsigned n;            /* slots; behind them comes the constant */
 	struct weights *chosen, *known;
 	uint32_t (*refined)[STEPS];
 	uint32_t p_chosen, p_known; /* what each of them said */
@@ -313,8 +332,9 @@ static unsigned look(struct mixing *m)
 	unsigned known = 0;
 
 	for (unsigned i = 0; i < m->n; i++) {
-		uint32_t slot = *m->slot[i], count = slot & SLOT_COUNT;
+		uint32_t slot = *m->slot[i] ^ FRESH, count = slot & SLOT_COUNT;
 
+		m->seen[i] = slot;
 		m->trust[i] = (uint8_t)((count > 2) + (count > 60));
 		m->input[i] = count != 0 ? stretch(slot) : 0;
 		known += count != 0;
@@ -391,7 +411,8 @@ static void learn(struct mixing *m, bool bit, uint32_t limit)
 	learn_weights(m, m->chosen, target - (int32_t)m->p_chosen, WEIGHT_RATE);
 	learn_weights(m, m->known, target - (int32_t)m->p_known, KNOWN_RATE);
 	for (unsigned i = 0; i < m->n; i++)
-		*m->slot[i] = moved(*m->slot[i], bit, rate_table[*m->slot[i] & SLOT_COUNT], limit);
+		*m->slot[i] =
+			moved(m->seen[i], bit, rate_table[m->seen[i] & SLOT_COUNT], limit) ^ FRESH;
 	*m->step = moved(*m->step, bit, rate_table[count + 2], REFINED_LIMIT);
 }
 
@@ -412,31 +433,54 @@ bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t 
 	m.chosen = &s->bit[group];
 	m.refined = &s->bit_refined[group];
 	for (unsigned i = 0; i < n; i++) {
-		uint32_t at = hash(contexts[i] + stream * 0x100000001b3u + i) & a->mask;
+		uint32_t h = hash(contexts[i] + stream * 0x100000001b3u + i);
 
-		m.slot[i] = &a->slots[at % BUCKET == 0 ? at + 1 : at];
+		m.slot[i] = &a->hits[(uint64_t)h * (a->sets * SET_HITS) >> 32];
 	}
 	bit = code_bit(a, bit, predict(&m, s->bit_known));
 	learn(&m, bit, BIT_LIMIT);
 	return bit;
 }
 
-/* The bucket of a context's nibble; one that belongs to another context is taken over. */
+/* Whether the bucket belongs to the context that has this tag. */
+static bool is_tagged(const uint32_t *bucket, uint32_t tag)
+{
+	return (bucket[0] & ~(uint32_t)AGE_MAX) == tag;
+}
+
+/* What a bucket is worth: how often it was used, halved for each four times that it stood back since. */
+static uint32_t worth(const uint32_t *bucket)
+{
+	return (bucket[1] & SLOT_COUNT) << 4 >> ((bucket[0] & AGE_MAX) / 4);
+}
+
+/* Take over the bucket of the set that is worth least. */
+static uint32_t *take_over(uint32_t *set, uint32_t tag)
+{
+	uint32_t *taken = set;
+
+	for (unsigned i = 1; i < WAYS; i++)
+		if (worth(set + i * BUCKET) < worth(taken))
+			taken = set + i * BUCKET;
+	for (unsigned i = 0; i < WAYS; i++)
+		set[i * BUCKET] += (set[i * BUCKET] & AGE_MAX) < AGE_MAX;
+	memset(taken, 0, BUCKET * sizeof(*taken));
+	taken[0] = tag;
+	return taken;
+}
+
+/* The bucket of a context's nibble. */
 static uint32_t *bucket(struct adaptive *a, uint32_t h)
 {
-	uint32_t *first = &a->slots[h & a->mask & ~(uint32_t)(BUCKET - 1)], *second, *taken;
-	uint32_t tag = (h >> 10) | 1;
+	uint32_t *set = &a->buckets[((uint64_t)h * a->sets >> 32) * (WAYS * BUCKET)];
+	uint32_t tag = h * (AGE_MAX + 1);
 
-	if (first[0] == tag)
-		return first;
-	second = &a->slots[(h & a->mask & ~(uint32_t)(BUCKET - 1)) ^ BUCKET];
-	if (second[0] == tag)
-		return second;
-	taken = (first[1] & SLOT_COUNT) <= (second[1] & SLOT_COUNT) ? first : second;
-	taken[0] = tag;
-	for (int i = 1; i < BUCKET; i++)
-		taken[i] = 1u << 31;
-	return taken;
+	for (unsigned i = 0; i < WAYS; i++)
+		if (is_tagged(set + i * BUCKET, tag)) {
+			set[i * BUCKET] = tag;
+			return set + i * BUCKET;
+		}
+	return take_over(set, tag);
 }
 
 uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const uint64_t *contexts,

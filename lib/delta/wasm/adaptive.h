@@ -5,7 +5,7 @@
  * context models for lossless data compression", 2005). All arithmetic is on integers, so that any
  * two machines agree on every bit.
  *
- * The model's memory is stated by its size: 256 KiB, 1 MiB or 16 MiB of slots. */
+ * The model's memory is stated by its size: up to 256 KiB, 1 MiB or 16 MiB of slots. */
 #ifndef FL_WASM_ADAPTIVE_H
 #define FL_WASM_ADAPTIVE_H
 
@@ -18,13 +18,19 @@ enum adaptive_size { ADAPTIVE_256K, ADAPTIVE_1M, ADAPTIVE_16M, ADAPTIVE_SIZE_MAX
 
 struct adaptive;
 
+/* How many sets of slots, 256 bytes each, a model of that size has for a new module of so many bytes: one
+ * for each ADAPTIVE_SET_BYTES of it, but not less than ADAPTIVE_SETS_LEAST, nor more than the size allows. */
+#define ADAPTIVE_SET_BYTES  24
+#define ADAPTIVE_SETS_LEAST (1u << 14)
+uint32_t adaptive_sets(enum adaptive_size size, uint64_t bytes);
+
 /* A coder with an empty model. Encoding appends to `out` (borrowed); decoding (out NULL) reads `in`
  * (borrowed); behind its end come zero bytes. `heap` is borrowed, NULL: malloc's. NULL without memory. */
 struct adaptive *adaptive_new(
-	struct fl_heap *heap, enum adaptive_size size, struct fl_buf *out, struct fl_bytes in);
+	struct fl_heap *heap, uint32_t sets, struct fl_buf *out, struct fl_bytes in);
 void adaptive_free(struct adaptive *a);
-/* Heap that a coder of this size takes. */
-uint64_t adaptive_memory(enum adaptive_size size);
+/* Heap that a coder with so many sets takes. */
+uint64_t adaptive_memory(uint32_t sets);
 
 /* Code one bit of `stream` in `n` contexts (hashes; equal situations, equal numbers). Encoding: returns
  * `bit`; decoding: ignores it and returns the coded one. `group` chooses among 8 weight sets. */

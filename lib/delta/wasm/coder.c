@@ -221,20 +221,20 @@ void coder_encode_plain(struct coder *c)
 }
 
 enum fl_code coder_encode_adaptive(
-	struct coder *c, enum adaptive_size size, struct fl_buf *out, struct fl_err *err)
+	struct coder *c, uint32_t sets, struct fl_buf *out, struct fl_err *err)
 {
 	c->mode = CODER_ENCODE;
-	c->adaptive = adaptive_new(c->heap, size, out, (struct fl_bytes){ 0 });
+	c->adaptive = adaptive_new(c->heap, sets, out, (struct fl_bytes){ 0 });
 	if (c->adaptive == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
 	return FL_OK;
 }
 
 enum fl_code coder_decode_adaptive(
-	struct coder *c, enum adaptive_size size, struct fl_bytes in, struct fl_err *err)
+	struct coder *c, uint32_t sets, struct fl_bytes in, struct fl_err *err)
 {
 	c->mode = CODER_DECODE;
-	c->adaptive = adaptive_new(c->heap, size, NULL, in);
+	c->adaptive = adaptive_new(c->heap, sets, NULL, in);
 	if (c->adaptive == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory for the model of a delta");
 	return FL_OK;

@@ -156,16 +156,17 @@ static inline int64_t coder_unfold(uint64_t u)
 /* Plain only. Up to `n` hits at once; encoding: exactly n. Returns how many came. */
 uint64_t coder_hits(struct coder *c, unsigned stream, uint64_t n);
 
-/* Prepare for encoding into `out` with a model, or plain. Zeroed memory but for the heap; FL_NOMEM. */
-enum fl_code coder_encode_adaptive(struct coder *c, enum adaptive_size size, struct fl_buf *out,
-	struct fl_err *err) FL_MUST_CHECK;
+/* Prepare for encoding into `out` with a model of so many sets, or plain. Zeroed memory but for the heap;
+ * FL_NOMEM. */
+enum fl_code coder_encode_adaptive(
+	struct coder *c, uint32_t sets, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 void coder_encode_plain(struct coder *c);
 /* Encoding is done: append everything to `out`. `level` is zstd's. */
 enum fl_code coder_finish(
 	struct coder *c, int level, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 /* Prepare for decoding `in` (borrowed). Plain: at most `limit` bytes are unpacked. FL_CORRUPT. */
-enum fl_code coder_decode_adaptive(struct coder *c, enum adaptive_size size, struct fl_bytes in,
-	struct fl_err *err) FL_MUST_CHECK;
+enum fl_code coder_decode_adaptive(
+	struct coder *c, uint32_t sets, struct fl_bytes in, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code coder_decode_plain(
 	struct coder *c, struct fl_bytes in, uint64_t limit, struct fl_err *err) FL_MUST_CHECK;
 /* A piece of bytes: twice its size, plus 1 if it is compressed and then the compressed size; bytes. With a

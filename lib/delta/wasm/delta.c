@@ -23,9 +23,15 @@ uint64_t wasm_delta_size_max(uint64_t new_size)
 	return new_size + new_size / 8 + 65536;
 }
 
+/* How many sets the model of an adaptive back end has. */
+static uint32_t model_sets(enum wasm_back_end back, uint64_t new_size)
+{
+	return adaptive_sets((enum adaptive_size)(back - WASM_ADAPTIVE_256K), new_size);
+}
+
 uint64_t wasm_delta_decode_memory(enum wasm_back_end back, uint64_t old_size, uint64_t new_size)
 {
-	uint64_t model = back == WASM_ZSTD ? 0 : adaptive_memory((enum adaptive_size)(back - 1));
+	uint64_t model = back == WASM_ZSTD ? 0 : adaptive_memory(model_sets(back, new_size));
 
 	(void)old_size; /* it is mapped */
 	return new_size + model + DECODER_BASE;
@@ -120,13 +126,13 @@ static enum fl_code split(struct wasm_module *old, struct wasm_module *new,
 
 /* Prepare the coder that the options ask for. */
 static enum fl_code start_encoding(struct coder *c, const struct wasm_delta_options *options,
-	struct fl_buf *out, struct fl_err *err)
+	uint64_t new_size, struct fl_buf *out, struct fl_err *err)
 {
 	if (options->back == WASM_ZSTD) {
 		coder_encode_plain(c);
 		return FL_OK;
 	}
-	return coder_encode_adaptive(c, (enum adaptive_size)(options->back - 1), out, err);
+	return coder_encode_adaptive(c, model_sets(options->back, new_size), out, err);
 }
 
 /* Everything behind the head; `m` and `c` are zeroed memory. */
@@ -140,7 +146,7 @@ static enum fl_code encode_parts(struct model *m, struct coder *c,
 	/* Before there is a model, so that the memory of both does not add up. */
 	code = wasm_align_code(m->old, m->new, &m->alignment, err);
 	if (code == FL_OK)
-		code = start_encoding(c, options, out, err);
+		code = start_encoding(c, options, m->new->bytes.n, out, err);
 	if (code == FL_OK)
 		code = model_run(m, err);
 	model_fini(m);
@@ -266,9 +272,8 @@ static enum fl_code start_decoding(struct coder *c, enum wasm_back_end back, str
 	uint64_t size, struct fl_err *err)
 {
 	/* Streams hold less than a few bytes for each byte that they stand for. */
-	return back == WASM_ZSTD
-		? coder_decode_plain(c, data, 4 * size + 65536, err)
-		: coder_decode_adaptive(c, (enum adaptive_size)(back - 1), data, err);
+	return back == WASM_ZSTD ? coder_decode_plain(c, data, 4 * size + 65536, err)
+				 : coder_decode_adaptive(c, model_sets(back, size), data, err);
 }
 
 /* Refuse what is more than the caller allows before anything is allocated. */
