@@ -264,7 +264,6 @@ static void guess_big(const struct model *m, enum wasm_imm kind, uint64_t old, s
 	g->first = g->second = old;
 	if (learned_get(&m->addresses, old, &g->first)) {
 		g->exact = true;
-		g->second = g->first != old ? old : learned_near(&m->addresses, old);
 		return;
 	}
 	if (kind == WASM_IMM_I64 || !model_moved(m, old, &g->near))
@@ -300,13 +299,11 @@ static void guess_small(const struct model *m, uint64_t old, struct guess *g)
 	g->first = g->second = old;
 	if (v < MODEL_SMALL_MIN || v >= (int64_t)m->small_max)
 		return;
-	g->second = old + (uint64_t)small_near(l, i);
-	if ((l->small_known[i / 64] >> i % 64 & 1) == 0)
-		return;
-	g->exact = true;
-	g->first = (uint64_t)l->small[i];
-	if (g->first != old)
-		g->second = old;
+	g->exact = (l->small_known[i / 64] >> i % 64 & 1) != 0;
+	if (g->exact)
+		g->first = (uint64_t)l->small[i];
+	else
+		g->second = old + (uint64_t)small_near(l, i);
 }
 
 static void set_bias(struct model *m, uint32_t i, int value)
