@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The format of wasm-delta is what its manual pages say: a decoder written from them alone gives the modules
-back that fleetctl's deltas stand for."""
+"""The format of wasm-delta is what its manual pages say: a decoder that follows them gives the modules back
+that fleetctl's deltas stand for."""
 import sys
 from pathlib import Path
 

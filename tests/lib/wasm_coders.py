@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The symbols of a WebAssembly module's delta, read with either back end. Written from fleet-delta(5) and
-fleet-delta-models(5), whose parts the comments name, and from nothing else."""
+"""The symbols of a WebAssembly module's delta, read with either back end. After fleet-delta(5) and
+fleet-delta-models(5), whose parts the comments name."""
 import subprocess
 import tempfile
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second decoder of wasm-delta, slow but easy to read, written from fleet-delta(5) and fleet-delta-models(5): what it
-does not understand is missing there. `python3 wasm_delta.py OLD DELTA NEW` decodes a file."""
+"""A second decoder of wasm-delta, slow but easy to read, after fleet-delta(5) and fleet-delta-models(5): it keeps to
+their parts and their names, and where it errs, they do. `python3 wasm_delta.py OLD DELTA NEW` decodes a file."""
 import bisect
 import sys
 from pathlib import Path

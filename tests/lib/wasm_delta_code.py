@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The code section of a WebAssembly module's delta, for wasm_delta.py. Written from fleet-delta(5) and
+"""The code section of a WebAssembly module's delta, for wasm_delta.py. After fleet-delta(5) and
 fleet-delta-models(5), whose parts the comments name."""
 import bisect
 

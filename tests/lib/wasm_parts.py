@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A WebAssembly module in parts: sections, residue, tables, tokens. Written from fleet-delta(5), whose parts
-the comments name."""
+"""A WebAssembly module in parts: sections, residue, tables, tokens. After fleet-delta(5), whose parts the
+comments name."""
 from types import SimpleNamespace
 
 from wasm_coders import Corrupt, ONES, Reader, leb_size, need, put_leb, signed
