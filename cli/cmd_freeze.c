@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "cli/list.h"
+#include "cli/strategy.h"
 #include "cli/text.h"
 #include "cli/value.h"
 
@@ -21,6 +22,7 @@ static const struct table_column columns[] = {
 	{ .title = "HOLDS" },
 	{ .title = "FROM" },
 	{ .title = "UNTIL" },
+	{ .title = "EVERY", .cut = true },
 	{ .title = "SELECTOR", .cut = true },
 	{ .title = "WHY", .cut = true },
 	{ .title = "BY", .cut = true },
@@ -29,16 +31,25 @@ static const struct table_column columns[] = {
 static void row(struct table *t, const json_t *freeze)
 {
 	bool holds = value_bool(freeze, "holds"), planned = value_bool(freeze, "planned");
-	const char *selector = value_text(freeze, "selector");
+	const json_t *span = json_object_get(freeze, "span"),
+		     *every = json_object_get(freeze, "every");
+	const json_t *shown = json_is_object(span) ? span : freeze;
+	const char *selector = value_text(freeze, "selector"), *zone = value_text(freeze, "zone");
+	FL_AUTO_BUF struct fl_buf rules = { 0 };
 
 	table_add(t, value_text(freeze, "name"));
 	table_addf(t, holds ? TERMINAL_WARN : TERMINAL_DIM, "%s",
 		holds             ? "yes"
 			: planned ? "planned"
 				  : "no");
-	table_add(t, value_text(freeze, "from"));
+	strategy_windows_text(every, &rules);
+	if (zone != NULL)
+		fl_buf_printf(&rules, " %s", zone);
+	text_check(&rules);
+	table_add(t, value_text(shown, "from"));
 	table_add(t,
-		value_text(freeze, "until") != NULL ? value_text(freeze, "until") : "it is lifted");
+		value_text(shown, "until") != NULL ? value_text(shown, "until") : "it is lifted");
+	table_add(t, rules.n > 0 ? (char *)rules.p : NULL);
 	table_add(t, selector != NULL && selector[0] != '\0' ? selector : "every device");
 	table_add(t, value_text(freeze, "why"));
 	table_add(t, value_text(freeze, "created_by"));
@@ -54,7 +65,8 @@ static enum fl_code ls(struct cli *cli, const void *options, struct fl_err *err)
 
 /* ---- create and lift */
 struct create_options {
-	const char *selector, *from, *until, *why;
+	const char *selector, *from, *until, *why, *zone;
+	struct options_list every;
 };
 
 static const struct options_row create_rows[] = {
@@ -73,6 +85,17 @@ static const struct options_row create_rows[] = {
 		.offset = offsetof(struct create_options, until),
 		.argument = "WHEN",
 		.help = "a time, or a length as 8h from its start (until it is lifted)" },
+	{ .name = "every",
+		.type = OPTIONS_LIST,
+		.offset = offsetof(struct create_options, every),
+		.argument = "RULE/DURATION",
+		.help = "hold again and again: a rule of cron or an RRULE, and for how long, as "
+			"'0 18 * * fri/62h' (once)" },
+	{ .name = "zone",
+		.type = OPTIONS_TEXT,
+		.offset = offsetof(struct create_options, zone),
+		.argument = "ZONE",
+		.help = "the time zone whose clock --every means, as Europe/Berlin (UTC)" },
 	{ .name = "why",
 		.type = OPTIONS_TEXT,
 		.offset = offsetof(struct create_options, why),
@@ -99,14 +122,15 @@ static enum fl_code read_when(const char *text, int64_t *ms, char out[21], struc
 
 static void tell(struct cli *cli, const json_t *answer)
 {
-	const json_t *f = json_object_get(answer, "freeze");
+	const json_t *freeze = json_object_get(answer, "freeze");
+	const json_t *f = json_object_get(freeze, "span");
 	int64_t may_switch = value_int(answer, "may_still_switch");
-	bool planned = value_bool(f, "planned");
+	bool planned = value_bool(freeze, "planned");
 
 	if (cli_json(cli, answer))
 		return;
-	cli_say(cli, "%s %s%s%s%s%s", value_text(f, "name"), planned ? "is planned from " : "holds",
-		planned ? value_text(f, "from") : "",
+	cli_say(cli, "%s %s%s%s%s%s", value_text(freeze, "name"),
+		planned ? "is planned from " : "holds", planned ? value_text(f, "from") : "",
 		value_text(f, "until") != NULL ? " until " : "",
 		value_text(f, "until") != NULL ? value_text(f, "until") : "",
 		value_bool(answer, "changed") ? "" : " (it was so before)");
@@ -119,7 +143,7 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 {
 	const struct create_options *o = options;
 	FL_AUTOFREE char *path = api_path("/api/v1/freezes/{}", cli_operand(cli, 0));
-	FL_AUTO_JSON json_t *body = NULL, *answer = NULL;
+	FL_AUTO_JSON json_t *body = NULL, *answer = NULL, *every = NULL;
 	int64_t ms = (int64_t)time(NULL) * 1000;
 	char from[21], until[21];
 	enum fl_code code = FL_OK;
@@ -128,10 +152,13 @@ static enum fl_code create(struct cli *cli, const void *options, struct fl_err *
 		code = read_when(o->from, &ms, from, err);
 	if (code == FL_OK && o->until != NULL)
 		code = read_when(o->until, &ms, until, err);
+	if (code == FL_OK && o->every.n > 0)
+		code = strategy_windows(&o->every, &every, err);
 	if (code != FL_OK)
 		return code;
-	body = json_pack("{s:s*, s:s*, s:s*, s:s*}", "selector", o->selector, "why", o->why, "from",
-		o->from == NULL ? NULL : from, "until", o->until == NULL ? NULL : until);
+	body = json_pack("{s:s*, s:s*, s:s*, s:s*, s:O*, s:s*}", "selector", o->selector, "why",
+		o->why, "from", o->from == NULL ? NULL : from, "until",
+		o->until == NULL ? NULL : until, "every", every, "zone", o->zone);
 	code = cli_send(cli, &(struct api_request){ .method = "PUT", .path = path, .body = body },
 		&answer, NULL, err);
 	if (code == FL_OK)
@@ -166,9 +193,13 @@ static const struct command cmd_create = {
 	.operands = "NAME",
 	.help = "deliver nothing to devices for a while",
 	.prose = "What a device holds already is not taken away; nothing new is offered, forward "
-		 "or back. With --from it is planned: it begins then by itself.\n\n",
-	.examples = "fleetctl freeze create sale --selector label.site==shop --until 8h\n"
-		    "fleetctl freeze create holidays --from 2026-12-24T12:00:00Z --until 72h\n",
+		 "or back. With --from it is planned: it begins then by itself. With --every it "
+		 "holds again and "
+		 "again, from --from until --until.\n\n",
+	.examples =
+		"fleetctl freeze create sale --selector label.site==shop --until 8h\n"
+		"fleetctl freeze create holidays --from 2026-12-24T12:00:00Z --until 72h\n"
+		"fleetctl freeze create weekend --every '0 18 * * fri/62h' --zone Europe/Berlin\n",
 	.run = create,
 	.options = create_rows,
 	.options_size = sizeof(struct create_options),

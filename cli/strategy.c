@@ -2,6 +2,7 @@
 #include "cli/strategy.h"
 
 #include "cli/text.h"
+#include "cli/value.h"
 #include "lib/file.h"
 
 #include <stdlib.h>
@@ -130,8 +131,7 @@ static enum fl_code parse_window(const char *text, json_t **out, struct fl_err *
 	return *out != NULL ? FL_OK : fl_fail(err, FL_INVALID, "a window is not UTF-8");
 }
 
-static enum fl_code add_rules(
-	json_t *windows, const char *key, const struct options_list *list, struct fl_err *err)
+enum fl_code strategy_windows(const struct options_list *list, json_t **out, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *rules = json_array();
 
@@ -143,9 +143,34 @@ static enum fl_code add_rules(
 			return code;
 		(void)json_array_append_new(rules, rule);
 	}
-	if (list->n > 0)
-		(void)json_object_set(windows, key, rules);
+	*out = json_incref(rules);
 	return FL_OK;
+}
+
+void strategy_windows_text(const json_t *windows, struct fl_buf *out)
+{
+	char length[TEXT_SHORT];
+
+	for (size_t i = 0; i < json_array_size(windows); i++) {
+		const json_t *w = json_array_get(windows, i);
+		const char *cron = value_text(w, "cron");
+
+		fl_buf_printf(out, "%s%s for %s", i > 0 ? ", " : "",
+			cron != NULL ? cron : value_text(w, "rrule"),
+			text_seconds(length, (double)value_int(w, "duration_s")));
+	}
+}
+
+static enum fl_code add_rules(
+	json_t *windows, const char *key, const struct options_list *list, struct fl_err *err)
+{
+	json_t *rules = NULL;
+	enum fl_code code = strategy_windows(list, &rules, err);
+
+	if (code == FL_OK && list->n > 0)
+		(void)json_object_set(windows, key, rules);
+	json_decref(rules);
+	return code;
 }
 
 static enum fl_code add_windows(

@@ -6,6 +6,13 @@
 
 #include "cli/cli.h"
 
+/* Windows as they are written, "0 22 * * mon-fri/8h": a rule and a length, as the array that the API takes, a
+ * new reference. FL_INVALID with a sentence. */
+enum fl_code strategy_windows(
+	const struct options_list *list, json_t **out, struct fl_err *err) FL_MUST_CHECK;
+/* Append the rules of such an array in words: "0 22 * * mon-fri for 8 h", with commas. */
+void strategy_windows_text(const json_t *windows, struct fl_buf *out);
+
 struct strategy_options {
 	const char *release, *selector, *file, *order, *on_failure, *conflicts, *early, *channel,
 		*joiners;

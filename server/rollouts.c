@@ -22,6 +22,8 @@ static enum fl_code begin(
 	struct rollouts_lane lane = { r->server, store, e };
 	enum fl_code code = rollouts_back_again(&lane, err);
 
+	if (code == FL_OK)
+		code = rollouts_look_at_freezes(&lane, err);
 	return code == FL_OK ? rollouts_slices_resume(store, e, err) : code;
 }
 

@@ -78,11 +78,12 @@ enum fl_code rollouts_poll(struct server *server, struct store *store, struct ef
 	/* one order at a time: who has one is told again */
 	for (size_t i = 0; i < open.n; i++) {
 		if (in_flight(&open.at[i])) {
-			bool hold = false;
+			struct rollouts_frost frost = { 0 };
 
 			if (open.at[i].state <= STEP_DOWNLOADED)
-				code = rollouts_frozen(store, device_no, &hold, err);
-			*out = (struct rollouts_offer){ hold ? ROLLOUTS_HOLD : ROLLOUTS_AGAIN,
+				code = rollouts_frozen(store, device_no, &frost, err);
+			*out = (struct rollouts_offer){ frost.name[0] != '\0' ? ROLLOUTS_HOLD
+									      : ROLLOUTS_AGAIN,
 				open.at[i].manifest, open.at[i].stage_id };
 			return code;
 		}
@@ -157,14 +158,15 @@ enum fl_code rollouts_holds(struct store *store, struct effects *effects, int64_
 {
 	struct step_place open[ROLLOUTS_OPEN_MAX];
 	size_t n = 0;
+	struct rollouts_frost frost = { 0 };
 	bool before = false;
 	enum fl_code code = step_open(store, device_no, open, ROLLOUTS_OPEN_MAX, &n, err);
 
-	*hold = false;
 	for (size_t i = 0; i < n; i++)
 		before = before || (in_flight(&open[i]) && open[i].state <= STEP_DOWNLOADED);
 	if (code == FL_OK && before)
-		code = rollouts_frozen(store, device_no, hold, err);
+		code = rollouts_frozen(store, device_no, &frost, err);
+	*hold = frost.name[0] != '\0';
 	if (code == FL_OK && *hold)
 		fleet_attention(effects, device_no, true);
 	return code;

@@ -226,6 +226,16 @@ static enum fl_code load_chances(
 	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;
 }
 
+/* The freeze that holds for it, if one does. */
+static enum fl_code load_freeze(struct subject *s, struct rollouts_loaded *l, struct fl_err *err)
+{
+	enum fl_code code = rollouts_frozen(s->lane.store, s->device->no, &l->frost, err);
+
+	l->part.freeze = l->frost.name[0] == '\0' ? NULL : l->frost.name;
+	l->part.thaws_ms = l->frost.until_ms;
+	return code;
+}
+
 /* Other rollouts that come first on the device. */
 static enum fl_code load_rivals(struct subject *s, struct rollouts_loaded *l,
 	const struct engine_step *step, struct fl_err *err)
@@ -258,6 +268,8 @@ static enum fl_code load_current(struct subject *s, struct rollouts_loaded *l, s
 		return fl_fail(err, code, "%s", stopped.msg);
 	l->part.detail = (const char *)l->detail.p;
 	code = load_rivals(s, l, &l->steps[layer], err);
+	if (code == FL_OK)
+		code = load_freeze(s, l, err);
 	if (code != FL_OK)
 		return code;
 	if (l->steps[layer].state == STEP_QUEUED || l->steps[layer].state == STEP_UNREACHED)

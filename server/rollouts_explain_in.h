@@ -20,6 +20,7 @@ struct rollouts_loaded {
 	struct fl_buf detail, reason;
 	char opens[ROLLOUTS_MOMENT_MAX];
 	struct rollouts_ahead_of rival, before;
+	struct rollouts_frost frost;
 };
 
 /* Load the row, the stages and, if there is one, the plan. End with rollouts_explain_fini, also after a

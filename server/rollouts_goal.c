@@ -14,6 +14,7 @@
 
 #include "lib/semver.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void rollouts_outlook_fini(struct rollouts_outlook *o)
@@ -186,7 +187,7 @@ static enum fl_code fit_forward(const struct rollouts_lane *lane, const struct s
 struct thaw {
 	struct store *store;
 	int64_t device_no;
-	bool frozen;
+	struct rollouts_frost *frost;
 };
 
 enum fl_code rollouts_freeze_selects(struct store *store, const struct freeze *f, int64_t device_no,
@@ -203,26 +204,32 @@ enum fl_code rollouts_freeze_selects(struct store *store, const struct freeze *f
 
 static enum fl_code look_at_freeze(void *context, const struct freeze *f, struct fl_err *err)
 {
-	struct thaw *t = context;
+	const struct thaw *t = context;
+	int64_t until = f->span.until_ms;
+	bool known = t->frost->name[0] != '\0', inside = false;
+	enum fl_code code = FL_OK;
 
-	return t->frozen ? FL_OK
-			 : rollouts_freeze_selects(t->store, f, t->device_no, &t->frozen, err);
+	if (!known || (t->frost->until_ms != 0 && (until == 0 || until > t->frost->until_ms)))
+		code = rollouts_freeze_selects(t->store, f, t->device_no, &inside, err);
+	if (code != FL_OK || !inside)
+		return code;
+	(void)snprintf(t->frost->name, sizeof(t->frost->name), "%s", f->name);
+	t->frost->until_ms = until;
+	return FL_OK;
 }
 
 enum fl_code rollouts_frozen(
-	struct store *store, int64_t device_no, bool *frozen, struct fl_err *err)
+	struct store *store, int64_t device_no, struct rollouts_frost *out, struct fl_err *err)
 {
-	struct thaw t = { .store = store, .device_no = device_no };
-	enum fl_code code = freeze_each_active(store, look_at_freeze, &t, err);
+	struct thaw t = { store, device_no, out };
 
-	*frozen = t.frozen;
-	return code;
+	*out = (struct rollouts_frost){ 0 };
+	return freeze_each_active(store, look_at_freeze, &t, err);
 }
 
 enum fl_code rollouts_look_ahead(const struct rollouts_lane *lane, const struct step_view *view,
 	struct rollouts_parsed *parsed, struct rollouts_outlook *out, struct fl_err *err)
 {
-	bool frozen = false;
 	enum fl_code code = rollouts_look(lane, view, parsed, out, err);
 
 	if (code == FL_OK)
@@ -230,8 +237,8 @@ enum fl_code rollouts_look_ahead(const struct rollouts_lane *lane, const struct 
 				       : fit_forward(lane, view, out, err);
 	/* what would not be delivered needs no thaw */
 	if (code == FL_OK && out->fit == ENGINE_FITS)
-		code = rollouts_frozen(lane->store, view->step.device_no, &frozen, err);
-	if (frozen)
+		code = rollouts_frozen(lane->store, view->step.device_no, &out->frost, err);
+	if (out->frost.name[0] != '\0')
 		out->fit = ENGINE_FROZEN;
 	return code;
 }

@@ -63,7 +63,6 @@ struct rollouts {
 	int64_t seen_ms; /* wall clock of the last batch, 0 until the start is over; writer only */
 	int64_t shifted_ms; /* wall clock to which `shift` shifts; writer only */
 	int64_t beat_at;    /* when the heartbeat was last written; writer only */
-	int64_t freezes_at; /* freezes that turned until then have been told; writer only */
 };
 
 /* What every function of the runner is handed: the lane's view and where effects go. */
@@ -171,6 +170,12 @@ enum fl_code rollouts_strata_held(const struct rollouts_lane *lane, const struct
 
 /* ---- rollouts_goal.c: what a device shall have at a step, and whether that can be */
 
+/* The freeze that holds for a device; of several the one that ends last. */
+struct rollouts_frost {
+	char name[STORE_NAME_MAX + 1]; /* "": none does */
+	int64_t until_ms;              /* 0: until it is lifted */
+};
+
 /* A device at a step. Zeroed: nothing looked at; end with rollouts_outlook_fini. */
 struct rollouts_outlook {
 	enum engine_fit fit; /* whether the step could be delivered now */
@@ -178,6 +183,7 @@ struct rollouts_outlook {
 	struct rollouts_changes changes; /* of the step's layer, forward */
 	struct rollouts_set now, then;   /* what it has; what it would have */
 	struct rollouts_parsed *parsed;  /* the step's rollout; borrowed */
+	struct rollouts_frost frost;     /* FROZEN: by what */
 	struct fl_arena text;
 };
 void rollouts_outlook_fini(struct rollouts_outlook *o);
@@ -229,9 +235,9 @@ struct freeze;
 /* Whether a device is one of those that a freeze is about: rollouts_goal.c. Any lane that reads. */
 enum fl_code rollouts_freeze_selects(struct store *store, const struct freeze *f, int64_t device_no,
 	bool *inside, struct fl_err *err) FL_MUST_CHECK;
-/* Whether a freeze holds for the device now: rollouts_goal.c. Any lane that reads. */
-enum fl_code rollouts_frozen(
-	struct store *store, int64_t device_no, bool *frozen, struct fl_err *err) FL_MUST_CHECK;
+/* Which freeze holds for the device now: rollouts_goal.c. Any lane that reads. */
+enum fl_code rollouts_frozen(struct store *store, int64_t device_no, struct rollouts_frost *out,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_windows.c: when devices may be updated */
 
@@ -388,6 +394,9 @@ enum fl_code rollouts_each(const struct rollouts_lane *lane, rollouts_list_fn li
 
 /* ---- rollouts_tick.c: time */
 
+/* See to it that freezes begin and end (freezes.h), and that whom one concerns hears of it. Writer. */
+enum fl_code rollouts_look_at_freezes(
+	const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
 /* Queue the timer's work and set the timer again. Loop thread. */
 void rollouts_tick(struct server *server, void *arg);
 

@@ -3,9 +3,9 @@
  * One timer that looks for due deadlines by index. */
 #include "server/rollouts_in.h"
 
+#include "server/freezes.h"
 #include "server/server.h"
 #include "server/store/batch.h"
-#include "server/store/freeze.h"
 #include "server/store/rollout.h"
 
 #include "lib/log.h"
@@ -149,20 +149,15 @@ enum fl_code rollouts_freeze(
 	return rollouts_each(&lane, rollout_active, wake_stages, NULL, &n, err);
 }
 
-/* Freezes begin and end by themselves. After a start every device asks anyhow. */
-static enum fl_code look_at_freezes(const struct rollouts_lane *lane, struct fl_err *err)
+/* Freezes begin and end by themselves. */
+enum fl_code rollouts_look_at_freezes(const struct rollouts_lane *lane, struct fl_err *err)
 {
-	struct rollouts *r = lane->server->rollouts;
-	bool turned = false;
-	enum fl_code code = FL_OK;
+	bool turned;
+	enum fl_code code = freezes_look(lane->store, lane->effects, &turned, err);
 
-	if (r->freezes_at != 0)
-		code = freeze_turned(lane->store, r->freezes_at, &turned, err);
-	if (code == FL_OK && turned)
-		code = rollouts_freeze(lane->server, lane->store, lane->effects, err);
-	if (code == FL_OK)
-		r->freezes_at = lane->store->now_ms;
-	return code;
+	return code == FL_OK && turned
+		? rollouts_freeze(lane->server, lane->store, lane->effects, err)
+		: code;
 }
 
 static enum fl_code run(
@@ -179,7 +174,7 @@ static enum fl_code run(
 	for (size_t i = 0; i < n && code == FL_OK; i++)
 		code = stage_is_due(&lane, ids[i], err);
 	if (code == FL_OK)
-		code = look_at_freezes(&lane, err);
+		code = rollouts_look_at_freezes(&lane, err);
 	return code == FL_OK ? rollouts_schedule_look(&lane, err) : code;
 }
 

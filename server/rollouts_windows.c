@@ -308,17 +308,15 @@ static enum fl_code cut(void *context, const struct freeze *f, struct fl_err *er
 
 	if (code != FL_OK || !all)
 		return code;
-	if (f->until_ms != 0 && f->until_ms < end)
-		end = f->until_ms;
-	if (f->lifted_ms != 0 && f->lifted_ms < end)
-		end = f->lifted_ms;
+	if (f->span.until_ms != 0 && f->span.until_ms < end)
+		end = f->span.until_ms;
 	if (*t->of->window != w) {
 		window_fini(w);
 		code = window_copy(
 			*t->of->window, t->of->since_ms - DAY_MS, now + FUTURE_MS, w, err);
 		*t->of->window = w;
 	}
-	return code == FL_OK ? window_cut(w, f->from_ms, end, err) : code;
+	return code == FL_OK ? window_cut(w, f->span.from_ms, end, err) : code;
 }
 
 enum fl_code rollouts_windows_thaw(const struct rollouts_lane *lane, struct rollouts_parsed *p,

@@ -370,9 +370,24 @@ CREATE TABLE freeze (
   why TEXT NOT NULL,
   from_at INTEGER NOT NULL,          -- it holds nothing before
   until_at INTEGER NOT NULL,         -- 0: until it is lifted
+  every TEXT NOT NULL,               -- rules by which it recurs between the two, JSON; '': it does not
+  zone TEXT NOT NULL,                -- whose clock they mean
+  look_at INTEGER,                   -- its next span is to be made then; NULL: there is none to come
   lifted_at INTEGER NOT NULL DEFAULT 0, -- 0: it was not
   created_at INTEGER NOT NULL, created_by TEXT NOT NULL
 ) STRICT;
+CREATE INDEX freeze_by_look ON freeze(look_at) WHERE look_at IS NOT NULL;
+
+-- content: when freezes have held, hold, and hold next
+CREATE TABLE freeze_span (
+  freeze_id INTEGER NOT NULL REFERENCES freeze(id),
+  from_at INTEGER NOT NULL,
+  until_at INTEGER NOT NULL,         -- the greatest number: until the freeze is lifted
+  told INTEGER NOT NULL,             -- what the audit trail says of it, enum freeze_told
+  PRIMARY KEY (freeze_id, from_at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX freeze_span_by_until ON freeze_span(until_at);
+CREATE INDEX freeze_span_untold ON freeze_span(from_at) WHERE told < 2;
 
 -- content: where events are sent to. The audit trail is their outbox: each has a cursor into it
 CREATE TABLE webhook (

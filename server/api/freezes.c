@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Freezes: nothing is delivered to the devices of a selector from now or a time on, until another, or until
- * the freeze is lifted. */
+ * the freeze is lifted; or again and again between the two. */
 #include "server/http/handlers.h"
 
 #include "server/api/list.h"
 #include "server/devices.h"
 #include "server/events.h"
+#include "server/freezes.h"
+#include "server/rollout/opening.h"
 #include "server/rollouts.h"
 #include "server/rsql.h"
 #include "server/store/freeze.h"
@@ -24,22 +26,36 @@
 
 static bool planned(const struct freeze *f, int64_t now_ms)
 {
-	return f->lifted_ms == 0 && f->from_ms > now_ms;
+	return f->span.from_ms > now_ms;
 }
 
 static bool holds(const struct freeze *f, int64_t now_ms)
 {
-	return f->lifted_ms == 0 && f->from_ms <= now_ms &&
-		(f->until_ms == 0 || f->until_ms > now_ms);
+	return f->span.from_ms != 0 && f->span.from_ms <= now_ms;
+}
+
+static json_t *every_json(const struct freeze *f)
+{
+	return f->every[0] == '\0' ? json_null() : json_loads(f->every, 0, NULL);
+}
+
+static json_t *span_json(const struct freeze_span *span)
+{
+	if (span->from_ms == 0)
+		return json_null();
+	return json_pack(
+		"{s:o, s:o}", "from", list_time(span->from_ms), "until", list_time(span->until_ms));
 }
 
 static json_t *freeze_json(const struct freeze *f, int64_t now_ms)
 {
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:s}", "name", f->name,
-		"selector", f->selector, "why", f->why, "from", list_time(f->from_ms), "until",
-		list_time(f->until_ms), "planned", (int)planned(f, now_ms), "holds",
-		(int)holds(f, now_ms), "lifted_at", list_time(f->lifted_ms), "created_at",
-		list_time(f->created_at), "created_by", f->created_by);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:b, s:b, s:o, s:o, s:s}",
+		"name", f->name, "selector", f->selector, "why", f->why, "from",
+		list_time(f->from_ms), "until", list_time(f->until_ms), "every", every_json(f),
+		"zone", f->every[0] == '\0' ? NULL : f->zone, "span", span_json(&f->span),
+		"planned", (int)planned(f, now_ms), "holds", (int)holds(f, now_ms), "lifted_at",
+		list_time(f->lifted_ms), "created_at", list_time(f->created_at), "created_by",
+		f->created_by);
 }
 
 /* Devices that hold an order now, of all rollouts: at most so many may still switch. */
@@ -110,7 +126,8 @@ enum fl_code api_freezes_list(struct request *rq, struct fl_err *err)
 /* ---- making and lifting */
 
 struct body {
-	const char *selector, *why, *from, *until;
+	const char *selector, *why, *from, *until, *zone;
+	json_t *every;
 };
 
 static const struct fl_json_field fields[] = {
@@ -118,6 +135,8 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct body, why, "why", STRING, .min = 0, .max = WHY_MAX),
 	FL_FIELD(struct body, from, "from", STRING),
 	FL_FIELD(struct body, until, "until", STRING),
+	FL_FIELD(struct body, every, "every", ARRAY, .min = 1, .max = OPENING_RULES_MAX),
+	FL_FIELD(struct body, zone, "zone", STRING, .min = 1, .max = FL_ZONE_NAME_MAX - 1),
 };
 
 static enum fl_code note(
@@ -127,9 +146,10 @@ static enum fl_code note(
 		&(struct events_line){ .kind = kind,
 			.actor = rq->who.name,
 			.subject = rq->param[0],
-			.data = json_pack("{s:s, s:s, s:o, s:o}", "selector", f->selector, "why",
-				f->why, "from", list_time(f->from_ms), "until",
-				list_time(f->until_ms)) },
+			.data = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?}", "selector",
+				f->selector, "why", f->why, "from", list_time(f->from_ms), "until",
+				list_time(f->until_ms), "every", every_json(f), "zone",
+				f->every[0] == '\0' ? NULL : f->zone) },
 		err);
 }
 
@@ -151,6 +171,31 @@ static enum fl_code read_times(
 	return FL_OK;
 }
 
+/* Its rules in the one form in which they are stored and compared. */
+static enum fl_code read_every(const struct body *b, struct freeze *f, struct fl_err *err)
+{
+	struct opening_rules rules = { 0 };
+	FL_AUTO_JSON json_t *every = NULL;
+	char *text;
+	enum fl_code code;
+
+	if (b->every == NULL)
+		return b->zone == NULL ? FL_OK
+				       : fl_fail(err, FL_INVALID, "a zone belongs to \"every\"");
+	code = opening_rules_read(b->every, &rules, err);
+	if (code != FL_OK)
+		return fl_wrap(err, "every");
+	every = opening_rules_json(&rules);
+	opening_rules_fini(&rules);
+	text = every == NULL ? NULL : json_dumps(every, JSON_COMPACT);
+	if (text == NULL)
+		return fl_fail(err, FL_NOMEM, "there is no memory for a freeze");
+	f->every = f->owned = text;
+	f->zone = b->zone == NULL ? "UTC" : b->zone;
+	return FL_OK;
+}
+
+/* *f is to be finished, also on failure. */
 static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_err *err)
 {
 	struct body b = { .selector = "", .why = "" };
@@ -163,19 +208,23 @@ static enum fl_code read_wanted(struct request *rq, struct freeze *f, struct fl_
 	*f = (struct freeze){ .name = rq->param[0],
 		.selector = b.selector,
 		.why = b.why,
+		.every = "",
+		.zone = "",
 		.created_by = rq->who.name };
+	if (code == FL_OK)
+		code = read_every(&b, f, err);
 	if (code == FL_OK)
 		code = read_times(&b, rq->store->now_ms, f, err);
 	return code;
 }
 
-/* Without a "from", one that holds goes on, and another one begins now. A clock that stood still does not do
- * so in retrospect: a start in the past must be the one that it has. */
+/* Without a "from", one that holds, or has begun to recur, goes on, and another one begins now. A clock that
+ * ran does not stand still in retrospect: a start in the past must be the one that it has. */
 static enum fl_code settle_start(
 	const struct freeze *there, int64_t now_ms, struct freeze *wanted, struct fl_err *err)
 {
-	bool on = there->name != NULL && holds(there, now_ms) &&
-		strcmp(there->selector, wanted->selector) == 0;
+	bool on = there->name != NULL && freezes_alike(there, wanted) && there->from_ms <= now_ms &&
+		there->span.from_ms != 0;
 
 	if (wanted->from_ms == 0)
 		wanted->from_ms = on ? there->from_ms : now_ms;
@@ -186,8 +235,8 @@ static enum fl_code settle_start(
 
 static bool same(const struct freeze *a, const struct freeze *b)
 {
-	return a->from_ms == b->from_ms && a->until_ms == b->until_ms &&
-		strcmp(a->selector, b->selector) == 0 && strcmp(a->why, b->why) == 0;
+	return a->from_ms == b->from_ms && a->until_ms == b->until_ms && freezes_alike(a, b) &&
+		strcmp(a->why, b->why) == 0;
 }
 
 /* What is there under the name: zeroed if nothing is. */
@@ -208,21 +257,21 @@ enum fl_code api_freeze_put(struct request *rq, struct fl_err *err)
 
 	if (code == FL_OK)
 		code = read_wanted(rq, &wanted, err);
-	if (code != FL_OK)
-		return code;
-	code = find(rq, &there, err);
+	if (code == FL_OK)
+		code = find(rq, &there, err);
 	if (code == FL_OK)
 		code = settle_start(&there, now_ms, &wanted, err);
 	if (code == FL_OK)
 		changed = there.name == NULL || there.lifted_ms != 0 || !same(&there, &wanted);
 	if (code == FL_OK && changed)
-		code = freeze_put(rq->store, &wanted, err);
+		code = freezes_put(rq->store, &wanted, &there, err);
 	if (code == FL_OK && changed)
 		code = note(rq, EVENT_FREEZE_CREATED, &wanted, err);
 	if (code == FL_OK && changed)
 		code = rollouts_freeze(rq->server, rq->store, rq->effects, err);
 	if (code == FL_OK)
 		code = reply_freeze(rq, changed, err);
+	freeze_fini(&wanted);
 	freeze_fini(&there);
 	return code;
 }

@@ -237,6 +237,16 @@ static void say_end(struct explain *e, const struct place *at, enum step_state e
 		EXPLAIN_SAY(e, WILL_BE_INELIGIBLE, stage);
 }
 
+static void say_frozen(struct explain *e, const struct explain_part *p, enum explain_code code)
+{
+	const struct explain_arg freeze = EXPLAIN_T("freeze", p->freeze);
+
+	explain_say(e, code, &freeze, 1);
+	if (p->thaws_ms != 0)
+		EXPLAIN_SAY(e, FROZEN_UNTIL, freeze, EXPLAIN_AT("at", p->thaws_ms),
+			EXPLAIN_FOR("left", p->thaws_ms - p->in.now_ms));
+}
+
 static void say_hold(struct explain *e, const struct place *at, enum engine_hold hold)
 {
 	const struct explain_part *p = at->p;
@@ -288,7 +298,7 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 			EXPLAIN_FOR("left", explain_left(&p->in, at->step->retry_at)));
 		break;
 	case ENGINE_HOLD_FROZEN:
-		EXPLAIN_SAY_ONLY(e, FROZEN);
+		say_frozen(e, p, EXPLAIN_FROZEN);
 		break;
 	case ENGINE_HOLD_BLOCKED:
 		EXPLAIN_SAY(e, BRINGS_BLOCKED, stage);
@@ -384,6 +394,8 @@ static void say_flying(struct explain *e, const struct place *at)
 		e, at->step->back ? EXPLAIN_BACK_ORDER : EXPLAIN_HAS_ORDER, args, FL_COUNT(args));
 	if (at->p->detail != NULL && at->p->detail[0] != '\0')
 		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", at->p->detail));
+	if (at->p->freeze != NULL && at->step->state <= STEP_DOWNLOADED)
+		say_frozen(e, at->p, EXPLAIN_FROZEN_ORDER);
 	if (at->step->deadline == 0)
 		return;
 	if (in->rollout->paused_at != 0)

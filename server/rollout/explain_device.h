@@ -49,6 +49,9 @@ struct explain_part {
 	/* about the step that explain_current names */
 	const char *detail; /* of its last report about it; NULL: none */
 	enum engine_fit fit;
+	/* a freeze that holds for it; NULL: none is known of. And when it ends; 0: when it is lifted */
+	const char *freeze;
+	int64_t thaws_ms;
 	bool attention; /* a poll of the device is looked at: it may have something waiting */
 	/* what a poll would know of the load: in_flight and what follows it */
 	struct engine_fact poll;

@@ -53,7 +53,8 @@ EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice} devices of {stage} go bac
 EXPLAIN(TURNING_ROUND, "turning_round", "the steps of {stage} are being turned round")
 EXPLAIN(WINDOW, "window", "window opens {opens}, in {left}: it is offered nothing before")
 EXPLAIN(NO_WINDOW, "no_window", "its maintenance window is closed and does not open as far as can be seen")
-EXPLAIN(FROZEN, "frozen", "a freeze holds for it: it is offered nothing before that ends or is lifted")
+EXPLAIN(FROZEN, "frozen", "freeze {freeze} holds for it: it is offered nothing before that ends or is lifted")
+EXPLAIN(FROZEN_UNTIL, "frozen_until", "{freeze} ends at {at}, in {left}, if nobody lifts it before")
 EXPLAIN(BRINGS_BLOCKED, "brings_blocked", "{stage} would bring a version that is blocked: it waits until that is unblocked")
 EXPLAIN(OTHER_FIRST, "other_first", "a step of its gateway, of a device behind it, or of its own in a layer above comes first")
 EXPLAIN(OTHER_ORDER, "other_order", "it carries out an order of rollout {other} ({place}) first: one order at a time")
@@ -68,6 +69,7 @@ EXPLAIN(REACH_UNTIL, "reach_until", "if it does not ask within {left} (until {at
 
 /* ---- an order that it holds */
 EXPLAIN(HAS_ORDER, "has_order", "it was offered {stage} {ago} ago and is {state}")
+EXPLAIN(FROZEN_ORDER, "frozen_order", "freeze {freeze} holds for it: it may download, but not switch before that ends or is lifted")
 EXPLAIN(MUST_END, "must_end", "it must have ended within {left}, until {at}; else it counts as timed out")
 EXPLAIN(DEADLINE_STANDS, "deadline_stands", "{left} are left to it; that clock stands still while the rollout is paused")
 EXPLAIN(DEVICE_SAYS, "device_says", "the device says: {detail}")

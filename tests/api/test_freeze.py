@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Freezes: nothing is delivered to the devices of a selector until a time, or until it is lifted."""
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -185,6 +186,111 @@ def test_a_planned_freeze_is_lifted_or_begun_early(moved, clock):
     assert moved.idle(d)
 
 
+def daily(clock, seconds, length_s):
+    """Rules that open every day, for so long, for the first time `seconds` after now at the earliest minute."""
+    begin = clock.now() + timedelta(seconds=seconds)
+    return [{"cron": f"{begin.minute} {begin.hour} * * *", "duration_s": length_s}], begin.replace(second=0, microsecond=0)
+
+
+def told(story):
+    """What the audit trail says of the freeze: (kind, from) in order."""
+    lines = ok(story.api.get(f"{API}/events?limit=1000"))["items"]
+    return [(e["kind"], e["data"]["from"]) for e in lines if e["kind"] in ("freeze.began", "freeze.ended")]
+
+
+def utc(at):
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_freeze_recurs(moved, clock):
+    """It holds again and again by its rules, holds the switch of who has an order, and says when it holds next."""
+    d = moved.devices(2, app="1.0.0")
+    every, first = daily(clock, 3600, 7200)
+    shown = freeze(moved, every=every, why="open hours")["freeze"]
+    assert shown["planned"] and not shown["holds"] and shown["every"] == every and shown["zone"] == "UTC"
+    assert shown["span"]["from"][:16] == utc(first)[:16]
+    assert freeze(moved, every=every, why="open hours")["changed"] is False
+    moved.rollout("r", "next", install_s=86400, reach_s=864000)
+    d[0].asks()
+    d[0].says("downloading")
+    for day in range(2):
+        clock.forward(d, seconds=(first + timedelta(days=day, seconds=2) - clock.now()).total_seconds())
+        until("it is told to wait", lambda: not d[0].device.poll() and d[0].device.held, 10)
+        assert listed(moved)["holds"] and moved.idle([d[1]])
+        part = why(moved, "d1")
+        assert [line["code"] for line in part["lines"][:2]] == ["frozen", "frozen_until"]
+        end = (first + timedelta(days=day, hours=2)).strftime("%Y-%m-%d %H:%M")
+        assert "sale" in part["lines"][0]["text"] and end in part["lines"][1]["text"]
+        assert "frozen_order" in [line["code"] for line in why(moved, "d0")["lines"]]
+        clock.forward(d, hours=2)
+        until("it may go on", lambda: d[0].device.poll() and not d[0].device.held, 10)
+        until("the next one is planned", lambda: not listed(moved)["holds"] and listed(moved)["planned"])
+    d[1].asks()
+    ok(moved.api.delete(f"{API}/freezes/sale"))
+    assert listed(moved)["span"] is None and not listed(moved)["planned"]
+
+
+def test_each_begin_and_end_is_told_once(moved, clock):
+    """Also those that fell into an outage, in their order, and none twice after a restart."""
+    every, first = daily(clock, 3600, 7200)
+    freeze(moved, every=every)
+    clock.forward(seconds=(first - clock.now()).total_seconds() + 2)
+    until("its begin is told", lambda: told(moved) == [("freeze.began", utc(first))], 10)
+    moved.api.stop()
+    moved.api.start(env=clock.env)
+    moved.api.stop()
+    clock.forward(days=2)
+    moved.api.start(env=clock.env)
+    days = [utc(first + timedelta(days=i)) for i in range(3)]
+    whole = [(kind, day) for day in days for kind in ("freeze.began", "freeze.ended")][:-1]
+    until("all are told", lambda: told(moved) == whole, 10)
+    moved.api.stop()
+    moved.api.start(env=clock.env)
+    ok(moved.api.delete(f"{API}/freezes/sale"))
+    clock.forward(days=2)
+    assert moved.api.get(f"{API}/freezes").status == 200
+    assert told(moved) == whole
+
+
+def test_a_freeze_that_recurs_has_a_begin_and_an_end(moved, clock):
+    """It holds nothing before its start, and a rule that would go on does not after its end."""
+    every, first = daily(clock, 3600, 7200)
+    bounds = {"from": utc(first + timedelta(days=1)), "until": utc(first + timedelta(days=1, hours=1))}
+    shown = freeze(moved, every=every, **bounds)["freeze"]
+    assert shown["span"]["from"][:16] == bounds["from"][:16] and shown["span"]["until"][:16] == bounds["until"][:16]
+    clock.forward(seconds=(first - clock.now()).total_seconds() + 60)
+    assert not listed(moved)["holds"]
+    clock.forward(days=1)
+    assert listed(moved)["holds"]
+    clock.forward(hours=1)
+    until("it is over", lambda: listed(moved)["span"] is None)
+
+
+def test_changing_a_freeze_that_holds(moved, clock):
+    """With the same rules it goes on as it is; with others what holds ends, and nothing is told twice."""
+    every, first = daily(clock, 3600, 7200)
+    freeze(moved, every=every)
+    clock.forward(seconds=(first - clock.now()).total_seconds() + 2)
+    until("its begin is told", lambda: len(told(moved)) == 1, 10)
+    span = listed(moved)["span"]
+    again = freeze(moved, every=every, why="as it says")
+    assert again["changed"] and again["freeze"]["span"] == span
+    later, begins = daily(clock, 6 * 3600, 60)
+    other = freeze(moved, every=later)["freeze"]
+    assert not other["holds"] and other["span"]["from"][:16] == utc(begins)[:16]
+    assert told(moved) == [("freeze.began", utc(first))]
+
+
+def test_recurring_freezes_follow_the_clock_of_their_zone(moved, clock):
+    """A rule of Berlin's evening is one hour earlier in UTC in summer than in winter."""
+    begins = set()
+    for name, season in (("winter", "1"), ("summer", "7")):
+        shown = freeze(moved, name=name, every=[{"rrule": f"FREQ=YEARLY;BYMONTH={season};BYMONTHDAY=10;BYHOUR=18;BYMINUTE=0",
+                                                 "duration_s": 3600}], zone="Europe/Berlin")["freeze"]
+        begins.add((name, shown["span"]["from"][11:16]))
+    assert begins == {("winter", "17:00"), ("summer", "16:00")}
+
+
 def test_the_way_back_is_frozen_too(story):
     """A rollback waits as well."""
     d = story.devices(1, app="1.0.0")
@@ -204,7 +310,10 @@ def test_refusals(story):
     """Wrong selectors, times and names; unknown ones; who may."""
     for body in ({"selector": "id=="}, {"until": "2020-01-01T00:00:00Z"}, {"until": "soon"}, {"x": 1},
                  {"from": "soon"}, {"from": "2020-01-01T00:00:00Z"},
-                 {"from": "2098-01-01T00:00:00Z", "until": "2098-01-01T00:00:00Z"}):
+                 {"from": "2098-01-01T00:00:00Z", "until": "2098-01-01T00:00:00Z"}, {"zone": "UTC"},
+                 {"every": []}, {"every": [{"cron": "0 0 * *", "duration_s": 1}]}, {"every": [{"cron": "0 0 * * *"}]},
+                 {"every": [{"cron": "0 0 30 2 *", "duration_s": 60}]},
+                 {"every": [{"cron": "0 0 * * *", "duration_s": 60}], "zone": "Europe/Nowhere"}):
         assert story.api.put(f"{API}/freezes/f", body).status == 400, body
     assert story.api.delete(f"{API}/freezes/none").status == 404
     few = story.api.make_token("few", ["operator"], selector="label.x==1")

@@ -68,7 +68,7 @@ def test_freeze(real, story):
     assert "id==d0" in real("freeze", "ls").out
     story.rollout("r", "next")
     assert story.idle(d)
-    assert "a freeze holds for it" in real("explain", "d0").out
+    assert "freeze sale holds for it" in real("explain", "d0").out
     assert "sale is lifted" in real("freeze", "lift", "sale").out
     assert "(it was so before)" in real("freeze", "lift", "sale").out
     d[0].asks()
@@ -76,6 +76,10 @@ def test_freeze(real, story):
     assert "later is planned from 2100-01-01T00:00:00" in planned.out and " until 2100-01-01T01:30:00" in planned.out
     assert "may still switch" not in planned.out
     assert re.search(r"^later +planned +2100-01-01T00:00:00", real("freeze", "ls").out, re.M)
+    again = real("freeze", "create", "night", "--every", "0 22 * * mon-fri/8h", "--zone", "Europe/Berlin")
+    assert "night is planned from 20" in again.out or "night holds until 20" in again.out
+    assert "0 22 * * mon-fri for 8 h Europe/Berlin" in real("freeze", "ls").out
+    assert real("freeze", "create", "x", "--every", "0 22 * * mon-fri").code == 2
     assert real("freeze", "create", "x", "--until", "soon").code == 2
     assert real("freeze", "create", "x", "--from", "soon").code == 2
     assert real("freeze", "lift", "none").code == 4

@@ -362,6 +362,9 @@ export interface Freeze {
   why: string
   from: string
   until: string | null
+  every: Opening[] | null
+  zone: string | null
+  span: { from: string; until: string | null } | null
   planned: boolean
   holds: boolean
   created_by: string

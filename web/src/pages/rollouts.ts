@@ -3,7 +3,7 @@
 
 import { api } from '../base/api'
 import { h, show, type Described } from '../base/dom'
-import { ago, clock, count, percent, some } from '../base/format'
+import { ago, clock, count, percent, roughly, some } from '../base/format'
 import { icon } from '../base/icon'
 import { listen, refresher } from '../base/live'
 import type { Freeze, Rollout, Stats } from '../base/types'
@@ -39,7 +39,21 @@ function list(title: string, rollouts: Rollout[], figures: Map<string, Stats>): 
 function frozen(freezes: Freeze[]): Described[] {
   return freezes.filter((f) => f.holds).map((f) => h('p', { class: 'banner card', key: `freeze ${f.name}`, role: 'status' }, icon('snow'),
     h('span', {}, h('b', {}, `Frozen: ${f.name}`), ' · nothing is delivered to ', f.selector ? h('code', {}, f.selector) : 'any device',
-      f.until ? ` until ${clock(f.until)}` : ' until it is lifted', f.why && ` · ${f.why}`, h('small', {}, ` by ${f.created_by}`))))
+      f.span?.until ? ` until ${clock(f.span.until)}` : ' until it is lifted', f.every && ` (every ${everyText(f)})`,
+      f.why && ` · ${f.why}`, h('small', {}, ` by ${f.created_by}`))))
+}
+
+function everyText(f: Freeze): string {
+  return `${(f.every ?? []).map((r) => `${r.cron ?? r.rrule ?? ''} for ${roughly(r.duration_s)}`).join(', ')}, ${f.zone ?? 'UTC'}`
+}
+
+/** What will hold them back. */
+function calendar(freezes: Freeze[]): Described | false {
+  const planned = freezes.filter((f) => f.planned && f.span)
+  return planned.length > 0 && h('section', { key: 'calendar', class: 'calendar' }, h('h2', {}, 'Freezes to come ', h('small', {}, count(planned.length))),
+    h('ul', { class: 'card' }, planned.map((f) => h('li', { key: f.name }, icon('snow'), h('b', {}, f.name), ` from ${clock(f.span?.from)}`,
+      f.span?.until ? ` until ${clock(f.span.until)}` : ' until it is lifted', ' · ', f.selector ? h('code', {}, f.selector) : 'every device',
+      f.every && ` · every ${everyText(f)}`, f.why && ` · ${f.why}`))))
 }
 
 function nothing(): Described {
@@ -73,6 +87,7 @@ export function rolloutsPage(page: Element, roles: string[], signal: AbortSignal
     show(page, title, frozen(freezes),
       all.length === 0 && nothing(),
       list('Under way', all.filter((r) => !ENDED.has(r.state)), figures),
+      calendar(freezes),
       list('Ended', ended, figures),
       next !== null && h('button', { onclick: () => ((more = [...more, next ?? '']), refresh()) }, 'Older rollouts'))
   }
