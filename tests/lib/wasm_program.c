@@ -19,7 +19,8 @@ static uint64_t next_number(uint64_t *state)
 		*state = v + 1;
 		return v;
 	}
-	return wasm_build_random(state) >> (wasm_build_random(state) % 64);
+	v = wasm_build_random(state);
+	return v >> (wasm_build_random(state) % 64);
 }
 
 static uint64_t any_immediate(uint64_t *state, enum wasm_imm kind)

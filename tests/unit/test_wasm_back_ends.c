@@ -21,6 +21,12 @@ struct pair {
 	struct fl_buf old, new;
 };
 
+static void pair_fini(struct pair *pair)
+{
+	fl_buf_fini(&pair->old);
+	fl_buf_fini(&pair->new);
+}
+
 static void add_random(struct fl_buf *b, size_t n, uint64_t *chance)
 {
 	for (size_t i = 0; i < n; i++)
@@ -90,8 +96,7 @@ static void all_back_ends_give_the_same_module(void **state)
 		for (unsigned back = WASM_ADAPTIVE_256K; back <= WASM_ADAPTIVE_16M; back++)
 			if (back != WASM_ADAPTIVE_16M || i % 10 == 0) /* it clears 16 MB */
 				assert_int_equal(takes(&pair, back), streams);
-		fl_buf_fini(&pair.old);
-		fl_buf_fini(&pair.new);
+		pair_fini(&pair);
 	}
 	assert_in_range(taken, PAIRS * 3 / 4, PAIRS);
 }

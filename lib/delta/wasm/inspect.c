@@ -7,14 +7,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const streams[STREAM_IMM] = { "layout", "copies", "copies: extras",
-	"copies: jumps", "residue: unchanged", "residue: differences", "residue: new",
-	"partners: expected", "partners", "functions: moved", "code: copies", "code: extras",
-	"code: jumps", "instructions: copied", "instructions: other", "instructions: new",
-	"types: expected", "types", "exports: expected", "exports", "elements: expected",
-	"elements", "name indices: expected", "name indices", "names: expected", "names: lengths",
-	"names: new", "data: unchanged", "data: kinds", "data: differences", "data: new",
-	"padding: expected", "padding" };
+static const char *const streams[] = {
+	[STREAM_LAYOUT] = "layout",
+	[STREAM_COPIES] = "copies",
+	[STREAM_EXTRAS] = "copies: extras",
+	[STREAM_JUMPS] = "copies: jumps",
+	[STREAM_RESIDUE_HIT] = "residue: unchanged",
+	[STREAM_RESIDUE] = "residue: differences",
+	[STREAM_RESIDUE_NEW] = "residue: new",
+	[STREAM_PAIR_HIT] = "partners: expected",
+	[STREAM_PAIR] = "partners",
+	[STREAM_SURE] = "functions: moved",
+	[STREAM_CODE_HIT] = "functions: begun by a copy",
+	[STREAM_CODE_HOME] = "code: back from afar",
+	[STREAM_CODE_COPY] = "code: copies",
+	[STREAM_CODE_EXTRA] = "code: extras",
+	[STREAM_CODE_JUMP] = "code: jumps",
+	[STREAM_OP_HIT] = "instructions: copied",
+	[STREAM_OP] = "instructions: other",
+	[STREAM_OP_NEW] = "instructions: new",
+	[STREAM_TYPE_HIT] = "types: expected",
+	[STREAM_TYPE] = "types",
+	[STREAM_EXPORT_HIT] = "exports: expected",
+	[STREAM_EXPORT] = "exports",
+	[STREAM_ELEMENT_HIT] = "elements: expected",
+	[STREAM_ELEMENT] = "elements",
+	[STREAM_NAME_INDEX_HIT] = "name indices: expected",
+	[STREAM_NAME_INDEX] = "name indices",
+	[STREAM_NAME_HIT] = "names: expected",
+	[STREAM_NAME_LENGTH] = "names: lengths",
+	[STREAM_NAME] = "names: new",
+	[STREAM_DATA_HIT] = "data: unchanged",
+	[STREAM_DATA_KIND] = "data: kinds",
+	[STREAM_DATA] = "data: differences",
+	[STREAM_DATA_NEW] = "data: new",
+	[STREAM_PAD_HIT] = "padding: expected",
+	[STREAM_PAD] = "padding",
+};
+_Static_assert(FL_COUNT(streams) == STREAM_IMM, "each stream has its name");
 
 static const char *const kinds[WASM_IMM_MAX] = { "", "function indices", "type indices", "tables",
 	"globals", "locals", "memories", "data indices", "element indices", "tags", "fields",
@@ -49,6 +79,8 @@ static bool is_hits(unsigned stream)
 	case STREAM_RESIDUE_HIT:
 	case STREAM_PAIR_HIT:
 	case STREAM_SURE:
+	case STREAM_CODE_HIT:
+	case STREAM_CODE_HOME:
 	case STREAM_OP_HIT:
 	case STREAM_TYPE_HIT:
 	case STREAM_EXPORT_HIT:

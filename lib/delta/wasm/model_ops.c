@@ -45,6 +45,7 @@ static void shape_next(struct body_shape *s, unsigned op)
 
 /* ---- opcodes */
 
+/* Decoding: each token but the first of a raw body takes a byte at least of what may still come. */
 static bool room_for_ops(struct model *m, size_t n)
 {
 	size_t cap = m->cap_op + m->cap_op / 2 > m->n_op + n ? m->cap_op + m->cap_op / 2
@@ -52,6 +53,10 @@ static bool room_for_ops(struct model *m, size_t n)
 	uint16_t *ops;
 	uint32_t *places;
 
+	if (!m->encoding && m->n_op + n > m->limit - m->written + 1) {
+		m->c->bad = true;
+		return false;
+	}
 	if (n <= m->cap_op - m->n_op)
 		return true;
 	ops = fl_heap_resize(m->heap, m->op, cap, sizeof(*ops));
@@ -319,8 +324,7 @@ void model_ops(struct model *m, size_t f)
 		extra = coder_value(m->c, STREAM_CODE_EXTRA,
 			m->encoding ? run_length(m, t, end, false) : 0,
 			CONTEXT(length < 40 ? length : 40));
-		if (length + extra == 0 || m->n_op > (m->encoding ? UINT32_MAX : m->limit + 16))
-			m->c->bad = true;
+		m->c->bad |= length + extra == 0;
 		code_new_ops(m, extra, &shape);
 		t += extra;
 		m->c->bad |= shape.bad;
