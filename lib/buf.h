@@ -29,6 +29,12 @@ struct fl_buf {
 	bool failed;
 };
 
+/* What the buffer holds; until it is changed. */
+static inline struct fl_bytes fl_buf_bytes(const struct fl_buf *b)
+{
+	return (struct fl_bytes){ b->p, b->n };
+}
+
 /* Free what `b` owns and zero it but for its heap. Safe twice and on zeroed memory. */
 void fl_buf_fini(struct fl_buf *b);
 /* Forget the content and the failure, keep the memory. */

@@ -55,4 +55,16 @@ static inline struct fl_bytes number_bytes(struct number_reader *r, uint64_t n)
 	return b;
 }
 
+/* A number that may be negative, small either way. */
+static inline uint64_t number_zigzag(int64_t v)
+{
+	return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
+}
+
+/* The reverse. */
+static inline int64_t number_unzigzag(uint64_t v)
+{
+	return (int64_t)(v >> 1 ^ ((v & 1) != 0 ? UINT64_MAX : 0));
+}
+
 #endif
