@@ -2,10 +2,9 @@
  *
  * The parser of RSQL. A recursive descent over one text into one block of memory, whose parts are
  * sized by the length of the text, so that nothing can run over and nothing is allocated twice. */
-#include "server/rsql.h"
+#include "server/rsql_in.h"
 
 #include "lib/nearest.h"
-#include "lib/semver.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +12,7 @@
 
 /* ---- the language as tables */
 
-enum takes { TAKES_ORDER = 1, TAKES_NULL = 2, TAKES_PATTERN = 4, TAKES_LIST = 8 };
-
-static const struct field_row {
-	const char *name; /* with a dot: a key follows */
-	unsigned takes;
-} fields[RSQL_FIELD_MAX] = {
+static const struct rsql_field_row fields[RSQL_FIELD_MAX] = {
 	[RSQL_ID] = { "id", TAKES_ORDER | TAKES_PATTERN | TAKES_LIST },
 	[RSQL_TIER] = { "tier", TAKES_LIST },
 	[RSQL_GATEWAY] = { "gateway", TAKES_NULL | TAKES_PATTERN | TAKES_LIST },
@@ -53,31 +47,15 @@ static const struct op_row {
 	{ "=ne=", RSQL_NE, true },
 };
 
+unsigned rsql_field_takes(enum rsql_field field)
+{
+	return fields[field].takes;
+}
+
 /* ---- state of one parse */
 
-/* Everything of one expression; `text` holds all unescaped strings. */
-struct arena {
-	struct rsql_term *terms;
-	struct rsql_node *nodes;
-	const struct rsql_node **children;
-	struct rsql_value *values;
-	char *text;
-	size_t n_terms, max_terms;
-	size_t n_nodes, n_children;
-	size_t n_values, max_values;
-	size_t n_text;
-};
-
-struct parser {
-	const char *start, *at;
-	unsigned depth;
-	unsigned fields;
-	struct arena a;
-	struct fl_err *err;
-};
-
 /* The place of `at` for a person: characters from 1. */
-static unsigned column(const struct parser *p, const char *at)
+static unsigned column(const struct rsql_parser *p, const char *at)
 {
 	unsigned n = 1;
 
@@ -86,19 +64,18 @@ static unsigned column(const struct parser *p, const char *at)
 	return n;
 }
 
-static enum fl_code fail_at(const struct parser *p, const char *at, const char *what)
+enum fl_code rsql_fail(const struct rsql_parser *p, const char *at, const char *what)
 {
 	return fl_fail(p->err, FL_INVALID, "RSQL column %u: %s", column(p, at), what);
 }
 
-static void skip_blanks(struct parser *p)
+void rsql_skip_blanks(struct rsql_parser *p)
 {
 	while (*p->at == ' ' || *p->at == '\t' || *p->at == '\n' || *p->at == '\r')
 		p->at++;
 }
 
-/* Whether a bare word may hold `c`. */
-static bool word_char(char c)
+bool rsql_word_char(char c)
 {
 	return (unsigned char)c > ' ' && c != 0x7f && strchr("\"'();,=!~<>", c) == NULL;
 }
@@ -107,7 +84,7 @@ static size_t word_length(const char *s)
 {
 	size_t n = 0;
 
-	while (word_char(s[n]))
+	while (rsql_word_char(s[n]))
 		n++;
 	return n;
 }
@@ -125,7 +102,7 @@ static bool takes_key(const char *name)
 	return false;
 }
 
-static enum fl_code unknown_field(const struct parser *p, const char *word)
+static enum fl_code unknown_field(const struct rsql_parser *p, const char *word)
 {
 	static const char *const names[] = { "id", "tier", "gateway", "enrolled", "last_seen",
 		"attribute", "label", "installed" };
@@ -149,7 +126,7 @@ static enum fl_code unknown_field(const struct parser *p, const char *word)
 }
 
 /* Keep `n` bytes in the arena; always fits. */
-static char *keep(struct arena *a, const char *s, size_t n)
+static char *keep(struct rsql_arena *a, const char *s, size_t n)
 {
 	char *to = a->text + a->n_text;
 
@@ -159,13 +136,13 @@ static char *keep(struct arena *a, const char *s, size_t n)
 	return to;
 }
 
-static enum fl_code parse_field(struct parser *p, struct rsql_term *term)
+static enum fl_code parse_field(struct rsql_parser *p, struct rsql_term *term)
 {
 	size_t n = word_length(p->at);
 	const char *word;
 
 	if (n == 0)
-		return fail_at(p, p->at,
+		return rsql_fail(p, p->at,
 			*p->at == '\0' ? "a comparison is missing"
 				       : "a field is missing before this");
 	word = keep(&p->a, p->at, n);
@@ -185,7 +162,7 @@ static enum fl_code parse_field(struct parser *p, struct rsql_term *term)
 	return unknown_field(p, word);
 }
 
-static enum fl_code unknown_operator(const struct parser *p)
+static enum fl_code unknown_operator(const struct rsql_parser *p)
 {
 	static const char *const names[] = {
 		"=lt=", "=le=", "=gt=", "=ge=", "=in=", "=out=", "=is=", "=eq=", "=not=", "=ne="
@@ -193,11 +170,12 @@ static enum fl_code unknown_operator(const struct parser *p)
 	char text[16];
 	size_t n = 0;
 
-	while (n < sizeof(text) - 1 && (strchr("=!~<>", p->at[n]) != NULL || word_char(p->at[n])) &&
+	while (n < sizeof(text) - 1 &&
+		(strchr("=!~<>", p->at[n]) != NULL || rsql_word_char(p->at[n])) &&
 		p->at[n] != '\0' && !(n > 1 && p->at[n - 1] == '='))
 		n++;
 	if (n == 0)
-		return fail_at(p, p->at, "an operator is missing, such as == or =in=");
+		return rsql_fail(p, p->at, "an operator is missing, such as == or =in=");
 	memcpy(text, p->at, n);
 	text[n] = '\0';
 	const char *near = n > 2 ? fl_nearest(text, names, FL_COUNT(names)) : NULL;
@@ -207,7 +185,7 @@ static enum fl_code unknown_operator(const struct parser *p)
 		near ? "\"?" : " or =lt= and the like");
 }
 
-static enum fl_code parse_operator(struct parser *p, const struct op_row **out)
+static enum fl_code parse_operator(struct rsql_parser *p, const struct op_row **out)
 {
 	for (size_t i = 0; i < FL_COUNT(ops); i++) {
 		size_t n = strlen(ops[i].text);
@@ -222,7 +200,7 @@ static enum fl_code parse_operator(struct parser *p, const struct op_row **out)
 }
 
 static enum fl_code check_operator(
-	const struct parser *p, const char *at, const struct rsql_term *t)
+	const struct rsql_parser *p, const char *at, const struct rsql_term *t)
 {
 	unsigned takes = fields[t->field].takes;
 	bool order = t->op >= RSQL_LT && t->op <= RSQL_GE;
@@ -235,226 +213,17 @@ static enum fl_code check_operator(
 	return FL_OK;
 }
 
-/* ---- values */
-
-/* Append one character of a value: an escaped star or backslash keeps its backslash for now. */
-static void add_char(struct arena *a, char c, bool escaped)
-{
-	if (escaped && (c == '*' || c == '\\'))
-		a->text[a->n_text++] = '\\';
-	a->text[a->n_text++] = c;
-}
-
-static enum fl_code quoted(struct parser *p)
-{
-	const char *open = p->at;
-	char quote = *p->at++;
-
-	while (*p->at != quote) {
-		bool escaped = *p->at == '\\';
-
-		p->at += escaped;
-		if (*p->at == '\0')
-			return fail_at(p, open, "the closing quote is missing");
-		add_char(&p->a, *p->at++, escaped);
-	}
-	p->at++;
-	return FL_OK;
-}
-
-static enum fl_code bare(struct parser *p)
-{
-	if (!word_char(*p->at))
-		return fail_at(p, p->at,
-			"a value is missing; quote it if it holds blanks or one of \"'();,=!~<>");
-	while (word_char(*p->at)) {
-		bool escaped = *p->at == '\\' && word_char(p->at[1]);
-
-		p->at += escaped;
-		add_char(&p->a, *p->at++, escaped);
-	}
-	return FL_OK;
-}
-
-/* Take the backslashes out, in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s != '\0'; s++) {
-		if (*s == '\\' && s[1] != '\0')
-			s++;
-		*to++ = *s;
-	}
-	*to = '\0';
-}
-
-static bool has_star(const char *s)
-{
-	for (; *s != '\0'; s++) {
-		if (*s == '*')
-			return true;
-		if (*s == '\\' && s[1] != '\0')
-			s++;
-	}
-	return false;
-}
-
-bool rsql_decimal(const char *s, double *out)
-{
-	const char *c = s + (*s == '-');
-	size_t digits = strspn(c, "0123456789");
-	size_t n = digits;
-
-	if (c[n] == '.' && c[n + 1] != '\0') {
-		n += 1 + strspn(c + n + 1, "0123456789");
-	}
-	if (digits == 0 || c[n] != '\0' || n > RSQL_DECIMAL_MAX)
-		return false;
-	*out = strtod(s, NULL);
-	return true;
-}
-
-/* Days since 1970 of a date of the Gregorian calendar (Hinnant's days_from_civil). */
-static int64_t days_from_civil(int64_t y, int64_t m, int64_t d)
-{
-	y -= m <= 2;
-	int64_t era = (y >= 0 ? y : y - 399) / 400;
-	int64_t yoe = y - era * 400;
-	int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-
-	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
-/* "2026-11-23T08:00:00[.123](Z|+01:00)" in seconds since 1970. */
-static bool rfc3339(const char *s, double *out)
-{
-	int y, mo, d, h, mi, zh = 0, zm = 0, n = 0;
-	double sec;
-
-	if (strspn(s, "0123456789") != 4 || s[strspn(s, "0123456789-:.+TtZz ")] != '\0' ||
-		sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%9lf%n", &y, &mo, &d, &h, &mi, &sec, &n) != 6)
-		return false;
-	const char *zone = s + n;
-	bool utc = strcasecmp(zone, "Z") == 0;
-
-	if (!utc &&
-		(strlen(zone) != 6 || strchr("+-", zone[0]) == NULL ||
-			sscanf(zone + 1, "%2d:%2d", &zh, &zm) != 2))
-		return false;
-	if (mo < 1 || mo > 12 || d < 1 || d > 31 || h < 0 || h > 23 || mi < 0 || mi > 59 ||
-		!(sec >= 0 && sec < 61) || zh > 23 || zh < 0 || zm > 59 || zm < 0)
-		return false;
-	int64_t offset = (zh * 60 + zm) * 60 * (zone[0] == '-' ? -1 : 1);
-	*out = (double)(days_from_civil(y, mo, d) * 86400 + h * 3600 + mi * 60 - offset) + sec;
-	return true;
-}
-
-static enum fl_code last_seen_value(const struct parser *p, const char *at, struct rsql_value *v)
-{
-	size_t digits = strspn(v->text, "0123456789");
-
-	v->numeric = true;
-	if (digits > 0 && digits < 18 && v->text[digits] == '\0')
-		v->number = strtod(v->text, NULL) / 1000.0;
-	else if (!rfc3339(v->text, &v->number))
-		return fail_at(p, at,
-			"a time is milliseconds since 1970 or like 2026-11-23T08:00:00Z (quoted)");
-	return FL_OK;
-}
-
-/* What only some fields take. */
-static enum fl_code check_value(
-	const struct parser *p, const char *at, const struct rsql_term *t, struct rsql_value *v)
-{
-	struct fl_semver version;
-	bool order = t->op >= RSQL_LT && t->op <= RSQL_GE;
-
-	if (v->null)
-		return FL_OK;
-	switch (t->field) {
-	case RSQL_TIER:
-		if (strcmp(v->text, "device") != 0 && strcmp(v->text, "gateway") != 0)
-			return fail_at(p, at, "tier is device or gateway");
-		return FL_OK;
-	case RSQL_ENROLLED:
-		if (strcmp(v->text, "true") != 0 && strcmp(v->text, "false") != 0)
-			return fail_at(p, at, "enrolled is true or false");
-		return FL_OK;
-	case RSQL_LAST_SEEN:
-		return last_seen_value(p, at, v);
-	case RSQL_INSTALLED:
-		if (v->text[0] == '\0')
-			return fail_at(p, at, "a version is missing; null means not installed");
-		if (order && fl_semver_parse(v->text, &version, NULL) != FL_OK)
-			return fail_at(p, at, "only semver versions such as 1.2.0 have an order");
-		return FL_OK;
-	default:
-		return FL_OK;
-	}
-}
-
-static enum fl_code parse_value(struct parser *p, struct rsql_term *t, bool null_word)
-{
-	struct arena *a = &p->a;
-	const char *at = p->at;
-	char *text = a->text + a->n_text;
-	bool bare_word = *at != '"' && *at != '\'';
-	unsigned takes = fields[t->field].takes;
-	bool pattern_op = t->op == RSQL_EQ || t->op == RSQL_NE;
-
-	if (a->n_values == a->max_values)
-		return fail_at(p, at, "too many values");
-	enum fl_code code = bare_word ? bare(p) : quoted(p);
-	if (code != FL_OK)
-		return code;
-	a->text[a->n_text++] = '\0';
-
-	struct rsql_value *v = &a->values[a->n_values++];
-	*v = (struct rsql_value){ .text = text };
-	v->pattern = pattern_op && (takes & TAKES_PATTERN) && has_star(text);
-	if (!v->pattern)
-		unescape(text);
-	null_word = null_word || (t->field == RSQL_INSTALLED && pattern_op);
-	v->null = bare_word && null_word && (takes & TAKES_NULL) && strcmp(text, "null") == 0;
-	v->numeric = !v->pattern && !v->null && rsql_decimal(text, &v->number);
-	t->n++;
-	return check_value(p, at, t, v);
-}
-
-static enum fl_code parse_list(struct parser *p, struct rsql_term *t)
-{
-	const char *open = p->at;
-
-	if (*p->at++ != '(')
-		return fail_at(p, open, "a list is missing, such as (a,b)");
-	for (;;) {
-		skip_blanks(p);
-		enum fl_code code = parse_value(p, t, false);
-		if (code != FL_OK)
-			return code;
-		skip_blanks(p);
-		if (*p->at == ')')
-			break;
-		if (*p->at != ',')
-			return fail_at(p, p->at, "the list wants ',' or ')' here");
-		p->at++;
-	}
-	p->at++;
-	return FL_OK;
-}
-
 /* ---- the tree */
 
-static struct rsql_node *new_node(struct arena *a)
+static struct rsql_node *new_node(struct rsql_arena *a)
 {
 	return &a->nodes[a->n_nodes++];
 }
 
-static enum fl_code parse_term(struct parser *p, const struct rsql_node **out)
+static enum fl_code parse_term(struct rsql_parser *p, const struct rsql_node **out)
 {
 	const struct op_row *op = NULL;
-	struct arena *a = &p->a;
+	struct rsql_arena *a = &p->a;
 
 	if (a->n_terms == a->max_terms)
 		return fl_fail(p->err, FL_INVALID, "RSQL column %u: more than %d comparisons",
@@ -464,18 +233,18 @@ static enum fl_code parse_term(struct parser *p, const struct rsql_node **out)
 	enum fl_code code = parse_field(p, term);
 	if (code != FL_OK)
 		return code;
-	skip_blanks(p);
+	rsql_skip_blanks(p);
 	const char *at = p->at;
 	code = parse_operator(p, &op);
 	if (code != FL_OK)
 		return code;
 	term->op = op->op;
-	skip_blanks(p);
+	rsql_skip_blanks(p);
 	code = check_operator(p, at, term);
 	if (code != FL_OK)
 		return code;
 	bool list = term->op == RSQL_IN || term->op == RSQL_OUT;
-	code = list ? parse_list(p, term) : parse_value(p, term, op->null);
+	code = list ? rsql_parse_list(p, term) : rsql_parse_value(p, term, op->null);
 	if (code != FL_OK)
 		return code;
 	struct rsql_node *node = new_node(a);
@@ -484,35 +253,35 @@ static enum fl_code parse_term(struct parser *p, const struct rsql_node **out)
 	return FL_OK;
 }
 
-static enum fl_code parse_or(struct parser *p, const struct rsql_node **out);
+static enum fl_code parse_or(struct rsql_parser *p, const struct rsql_node **out);
 
-static enum fl_code parse_constraint(struct parser *p, const struct rsql_node **out)
+static enum fl_code parse_constraint(struct rsql_parser *p, const struct rsql_node **out)
 {
 	const char *open = p->at;
 
-	skip_blanks(p);
+	rsql_skip_blanks(p);
 	if (*p->at != '(')
 		return parse_term(p, out);
 	open = p->at++;
 	if (++p->depth > RSQL_DEPTH_MAX)
-		return fail_at(p, open, "the parentheses are nested too deeply");
+		return rsql_fail(p, open, "the parentheses are nested too deeply");
 	enum fl_code code = parse_or(p, out);
 	if (code != FL_OK)
 		return code;
 	p->depth--;
 	if (*p->at != ')')
-		return *p->at == '\0' ? fail_at(p, open, "this parenthesis is never closed")
-				      : fail_at(p, p->at, "expected ';', ',' or ')' here");
+		return *p->at == '\0' ? rsql_fail(p, open, "this parenthesis is never closed")
+				      : rsql_fail(p, p->at, "expected ';', ',' or ')' here");
 	p->at++;
 	return FL_OK;
 }
 
 /* Step over the sign `c` or the word `word`; false when neither is there. */
-static bool take_joint(struct parser *p, char c, const char *word)
+static bool take_joint(struct rsql_parser *p, char c, const char *word)
 {
 	size_t n = strlen(word);
 
-	skip_blanks(p);
+	rsql_skip_blanks(p);
 	if (*p->at == c) {
 		p->at++;
 		return true;
@@ -525,7 +294,7 @@ static bool take_joint(struct parser *p, char c, const char *word)
 }
 
 /* One level of the grammar: children joined by a sign or a word. */
-static enum fl_code parse_run(struct parser *p, bool is_or, const struct rsql_node **out)
+static enum fl_code parse_run(struct rsql_parser *p, bool is_or, const struct rsql_node **out)
 {
 	const struct rsql_node *child[RSQL_TERMS_MAX];
 	size_t n = 0;
@@ -543,7 +312,7 @@ static enum fl_code parse_run(struct parser *p, bool is_or, const struct rsql_no
 		*out = child[0];
 		return FL_OK;
 	}
-	struct arena *a = &p->a;
+	struct rsql_arena *a = &p->a;
 	const struct rsql_node **to = a->children + a->n_children;
 	memcpy(to, child, n * sizeof(*to));
 	a->n_children += n;
@@ -553,7 +322,7 @@ static enum fl_code parse_run(struct parser *p, bool is_or, const struct rsql_no
 	return FL_OK;
 }
 
-static enum fl_code parse_or(struct parser *p, const struct rsql_node **out)
+static enum fl_code parse_or(struct rsql_parser *p, const struct rsql_node **out)
 {
 	return parse_run(p, true, out);
 }
@@ -566,7 +335,7 @@ static size_t at_most(size_t n, size_t max)
 }
 
 /* Lay out the arena behind `struct rsql` in one block. */
-static struct rsql *layout(struct arena *a, size_t length)
+static struct rsql *layout(struct rsql_arena *a, size_t length)
 {
 	a->max_terms = at_most(length / 3 + 1, RSQL_TERMS_MAX);   /* "id<1" is the shortest */
 	a->max_values = at_most(length / 2 + 1, RSQL_VALUES_MAX); /* a value and its comma */
@@ -588,7 +357,7 @@ static struct rsql *layout(struct arena *a, size_t length)
 	return (void *)block;
 }
 
-static enum fl_code check_text(const struct parser *p, size_t length)
+static enum fl_code check_text(const struct rsql_parser *p, size_t length)
 {
 	FL_AUTO_JSON json_t *utf8 = NULL;
 
@@ -600,13 +369,13 @@ static enum fl_code check_text(const struct parser *p, size_t length)
 		return fl_fail(p->err, FL_INVALID, "an RSQL expression is UTF-8 text");
 	for (const char *c = p->start; *c != '\0'; c++)
 		if (((unsigned char)*c < ' ' && strchr("\t\n\r", *c) == NULL) || *c == 0x7f)
-			return fail_at(p, c, "a control character");
+			return rsql_fail(p, c, "a control character");
 	return FL_OK;
 }
 
 enum fl_code rsql_parse(const char *text, struct rsql **out, struct fl_err *err)
 {
-	struct parser p = { .start = text, .at = text, .err = err };
+	struct rsql_parser p = { .start = text, .at = text, .err = err };
 	size_t length = strlen(text);
 	enum fl_code code = check_text(&p, length);
 
@@ -615,13 +384,13 @@ enum fl_code rsql_parse(const char *text, struct rsql **out, struct fl_err *err)
 	RSQL_AUTO struct rsql *r = layout(&p.a, length);
 	if (r == NULL)
 		return fl_fail(err, FL_NOMEM, "no memory to parse an RSQL expression");
-	skip_blanks(&p);
+	rsql_skip_blanks(&p);
 	if (*p.at != '\0') {
 		code = parse_or(&p, &r->root);
 		if (code != FL_OK)
 			return code;
 		if (*p.at != '\0')
-			return fail_at(&p, p.at,
+			return rsql_fail(&p, p.at,
 				*p.at == ')' ? "no parenthesis is open here"
 					     : "expected ';' (and) or ',' (or) here");
 	}
