@@ -5,8 +5,8 @@
  * DESIGN. Only files in server/store/ include this. A statement is static text with $1, $2 … in
  * first-use order (the form that SQLite and PostgreSQL share), declared with DB_SQL. All declared
  * statements are collected by the linker and prepared once per connection, at open: a typo stops
- * `fleetd --check`, not a device. store/sqlite.c is the engine; a second engine is one more file
- * that implements this header. RSQL is the one place that composes text, from constant fragments.
+ * `fleetd --check`, not a device. The engine is store/sqlite*.c; a second one is more files that implement
+ * this header. RSQL is the one place that composes text, from constant fragments.
  *
  * A connection is used by one thread at a time. */
 #ifndef STORE_DB_H

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SQLite engine behind store/db.h.
- *
- * DESIGN. Declared statements lie in the linker section db_sql, so a statement's number is its place
- * in it and finding its prepared form is one index. Composed texts are kept in a small cache that is
- * looked up by text; a running one is out of the cache until it is done. */
-#include "server/store/db.h"
+ * The SQLite engine behind store/db.h: connections, transactions, checkpoints. */
+#include "server/store/sqlite_in.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_MAX      32
 #define BUSY_MS        5000
 #define WAL_KEEP_BYTES (128 * 1024 * 1024)
 /* sqlite.org/walformat.html: the log's header and frame headers, the index's first region. */
@@ -23,38 +17,6 @@
 #define INDEX_REGION   32768
 #define INDEX_PAGE     14
 #define INDEX_MX_FRAME 16
-
-/* Made by the linker; weak, since a test may declare no statement at all. */
-extern const struct db_sql __start_db_sql[] __attribute__((weak));
-extern const struct db_sql __stop_db_sql[] __attribute__((weak));
-
-struct cached {
-	sqlite3_stmt *statement; /* NULL: free place */
-	uint64_t used;           /* when, on the connection's own count; the oldest goes first */
-	bool running;
-};
-
-struct db {
-	sqlite3 *handle;
-	enum db_mode mode;
-	sqlite3_stmt **prepared; /* by place in the section; NULL: not for this mode */
-	size_t n_prepared;
-	struct cached cache[CACHE_MAX];
-	uint64_t uses;
-	int64_t changes;
-	int64_t page_bytes;
-	int64_t wal_pages;   /* told by the WAL hook after each commit */
-	bool in_transaction; /* we began one and have not ended it */
-	bool failed;         /* an I/O error or damage was seen */
-	sqlite3_stmt *begin, *begin_read, *commit, *rollback, *savepoint, *release, *undo;
-};
-
-struct db_arg db_arg_text(const char *s)
-{
-	if (s == NULL)
-		return (struct db_arg){ .type = DB_ARG_NULL };
-	return (struct db_arg){ .type = DB_ARG_TEXT, .p = s, .n = strlen(s) };
-}
 
 /* ---- errors: the one place that reads SQLite's */
 
@@ -88,7 +50,7 @@ static enum fl_code code_of(int rc)
 	}
 }
 
-static enum fl_code db_err(struct db *db, int rc, const char *doing, struct fl_err *err)
+enum fl_code sqlite_fail(struct db *db, int rc, const char *doing, struct fl_err *err)
 {
 	enum fl_code code = code_of(rc);
 
@@ -119,7 +81,7 @@ static enum fl_code pragma(struct db *db, const char *name, int64_t value, struc
 
 	(void)snprintf(text, sizeof(text), "PRAGMA %s = %lld", name, (long long)value);
 	rc = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? FL_OK : db_err(db, rc, text, err);
+	return rc == SQLITE_OK ? FL_OK : sqlite_fail(db, rc, text, err);
 }
 
 /* foreign_keys stays on: the checks are look-ups by primary key in pages that the same transaction
@@ -153,7 +115,7 @@ static enum fl_code configure(struct db *db, const struct db_options *o, struct 
 	return code;
 }
 
-static enum fl_code prepare(
+enum fl_code sqlite_prepare(
 	struct db *db, const char *text, const char *name, sqlite3_stmt **out, struct fl_err *err)
 {
 	const char *rest = NULL;
@@ -161,7 +123,7 @@ static enum fl_code prepare(
 	int rc = sqlite3_prepare_v3(db->handle, text, -1, SQLITE_PREPARE_PERSISTENT, &s, &rest);
 
 	if (rc != SQLITE_OK)
-		return db_err(db, rc, name, err);
+		return sqlite_fail(db, rc, name, err);
 	if (s == NULL || rest[strspn(rest, " \t\n;")] != '\0') {
 		(void)sqlite3_finalize(s);
 		return fl_fail(err, FL_INTERNAL, "%s: not exactly one statement", name);
@@ -187,7 +149,7 @@ static enum fl_code prepare_frame(struct db *db, struct fl_err *err)
 	enum fl_code code = FL_OK;
 
 	for (size_t i = 0; i < FL_COUNT(frame) && code == FL_OK; i++)
-		code = prepare(db, frame[i].text, frame[i].text, frame[i].place, err);
+		code = sqlite_prepare(db, frame[i].text, frame[i].text, frame[i].place, err);
 	return code;
 }
 
@@ -200,7 +162,7 @@ static enum fl_code prepare_declared(struct db *db, struct fl_err *err)
 		return fl_fail(err, FL_NOMEM, "no memory for %zu statements", n);
 	db->n_prepared = n;
 	for (size_t i = 0; i < n; i++) {
-		enum fl_code code = prepare(
+		enum fl_code code = sqlite_prepare(
 			db, __start_db_sql[i].text, __start_db_sql[i].name, &db->prepared[i], err);
 
 		if (code != FL_OK)
@@ -249,7 +211,7 @@ enum fl_code db_open(const struct db_options *o, struct db **out, struct fl_err 
 		flags |= SQLITE_OPEN_CREATE;
 	rc = sqlite3_open_v2(o->path, &db->handle, flags, NULL);
 	if (rc != SQLITE_OK)
-		code = db_err(db, rc, o->path, err);
+		code = sqlite_fail(db, rc, o->path, err);
 	if (code == FL_OK)
 		code = configure(db, o, err);
 	if (code == FL_OK)
@@ -279,257 +241,11 @@ void db_close(struct db *db)
 		(void)sqlite3_finalize(frame[i]);
 	for (size_t i = 0; i < db->n_prepared; i++)
 		(void)sqlite3_finalize(db->prepared[i]);
-	for (size_t i = 0; i < CACHE_MAX; i++)
+	for (size_t i = 0; i < SQLITE_CACHED; i++)
 		(void)sqlite3_finalize(db->cache[i].statement);
 	free(db->prepared);
 	FL_BUG_IF(db->handle != NULL && sqlite3_close(db->handle) != SQLITE_OK);
 	free(db);
-}
-
-/* ---- running statements */
-
-static int bind_one(sqlite3_stmt *s, int at, const struct db_arg *arg)
-{
-	switch (arg->type) {
-	case DB_ARG_NULL:
-		return sqlite3_bind_null(s, at);
-	case DB_ARG_INT:
-		return sqlite3_bind_int64(s, at, arg->i);
-	case DB_ARG_REAL:
-		return sqlite3_bind_double(s, at, arg->r);
-	case DB_ARG_TEXT:
-		return sqlite3_bind_text64(s, at, arg->p, arg->n, SQLITE_STATIC, SQLITE_UTF8);
-	case DB_ARG_BLOB:
-		/* A NULL pointer would bind NULL; an empty blob is what was meant. */
-		if (arg->p == NULL)
-			return sqlite3_bind_zeroblob(s, at, 0);
-		return sqlite3_bind_blob64(s, at, arg->p, arg->n, SQLITE_STATIC);
-	}
-	return SQLITE_MISUSE;
-}
-
-static enum fl_code bind_all(
-	struct db *db, sqlite3_stmt *s, const struct db_arg *args, size_t n, struct fl_err *err)
-{
-	FL_BUG_IF((size_t)sqlite3_bind_parameter_count(s) != n);
-	for (size_t i = 0; i < n; i++) {
-		int rc = bind_one(s, (int)i + 1, &args[i]);
-
-		if (rc != SQLITE_OK)
-			return db_err(db, rc, "bind", err);
-	}
-	return FL_OK;
-}
-
-static sqlite3_stmt *declared(struct db *db, const struct db_sql *sql)
-{
-	size_t at = (size_t)(sql - __start_db_sql);
-	sqlite3_stmt *s;
-
-	FL_BUG_IF(at >= db->n_prepared);
-	s = db->prepared[at];
-	FL_BUG_IF(s == NULL);                 /* a statement that writes, on a reader */
-	FL_BUG_IF(sqlite3_stmt_busy(s) != 0); /* nested use */
-	return s;
-}
-
-enum fl_code db_exec(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
-	struct fl_err *err)
-{
-	sqlite3_stmt *s = declared(db, sql);
-	enum fl_code code = bind_all(db, s, args, n, err);
-	int rc;
-
-	if (code != FL_OK)
-		return code;
-	rc = sqlite3_step(s);
-	FL_BUG_IF(rc == SQLITE_ROW);
-	if (rc != SQLITE_DONE)
-		code = db_err(db, rc, sql->name, err);
-	else
-		db->changes = sqlite3_changes64(db->handle);
-	(void)sqlite3_reset(s);
-	return code;
-}
-
-enum fl_code db_insert(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
-	int64_t *rowid, struct fl_err *err)
-{
-	enum fl_code code = db_exec(db, sql, args, n, err);
-
-	if (code == FL_OK)
-		*rowid = sqlite3_last_insert_rowid(db->handle);
-	return code;
-}
-
-int64_t db_changes(const struct db *db)
-{
-	return db->changes;
-}
-
-int64_t db_total_changes(const struct db *db)
-{
-	return sqlite3_total_changes64(db->handle);
-}
-
-enum fl_code db_query(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
-	struct db_rows *rows, struct fl_err *err)
-{
-	sqlite3_stmt *s = declared(db, sql);
-	enum fl_code code = bind_all(db, s, args, n, err);
-
-	if (code == FL_OK)
-		*rows = (struct db_rows){ .db = db, .statement = s };
-	return code;
-}
-
-/* ---- composed texts */
-
-static struct cached *cache_find(struct db *db, const char *text)
-{
-	for (size_t i = 0; i < CACHE_MAX; i++) {
-		struct cached *c = &db->cache[i];
-
-		if (c->statement != NULL && !c->running &&
-			strcmp(sqlite3_sql(c->statement), text) == 0)
-			return c;
-	}
-	return NULL;
-}
-
-/* A place to keep one more: free, or the one that was not used for the longest time. */
-static struct cached *cache_place(struct db *db)
-{
-	struct cached *oldest = NULL;
-
-	for (size_t i = 0; i < CACHE_MAX; i++) {
-		struct cached *c = &db->cache[i];
-
-		if (c->running)
-			continue;
-		if (c->statement == NULL)
-			return c;
-		if (oldest == NULL || c->used < oldest->used)
-			oldest = c;
-	}
-	return oldest;
-}
-
-static enum fl_code cache_take(
-	struct db *db, const char *text, struct cached **out, struct fl_err *err)
-{
-	struct cached *c = cache_find(db, text);
-	sqlite3_stmt *fresh = NULL;
-	enum fl_code code;
-
-	if (c == NULL) {
-		c = cache_place(db);
-		FL_BUG_IF(c == NULL); /* nobody nests that many */
-		code = prepare(db, text, "a composed query", &fresh, err);
-		if (code != FL_OK)
-			return code;
-		(void)sqlite3_finalize(c->statement);
-		c->statement = fresh;
-	}
-	c->running = true;
-	c->used = ++db->uses;
-	*out = c;
-	return FL_OK;
-}
-
-enum fl_code db_query_text(struct db *db, const char *sql, const struct db_arg *args, size_t n,
-	struct db_rows *rows, struct fl_err *err)
-{
-	struct cached *c = NULL;
-	enum fl_code code = cache_take(db, sql, &c, err);
-
-	if (code != FL_OK)
-		return code;
-	code = bind_all(db, c->statement, args, n, err);
-	if (code != FL_OK) {
-		c->running = false;
-		return code;
-	}
-	*rows = (struct db_rows){ .db = db, .statement = c->statement, .owned = true };
-	return FL_OK;
-}
-
-enum fl_code db_next(struct db_rows *rows, bool *more, struct fl_err *err)
-{
-	int rc = sqlite3_step(rows->statement);
-
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return db_err(rows->db, rc, sqlite3_sql(rows->statement), err);
-	*more = rc == SQLITE_ROW;
-	return FL_OK;
-}
-
-enum fl_code db_one(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
-	struct db_rows *rows, struct fl_err *err)
-{
-	bool more = false;
-	enum fl_code code = db_query(db, sql, args, n, rows, err);
-
-	if (code == FL_OK)
-		code = db_next(rows, &more, err);
-	return code == FL_OK && !more ? FL_NOT_FOUND : code;
-}
-
-enum fl_code db_number(struct db *db, const struct db_sql *sql, const struct db_arg *args, size_t n,
-	int64_t *out, struct fl_err *err)
-{
-	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	enum fl_code code = db_one(db, sql, args, n, &rows, err);
-
-	if (code == FL_OK)
-		*out = db_int(&rows, 0);
-	return code;
-}
-
-void db_done(struct db_rows *rows)
-{
-	if (rows->statement == NULL)
-		return;
-	/* Its result repeats an error that db_next has already told. */
-	(void)sqlite3_reset(rows->statement);
-	if (rows->owned) {
-		(void)sqlite3_clear_bindings(rows->statement);
-		for (size_t i = 0; i < CACHE_MAX; i++) {
-			if (rows->db->cache[i].statement == rows->statement)
-				rows->db->cache[i].running = false;
-		}
-	}
-	*rows = (struct db_rows){ 0 };
-}
-
-/* ---- columns */
-
-int64_t db_int(const struct db_rows *rows, int column)
-{
-	return sqlite3_column_int64(rows->statement, column);
-}
-
-double db_real(const struct db_rows *rows, int column)
-{
-	return sqlite3_column_double(rows->statement, column);
-}
-
-const char *db_text(const struct db_rows *rows, int column)
-{
-	return (const char *)sqlite3_column_text(rows->statement, column);
-}
-
-struct fl_bytes db_bytes(const struct db_rows *rows, int column)
-{
-	const void *p = sqlite3_column_blob(rows->statement, column);
-
-	return (struct fl_bytes){ .p = p,
-		.n = (size_t)sqlite3_column_bytes(rows->statement, column) };
-}
-
-bool db_is_null(const struct db_rows *rows, int column)
-{
-	return sqlite3_column_type(rows->statement, column) == SQLITE_NULL;
 }
 
 /* ---- transactions */
@@ -540,7 +256,7 @@ static enum fl_code run(struct db *db, sqlite3_stmt *s, struct fl_err *err)
 	enum fl_code code = FL_OK;
 
 	if (rc != SQLITE_DONE)
-		code = db_err(db, rc, sqlite3_sql(s), err);
+		code = sqlite_fail(db, rc, sqlite3_sql(s), err);
 	(void)sqlite3_reset(s);
 	return code;
 }
@@ -609,7 +325,7 @@ enum fl_code db_script(struct db *db, const char *text, struct fl_err *err)
 {
 	int rc = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
 
-	return rc == SQLITE_OK ? FL_OK : db_err(db, rc, "script", err);
+	return rc == SQLITE_OK ? FL_OK : sqlite_fail(db, rc, "script", err);
 }
 
 enum fl_code db_checkpoint(struct db *db, struct fl_err *err)
@@ -619,7 +335,7 @@ enum fl_code db_checkpoint(struct db *db, struct fl_err *err)
 	FL_BUG_IF(db->mode == DB_READER || db->in_transaction);
 	rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &done);
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-		return db_err(db, rc, "checkpoint", err);
+		return sqlite_fail(db, rc, "checkpoint", err);
 	/* All copied: the next writer starts the log again at its beginning. */
 	db->wal_pages = in_log > done ? in_log - done : 0;
 	return FL_OK;
