@@ -11,6 +11,7 @@
 #include "cli/delta_file.h"
 #include "cli/text.h"
 #include "lib/clock.h"
+#include "lib/delta/wasm/parses.h"
 #include "lib/file.h"
 
 #define LEVEL_BEST 19
@@ -59,6 +60,7 @@ struct make {
 	const struct cli *cli;
 	const struct make_options *o;
 	struct delta_file old, new;
+	struct wasm_parses parses; /* of both */
 	const struct fl_codec *best;
 	struct fl_buf data; /* of the best */
 	size_t size;        /* of the best, without the trailer */
@@ -117,7 +119,9 @@ static enum fl_code try(struct make *m, const struct fl_codec *codec, struct fl_
 	int level = m->o->level == OPTIONS_UNSET ? LEVEL_BEST : (int)m->o->level;
 	int64_t began = fl_clock_ms(CLOCK_MONOTONIC);
 	char size[TEXT_SHORT], took[TEXT_SHORT];
-	enum fl_code code = codec->encode(m->old.bytes, m->new.bytes, level, &sink, err);
+	enum fl_code code = fl_codec_encode(codec,
+		&(struct fl_codec_files){ m->old.bytes, m->new.bytes, &m->parses }, level, &sink,
+		err);
 
 	if (code == FL_OK)
 		code = check(m, codec, &data, err);
@@ -240,7 +244,11 @@ static void tell(const struct make *m)
 
 static enum fl_code make(struct cli *cli, const void *options, struct fl_err *err)
 {
-	struct make m = { .cli = cli, .o = options, .old = { .fd = -1 }, .new = { .fd = -1 } };
+	struct make m = { .cli = cli,
+		.o = options,
+		.old = { .fd = -1 },
+		.new = { .fd = -1 },
+		.parses.keeps = true };
 	enum fl_code code;
 
 	if (m.o->out == NULL)
@@ -254,6 +262,7 @@ static enum fl_code make(struct cli *cli, const void *options, struct fl_err *er
 		code = write_patch(&m, err);
 	if (code == FL_OK)
 		tell(&m);
+	wasm_parses_fini(&m.parses);
 	delta_file_close(&m.old);
 	delta_file_close(&m.new);
 	fl_buf_fini(&m.data);

@@ -26,6 +26,13 @@ const struct fl_codec *fl_codec_at(size_t i)
 	return i < FL_COUNT(codecs) ? codecs[i] : NULL;
 }
 
+enum fl_code fl_codec_encode(const struct fl_codec *codec, const struct fl_codec_files *files,
+	int level, const struct fl_sink *out, struct fl_err *err)
+{
+	return codec->encode_next != NULL ? codec->encode_next(files, level, out, err)
+					  : codec->encode(files->old, files->new, level, out, err);
+}
+
 const struct fl_codec *fl_codec_find(const char *name)
 {
 	for (size_t i = 0; i < FL_COUNT(codecs); i++)

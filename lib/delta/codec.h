@@ -51,6 +51,12 @@ struct fl_codec_part {
 };
 typedef void (*fl_codec_part_fn)(void *ctx, const struct fl_codec_part *part);
 
+/* Two files, and what earlier encodings found out about them and others: delta/wasm/parses.h. */
+struct fl_codec_files {
+	struct fl_bytes old, new;
+	struct wasm_parses *parses; /* lent */
+};
+
 struct fl_codec {
 	const char *name; /* as in offers, in the store and on the command line */
 	bool needs_old;   /* false: `old` is not looked at */
@@ -59,6 +65,9 @@ struct fl_codec {
 	 * slower and smaller; 0 is its default. FL_TOO_LARGE for sizes it cannot take, FL_NOMEM;
 	 * FL_REFUSED: it is for another kind of files than these, nothing was written. */
 	enum fl_code (*encode)(struct fl_bytes old, struct fl_bytes new, int level,
+		const struct fl_sink *out, struct fl_err *err);
+	/* The same for one of several encodings in a row. NULL: this codec keeps nothing of them. */
+	enum fl_code (*encode_next)(const struct fl_codec_files *files, int level,
 		const struct fl_sink *out, struct fl_err *err);
 
 	/* Decode all of `data`. FL_CORRUPT: these are not (whole) data of this codec for this old;
@@ -88,6 +97,9 @@ struct fl_codec {
 		void *ctx, struct fl_err *err);
 };
 
+/* Encode, with what is known of the files where the codec has a use for it. As `encode`. */
+enum fl_code fl_codec_encode(const struct fl_codec *codec, const struct fl_codec_files *files,
+	int level, const struct fl_sink *out, struct fl_err *err) FL_MUST_CHECK;
 /* The codec of that name, NULL if there is none. Static memory. */
 const struct fl_codec *fl_codec_find(const char *name);
 /* The codec whose data begin like these; with `has_old` one that needs old bytes where both would do.

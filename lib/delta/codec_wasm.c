@@ -6,11 +6,11 @@
 
 #include "lib/delta/wasm/delta.h"
 
-static enum fl_code encode(const struct wasm_delta_options *options, struct fl_bytes old,
-	struct fl_bytes new, const struct fl_sink *out, struct fl_err *err)
+static enum fl_code encode(const struct wasm_delta_options *options, const struct fl_codec_files *f,
+	const struct fl_sink *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf delta = { 0 };
-	enum fl_code code = wasm_delta_encode(old, new, options, &delta, err);
+	enum fl_code code = wasm_delta_encode(f->old, f->new, options, &delta, err);
 
 	if (code != FL_OK)
 		return code;
@@ -61,26 +61,34 @@ static uint64_t stated_memory(struct fl_bytes data)
 }
 
 /* One row: fl_codec_<id>, its name, its back end. */
-#define ROW(id, text, back)                                                                     \
-	static enum fl_code encode_##id(struct fl_bytes old, struct fl_bytes new, int level,    \
-		const struct fl_sink *out, struct fl_err *err)                                  \
-	{                                                                                       \
-		return encode(&(struct wasm_delta_options){ back, level }, old, new, out, err); \
-	}                                                                                       \
-	static uint64_t decode_memory_##id(uint64_t old_size, uint64_t new_size)                \
-	{                                                                                       \
-		return wasm_delta_decode_memory(back, old_size, new_size);                      \
-	}                                                                                       \
-	const struct fl_codec fl_codec_##id = {                                                 \
-		.name = text,                                                                   \
-		.needs_old = true,                                                              \
-		.encode = encode_##id,                                                          \
-		.decode = decode,                                                               \
-		.decode_memory = decode_memory_##id,                                            \
-		.stated_memory = stated_memory,                                                 \
-		.state_memory = wasm_delta_state_memory,                                        \
-		.encode_memory = encode_memory,                                                 \
-		.inspect = wasm_delta_inspect,                                                  \
+#define ROW(id, text, back)                                                                   \
+	static enum fl_code encode_next_##id(const struct fl_codec_files *f, int level,       \
+		const struct fl_sink *out, struct fl_err *err)                                \
+	{                                                                                     \
+		return encode(                                                                \
+			&(struct wasm_delta_options){ back, level, f->parses }, f, out, err); \
+	}                                                                                     \
+	static enum fl_code encode_##id(struct fl_bytes old, struct fl_bytes new, int level,  \
+		const struct fl_sink *out, struct fl_err *err)                                \
+	{                                                                                     \
+		return encode_next_##id(                                                      \
+			&(struct fl_codec_files){ old, new, NULL }, level, out, err);         \
+	}                                                                                     \
+	static uint64_t decode_memory_##id(uint64_t old_size, uint64_t new_size)              \
+	{                                                                                     \
+		return wasm_delta_decode_memory(back, old_size, new_size);                    \
+	}                                                                                     \
+	const struct fl_codec fl_codec_##id = {                                               \
+		.name = text,                                                                 \
+		.needs_old = true,                                                            \
+		.encode = encode_##id,                                                        \
+		.encode_next = encode_next_##id,                                              \
+		.decode = decode,                                                             \
+		.decode_memory = decode_memory_##id,                                          \
+		.stated_memory = stated_memory,                                               \
+		.state_memory = wasm_delta_state_memory,                                      \
+		.encode_memory = encode_memory,                                               \
+		.inspect = wasm_delta_inspect,                                                \
 	}
 
 ROW(wasm_16m, "wasm-delta-16m", WASM_ADAPTIVE_16M);

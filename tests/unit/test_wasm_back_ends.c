@@ -60,7 +60,7 @@ static void make_pair(struct pair *pair, uint64_t *chance)
 /* Whether a back end takes the pair; then its delta gives the new module, byte for byte. */
 static bool takes(const struct pair *pair, enum wasm_back_end back)
 {
-	const struct wasm_delta_options options = { back, 1 };
+	const struct wasm_delta_options options = { .back = back, .level = 1 };
 	const struct fl_codec_limits limits = { .output_max = pair->new.n };
 	FL_AUTO_BUF struct fl_buf delta = { 0 }, again = { 0 };
 	const struct fl_sink sink = fl_sink_buf(&again);

@@ -25,7 +25,7 @@ static struct fl_bytes bytes_of(const struct fl_buf *b)
 static void encode(
 	const struct fl_buf *old, const struct fl_buf *new, unsigned back, struct fl_buf *delta)
 {
-	const struct wasm_delta_options options = { (enum wasm_back_end)back, 0 };
+	const struct wasm_delta_options options = { .back = (enum wasm_back_end)back };
 	struct fl_err err = { 0 };
 
 	assert_int_equal(
@@ -295,7 +295,7 @@ static void mutated_modules_come_back_or_are_refused(void **state)
 	wasm_build(&first, &base);
 	for (unsigned i = 0; i < 80; i++) {
 		FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, again = { 0 };
-		const struct wasm_delta_options options = { (enum wasm_back_end)(i % 3), 3 };
+		const struct wasm_delta_options options = { (enum wasm_back_end)(i % 3), 3, NULL };
 		struct fl_err err;
 
 		fl_buf_add(&old, base.p, base.n);
@@ -385,7 +385,7 @@ static void components_that_are_damaged_do_no_harm(void **state)
 	static const struct wasm_recipe small = { .seed = 3, .functions = 5 },
 					next = { .seed = 3, .functions = 5, .inserted = 1 };
 	static const uint8_t empty[] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
-	const struct wasm_delta_options options = { WASM_ZSTD, 0 };
+	const struct wasm_delta_options options = { .back = WASM_ZSTD };
 	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, back = { 0 };
 	struct fl_heap all = { 0 };
 
@@ -426,7 +426,7 @@ static void what_is_no_module_is_refused(void **state)
 	/* Text, nothing, a component, a cut module: FL_REFUSED, whichever side it is on. */
 	static const uint8_t component[] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
 	FL_AUTO_BUF struct fl_buf module = { 0 };
-	const struct wasm_delta_options options = { WASM_ZSTD, 0 };
+	const struct wasm_delta_options options = { .back = WASM_ZSTD };
 
 	(void)state;
 	wasm_build(&first, &module);

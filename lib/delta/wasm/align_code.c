@@ -16,16 +16,16 @@ static const struct wasm_align_options code_options = {
 
 /* ---- a byte a token */
 
-struct symbols {
-	struct fl_buf bytes;
-	uint32_t *start; /* first of each body, one more at the end */
-	size_t n_bodies;
-};
-
-static void symbols_fini(struct symbols *s)
+void wasm_symbols_drop(struct wasm_symbols *s)
 {
 	fl_buf_fini(&s->bytes);
+}
+
+void wasm_symbols_fini(struct wasm_symbols *s)
+{
+	wasm_symbols_drop(s);
 	free(s->start);
+	*s = (struct wasm_symbols){ 0 };
 }
 
 /* What of an immediate takes part in the alignment: indices that shift do not. */
@@ -113,7 +113,8 @@ static uint8_t *hash_body(struct fl_bytes body, uint8_t *to)
 	return to + body.n;
 }
 
-static enum fl_code symbols_of(struct symbols *s, const struct wasm_module *m, struct fl_err *err)
+enum fl_code wasm_symbols_of(
+	struct wasm_symbols *s, const struct wasm_module *m, struct fl_err *err)
 {
 	size_t most = 0;
 	uint8_t *to;
@@ -148,15 +149,16 @@ static void trace(const struct wasm_copies *copies, uint32_t *from)
 }
 
 /* Whether `count` old tokens from `old` look like the new ones from `new`. */
-static bool alike(
-	const struct symbols *o, const struct symbols *n, size_t old, size_t new, size_t count)
+static bool alike(const struct wasm_symbols *o, const struct wasm_symbols *n, size_t old,
+	size_t new, size_t count)
 {
 	return old + count <= o->bytes.n && memcmp(o->bytes.p + old, n->bytes.p + new, count) == 0;
 }
 
 /* Where equal text allows a copy to end a little earlier or later, let it end between two functions:
  * `at` is the first token of one. */
-static void move_seam(const struct symbols *o, const struct symbols *n, uint32_t *from, size_t at)
+static void move_seam(
+	const struct wasm_symbols *o, const struct wasm_symbols *n, uint32_t *from, size_t at)
 {
 	size_t first = at - 1, last = at;
 
@@ -175,8 +177,8 @@ static void move_seam(const struct symbols *o, const struct symbols *n, uint32_t
 			from[i - 1] = from[i] - 1;
 }
 
-static enum fl_code align_symbols(
-	const struct symbols *old, const struct symbols *new, uint32_t **from, struct fl_err *err)
+enum fl_code wasm_align_code(const struct wasm_symbols *old, const struct wasm_symbols *new,
+	uint32_t **from, struct fl_err *err)
 {
 	struct wasm_copies copies = { 0 };
 	enum fl_code code = wasm_align((struct fl_bytes){ old->bytes.p, old->bytes.n },
@@ -193,31 +195,4 @@ static enum fl_code align_symbols(
 		move_seam(old, new, *from, new->start[f]);
 	wasm_copies_fini(&copies);
 	return code;
-}
-
-enum fl_code wasm_align_code(const struct wasm_module *old, const struct wasm_module *new,
-	struct wasm_code_alignment *out, struct fl_err *err)
-{
-	struct symbols o = { 0 }, n = { 0 };
-	uint32_t *from = NULL;
-	enum fl_code code = symbols_of(&o, old, err);
-
-	if (code == FL_OK)
-		code = symbols_of(&n, new, err);
-	if (code == FL_OK)
-		code = align_symbols(&o, &n, &from, err);
-	if (code == FL_OK) {
-		*out = (struct wasm_code_alignment){ from, n.start };
-		n.start = NULL;
-	}
-	symbols_fini(&o);
-	symbols_fini(&n);
-	return code;
-}
-
-void wasm_code_alignment_fini(struct wasm_code_alignment *a)
-{
-	free(a->from);
-	free(a->start);
-	*a = (struct wasm_code_alignment){ 0 };
 }

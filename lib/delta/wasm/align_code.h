@@ -7,15 +7,30 @@
 
 #include "lib/delta/wasm/module.h"
 
-/* Of the new tokens of all bodies in a row. */
-struct wasm_code_alignment {
-	uint32_t *from;  /* the old place + 1 of each, 0: none; places count old tokens likewise */
-	uint32_t *start; /* first of each body, one more at the end */
+/* A byte a token, all bodies of a module in a row. Zeroed: none. */
+struct wasm_symbols {
+	struct fl_buf bytes;
+	uint32_t *start; /* first of each body, one more at the end; NULL: there are none */
+	size_t n_bodies;
 };
 
-/* *out is untouched on failure. FL_NOMEM. */
-enum fl_code wasm_align_code(const struct wasm_module *old, const struct wasm_module *new,
-	struct wasm_code_alignment *out, struct fl_err *err) FL_MUST_CHECK;
-void wasm_code_alignment_fini(struct wasm_code_alignment *a);
+/* FL_NOMEM. End with wasm_symbols_fini, also after a failure. */
+enum fl_code wasm_symbols_of(
+	struct wasm_symbols *s, const struct wasm_module *m, struct fl_err *err) FL_MUST_CHECK;
+/* Free the bytes; where the bodies begin is still known. */
+void wasm_symbols_drop(struct wasm_symbols *s);
+/* Free all. Safe twice. */
+void wasm_symbols_fini(struct wasm_symbols *s);
+
+/* Of the new tokens of all bodies in a row; borrowed. */
+struct wasm_code_alignment {
+	const uint32_t
+		*from; /* the old place + 1 of each, 0: none; places count old tokens likewise */
+	const uint32_t *start; /* first of each body, one more at the end */
+};
+
+/* Make an alignment's `from`, which the caller frees; untouched on failure. FL_NOMEM. */
+enum fl_code wasm_align_code(const struct wasm_symbols *old, const struct wasm_symbols *new,
+	uint32_t **from, struct fl_err *err) FL_MUST_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "lib/delta/wasm/component.h"
 #include "lib/delta/wasm/model.h"
+#include "lib/delta/wasm/parses.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,20 +111,6 @@ static bool sections_fit(const struct wasm_module *m)
 	return true;
 }
 
-/* Both modules in parts. */
-static enum fl_code split(struct wasm_module *old, struct wasm_module *new,
-	struct fl_bytes old_bytes, struct fl_bytes new_bytes, struct fl_err *err)
-{
-	enum fl_code code;
-
-	code = wasm_module_split(old, old_bytes, err);
-	if (code == FL_OK)
-		code = wasm_module_split(new, new_bytes, err);
-	if (code == FL_OK && !sections_fit(new))
-		code = fl_fail(err, FL_REFUSED, "a section's size has too much padding");
-	return code;
-}
-
 /* Prepare the coder that the options ask for. */
 static enum fl_code start_encoding(struct coder *c, const struct wasm_delta_options *options,
 	uint64_t new_size, struct fl_buf *out, struct fl_err *err)
@@ -135,41 +122,41 @@ static enum fl_code start_encoding(struct coder *c, const struct wasm_delta_opti
 	return coder_encode_adaptive(c, model_sets(options->back, new_size), out, err);
 }
 
-/* Everything behind the head; `m` and `c` are zeroed memory. */
-static enum fl_code encode_parts(struct model *m, struct coder *c,
-	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+static enum fl_code run_model(
+	const struct wasm_parsed_pair *pair, struct coder *c, struct fl_err *err)
 {
-	enum fl_code code;
-
-	m->c = c;
-	m->encoding = true;
-	/* Before there is a model, so that the memory of both does not add up. */
-	code = wasm_align_code(m->old, m->new, &m->alignment, err);
-	if (code == FL_OK)
-		code = start_encoding(c, options, m->new->bytes.n, out, err);
-	if (code == FL_OK)
-		code = model_run(m, err);
-	model_fini(m);
-	return code == FL_OK ? coder_finish(c, wasm_delta_level(options), out, err) : code;
-}
-
-static enum fl_code encode_split(const struct wasm_module *old, struct wasm_module *new,
-	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
-{
-	struct coder *c = calloc(1, sizeof(*c));
 	struct model *m = calloc(1, sizeof(*m));
 	enum fl_code code;
 
-	if (c == NULL || m == NULL) {
-		code = fl_fail(err, FL_NOMEM, "no memory for a delta");
-	} else {
-		m->old = old;
-		m->new = new;
-		code = encode_parts(m, c, options, out, err);
-		coder_fini(c);
-	}
-	free(c);
+	if (m == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	m->c = c;
+	m->encoding = true;
+	m->old = pair->old;
+	m->new = pair->new;
+	m->alignment = pair->alignment;
+	code = model_run(m, err);
+	model_fini(m);
 	free(m);
+	return code;
+}
+
+/* Everything behind the head. */
+static enum fl_code encode_pair(const struct wasm_parsed_pair *pair,
+	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
+{
+	struct coder *c = calloc(1, sizeof(*c));
+	enum fl_code code;
+
+	if (c == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory for a delta");
+	code = start_encoding(c, options, pair->new->bytes.n, out, err);
+	if (code == FL_OK)
+		code = run_model(pair, c, err);
+	if (code == FL_OK)
+		code = coder_finish(c, wasm_delta_level(options), out, err);
+	coder_fini(c);
+	free(c);
 	return code;
 }
 
@@ -181,15 +168,19 @@ int wasm_delta_level(const struct wasm_delta_options *options)
 static enum fl_code encode_module(struct fl_bytes old, struct fl_bytes new,
 	const struct wasm_delta_options *options, struct fl_buf *out, struct fl_err *err)
 {
-	struct wasm_module o = { 0 }, n = { 0 };
+	struct wasm_parses own = { 0 };
+	struct wasm_parses *parses = options->parses != NULL ? options->parses : &own;
+	struct wasm_parsed_pair pair;
 	enum fl_code code;
 
 	wasm_opcodes_init();
-	code = split(&o, &n, old, new, err);
+	/* Before there is a model, so that the memory of both does not add up. */
+	code = wasm_parses_take(parses, old, new, &pair, err);
+	if (code == FL_OK && !sections_fit(pair.new))
+		code = fl_fail(err, FL_REFUSED, "a section's size has too much padding");
 	if (code == FL_OK)
-		code = encode_split(&o, &n, options, out, err);
-	wasm_module_fini(&o);
-	wasm_module_fini(&n);
+		code = encode_pair(&pair, options, out, err);
+	wasm_parses_fini(&own);
 	return code;
 }
 

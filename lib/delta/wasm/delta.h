@@ -22,9 +22,13 @@ struct wasm_delta_head {
 	size_t bytes;          /* of the head */
 };
 
+struct wasm_parses; /* parses.h */
+
 struct wasm_delta_options {
 	enum wasm_back_end back;
 	int level; /* zstd's, for WASM_ZSTD; 0: the default */
+	struct wasm_parses
+		*parses; /* lent: what earlier encodings found out; NULL: none, and none follow */
 };
 
 /* Append the delta to `out`. FL_REFUSED: one of them is no module, or not one that can be taken

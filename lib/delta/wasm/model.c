@@ -144,7 +144,6 @@ enum fl_code model_run(struct model *m, struct fl_err *err)
 void model_fini(struct model *m)
 {
 	old_code_fini(&m->old_code);
-	wasm_code_alignment_fini(&m->alignment);
 	wasm_code_fini(&m->tokens);
 	fl_heap_free(m->heap, m->partner);
 	fl_heap_free(m->heap, m->function_map);

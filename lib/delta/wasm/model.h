@@ -82,7 +82,7 @@ struct model {
 
 	struct old_code old_code;
 
-	struct wasm_code_alignment alignment; /* encoding: set up by the caller */
+	struct wasm_code_alignment alignment; /* encoding: set up by the caller, borrowed */
 	struct wasm_code tokens;              /* encoding: of the present function */
 
 	uint32_t *partner;       /* old defined function of each new defined one, MODEL_NONE */

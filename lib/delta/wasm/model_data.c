@@ -490,17 +490,13 @@ static void code_names(struct model *m, const struct fl_bytes *old_names)
 		old = name->index < m->n_new_functions ? m->old_of[name->index] : MODEL_NONE;
 		if (old != MODEL_NONE)
 			like = old_names[old];
-		if (like.p != NULL &&
-			coder_hit(m->c, STREAM_NAME_HIT,
+		if (like.p == NULL ||
+			!coder_hit(m->c, STREAM_NAME_HIT,
 				like.n == name->name.n && memcmp(like.p, name->name.p, like.n) == 0,
-				CONTEXT(0))) {
+				CONTEXT(0)))
+			like = code_name(m, name->name, like.p != NULL ? like : last);
+		if (!m->encoding)
 			name->name = like;
-		} else {
-			struct fl_bytes v = code_name(m, name->name, like.p != NULL ? like : last);
-
-			if (!m->encoding)
-				name->name = v;
-		}
 		last = name->name;
 	}
 }
