@@ -54,54 +54,62 @@ static uint64_t stated_memory(struct fl_bytes data)
 static const char *const pack_names[PACK_MAX] = { "tar", "tar in gzip", "tar in zstd",
 	"tar in gzip of another compressor" };
 
-static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
-	void *ctx, struct fl_err *err)
-{
-	struct fl_codec_part head = { .name = "head" }, plan = { .name = "plan" },
-			     rest = { .name = "rest" }, copied = { .name = "copied members" },
-			     nested = { .name = "nested deltas" }, track = { .name = "track" };
-	FL_AUTO_BUF struct fl_buf text = { 0 };
-	struct layer_parts p;
-	struct number_reader r;
-	uint64_t copied_bytes = 0;
-	enum fl_code code = layer_parts_read(data, &p, err);
+/* What `inspect` tells, in this order. */
+enum { PART_HEAD, PART_TRACK, PART_PLAN, PART_REST, PART_COPIED, PART_NESTED, PARTS };
 
-	(void)old;
-	if (code == FL_OK)
-		code = layer_parts_plan(&p, &text, err);
-	if (code != FL_OK)
-		return code;
-	for (r = (struct number_reader){ { text.p, text.n }, false }; r.left.n > 0 && !r.failed;) {
+/* Count the plan's pieces; the bytes that are copied. */
+static uint64_t count_pieces(struct fl_bytes plan, struct fl_codec_part part[PARTS])
+{
+	struct number_reader r = { plan, false };
+	uint64_t copied = 0;
+
+	while (r.left.n > 0 && !r.failed) {
 		uint64_t op = number_next(&r);
 
-		plan.count++;
+		part[PART_PLAN].count++;
 		if ((op & 3) != LAYER_REST)
 			(void)number_next(&r);
 		if ((op & 3) == LAYER_COPY) {
-			copied.count++;
-			copied_bytes += op >> 2;
+			part[PART_COPIED].count++;
+			copied += op >> 2;
 		} else if ((op & 3) == LAYER_NEST) {
-			nested.count++;
+			part[PART_NESTED].count++;
 			(void)number_next(&r);
 			(void)number_next(&r);
 		}
 	}
-	track.bytes = p.track_packed.n;
-	head.bytes = p.head_n - track.bytes;
-	(void)snprintf(head.note, sizeof(head.note), "%s, level %u", pack_names[p.pack.kind],
-		p.pack.level);
-	plan.bytes = p.plan_packed.n;
-	rest.bytes = data.n - p.head_n - p.plan_packed.n - p.nested.n;
-	nested.bytes = p.nested.n;
-	(void)snprintf(copied.note, sizeof(copied.note), "%llu bytes of the old layer",
-		(unsigned long long)copied_bytes);
-	fn(ctx, &head);
-	if (track.bytes > 0)
-		fn(ctx, &track);
-	fn(ctx, &plan);
-	fn(ctx, &rest);
-	fn(ctx, &copied);
-	fn(ctx, &nested);
+	return copied;
+}
+
+static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
+	void *ctx, struct fl_err *err)
+{
+	struct fl_codec_part part[PARTS] = { { .name = "head" }, { .name = "track" },
+		{ .name = "plan" }, { .name = "rest" }, { .name = "copied members" },
+		{ .name = "nested deltas" } };
+	FL_AUTO_BUF struct fl_buf plan = { 0 };
+	struct layer_parts p;
+	uint64_t copied;
+	enum fl_code code = layer_parts_read(data, &p, err);
+
+	(void)old;
+	if (code == FL_OK)
+		code = layer_parts_plan(&p, &plan, err);
+	if (code != FL_OK)
+		return code;
+	copied = count_pieces(fl_buf_bytes(&plan), part);
+	(void)snprintf(part[PART_HEAD].note, sizeof(part[PART_HEAD].note), "%s, level %u",
+		pack_names[p.pack.kind], p.pack.level);
+	(void)snprintf(part[PART_COPIED].note, sizeof(part[PART_COPIED].note),
+		"%llu bytes of the old layer", (unsigned long long)copied);
+	part[PART_HEAD].bytes = p.head_n - p.track_packed.n;
+	part[PART_TRACK].bytes = p.track_packed.n;
+	part[PART_PLAN].bytes = p.plan_packed.n;
+	part[PART_REST].bytes = data.n - p.head_n - p.plan_packed.n - p.nested.n;
+	part[PART_NESTED].bytes = p.nested.n;
+	for (size_t i = 0; i < PARTS; i++)
+		if (i != PART_TRACK || part[i].bytes > 0)
+			fn(ctx, &part[i]);
 	return FL_OK;
 }
 
