@@ -38,7 +38,8 @@ static struct fl_bytes bytes_of(const struct fl_buf *b)
 	return (struct fl_bytes){ b->p, b->n };
 }
 
-/* A module, and the one that a few edits make of it; some pairs have a byte damaged besides. */
+/* A module, and the one that a few edits make of it, or of its beginning; some pairs have a byte damaged
+ * besides. */
 static void make_pair(struct pair *pair, uint64_t *chance)
 {
 	FL_AUTO_BUF struct fl_buf program = { 0 }, edits = { 0 }, edited = { 0 };
@@ -46,6 +47,8 @@ static void make_pair(struct pair *pair, uint64_t *chance)
 	add_random(&program, WASM_STATEMENT * (1 + wasm_build_random(chance) % STATEMENTS), chance);
 	add_random(&edits, WASM_EDIT * (wasm_build_random(chance) % EDITS), chance);
 	wasm_program_edit(bytes_of(&program), bytes_of(&edits), &edited);
+	if (wasm_build_random(chance) % 4 == 0)
+		edited.n /= 8;
 	wasm_program_build(bytes_of(&program), &pair->old);
 	wasm_program_build(bytes_of(&edited), &pair->new);
 	if (wasm_build_random(chance) % 3 == 0) {

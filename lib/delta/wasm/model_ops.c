@@ -45,7 +45,6 @@ static void shape_next(struct body_shape *s, unsigned op)
 
 /* ---- opcodes */
 
-/* Decoding: each token but the first of a raw body takes a byte at least of what may still come. */
 static bool room_for_ops(struct model *m, size_t n)
 {
 	size_t cap = m->cap_op + m->cap_op / 2 > m->n_op + n ? m->cap_op + m->cap_op / 2
@@ -53,10 +52,6 @@ static bool room_for_ops(struct model *m, size_t n)
 	uint16_t *ops;
 	uint32_t *places;
 
-	if (!m->encoding && m->n_op + n > m->limit - m->written + 1) {
-		m->c->bad = true;
-		return false;
-	}
 	if (n <= m->cap_op - m->n_op)
 		return true;
 	ops = fl_heap_resize(m->heap, m->op, cap, sizeof(*ops));
@@ -306,6 +301,15 @@ static void code_new_ops(struct model *m, uint64_t n, struct body_shape *shape)
 	}
 }
 
+/* Decoding: whether a function cannot have `n` tokens more. Each takes a byte at least of what may still
+ * come, but for the first of a raw body. */
+static bool too_many(const struct model *m, uint64_t n)
+{
+	uint64_t most = m->limit - m->written + 1;
+
+	return !m->encoding && (m->n_op > most || n > most - m->n_op);
+}
+
 /* By pieces, until the structure is complete. */
 void model_ops(struct model *m, size_t f)
 {
@@ -324,7 +328,7 @@ void model_ops(struct model *m, size_t f)
 		extra = coder_value(m->c, STREAM_CODE_EXTRA,
 			m->encoding ? run_length(m, t, end, false) : 0,
 			CONTEXT(length < 40 ? length : 40));
-		m->c->bad |= length + extra == 0;
+		m->c->bad |= length + extra == 0 || too_many(m, extra);
 		code_new_ops(m, extra, &shape);
 		t += extra;
 		m->c->bad |= shape.bad;
