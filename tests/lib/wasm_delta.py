@@ -190,7 +190,7 @@ class Decoder(Code):
                 self.map[o] = self.map[o - 1] + 1 & INDEX if o else 0
 
     def function(self, o):
-        return self.map[o] if o < len(self.map) else o
+        return self.map[o] if o < len(self.map) else o & INDEX
 
     def map_types(self):
         self.type_map = {}
