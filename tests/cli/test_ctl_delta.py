@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from deltas import digest, module, next_version, wasm  # noqa: E402
+from deltas import component, digest, module, next_version, wasm  # noqa: E402
 from waiting import until  # noqa: E402
 
 
@@ -112,6 +112,26 @@ def test_inspect_shows_the_streams_of_a_module(ctl, tmp_path, model):
     assert 290 < int(moved) < 301 and float(note) == round(int(moved) / 301 * 100, 2)
     assert parts["functions: moved"]["count"] in (300, 301)
     assert re.search(r"functions: moved +\d+ ", ctl("delta", "inspect", patch, "--old", old).out)
+    assert ctl("delta", "inspect", patch, "--old", patch).code != 0
+
+
+@pytest.mark.parametrize("model", ["none", "256k"])
+def test_inspect_shows_the_modules_of_a_component(ctl, tmp_path, model):
+    """The parts of a component's delta sum up to its size; each core module shows the streams that it shows
+    as a delta of its own, with the old component also how much came out as expected."""
+    old, new, patch = (tmp_path / name for name in ("old", "new", "patch"))
+    old.write_bytes(component(wasm(100), wasm(30)))
+    new.write_bytes(component(wasm(100, inserted=(1,)), wasm(30)))
+    ctl("delta", "make", old, new, "-o", patch, "--codec", "wasm-delta", "--model", model)
+    for more in ((), ("--old", old)):
+        said = ctl("delta", "inspect", patch, *more, "--json").json
+        parts = {p["name"]: p for p in said["parts"]}
+        assert len(parts) == len(said["parts"])
+        assert sum(p["bytes"] for p in said["parts"]) == said["size"]
+        assert {"head", "module 1: head", "module 2: head", "around the modules"} <= parts.keys()
+        assert ("module 1: partners: expected" in parts) == (model == "none" or bool(more))
+    assert parts["module 1: functions that only moved"]["count"] == 101
+    assert parts["module 2: functions that only moved"]["note"] == "30 from the old module, 100.00 %"
     assert ctl("delta", "inspect", patch, "--old", patch).code != 0
 
 

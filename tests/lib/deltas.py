@@ -73,6 +73,12 @@ def wasm(functions, inserted=()):
     return b"\0asm\1\0\0\0" + types + section(3, [b"\0"] * len(names)) + section(10, bodies)
 
 
+def component(*modules):
+    """A WebAssembly component of these core modules, with a note between them."""
+    parts = b"".join(b"\1" + leb(len(m)) + m + b"\0\5\4note" for m in modules)
+    return b"\0asm\x0d\0\1\0" + parts
+
+
 def upload(server, *contents):
     for data in contents:
         answer = server.put(f"/api/v1/artifacts/{digest(data)}", data=data)

@@ -6,7 +6,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from deltas import module, next_version, wasm
+from deltas import component, module, next_version, wasm
 
 
 def layer(content):
@@ -32,6 +32,7 @@ def main(folder):
     content = module(8, 60_000)
     pairs = {
         "wasm": (wasm(300), wasm(300, inserted=(1, 2))),
+        "component": (component(wasm(200), wasm(90)), component(wasm(200, inserted=(1,)), wasm(90, inserted=(2, 3)))),
         "shrunk": (wasm(300, inserted=(5,)), wasm(280)),
         "layer": (layer(content), layer(next_version(content))),
         "firmware": (firmware(-1), firmware(70)),

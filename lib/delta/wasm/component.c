@@ -172,6 +172,36 @@ enum fl_code wasm_component_encode(struct fl_bytes old, struct fl_bytes new,
 
 /* ---- decoding */
 
+/* The old component of a delta. */
+static enum fl_code take_apart_old(struct parts *p, struct fl_bytes old, struct fl_err *err)
+{
+	enum fl_code code = take_apart(p, old, err);
+
+	return code == FL_REFUSED
+		? fl_fail(err, FL_CORRUPT,
+			  "the old bytes are not the component that the delta is for")
+		: code;
+}
+
+/* A core module of the delta; `old` stays as it is if nobody has the old component. */
+struct followed {
+	struct fl_bytes old, delta;
+};
+
+static enum fl_code read_followed(
+	struct wasm_reader *r, const struct parts *old, struct followed *m, struct fl_err *err)
+{
+	unsigned pad;
+	uint64_t partner = wasm_unsigned(r, &pad);
+
+	m->delta = wasm_take(r, wasm_unsigned(r, &pad));
+	if (r->bad || (old != NULL && partner >= old->n))
+		return fl_fail(err, FL_CORRUPT, "a module of the component has no old one");
+	if (old != NULL)
+		m->old = old->module[partner];
+	return FL_OK;
+}
+
 /* A component that is being put together. */
 struct joining {
 	const struct parts *old;
@@ -206,13 +236,10 @@ static enum fl_code join_module(struct joining *j, struct wasm_reader *r,
 {
 	const struct fl_sink sink = { write_counted, j };
 	struct fl_codec_limits rest = { .output_max = j->left, .heap = limits->heap };
-	unsigned pad;
-	uint64_t partner = wasm_unsigned(r, &pad);
-	struct fl_bytes delta = wasm_take(r, wasm_unsigned(r, &pad));
+	struct followed m;
+	enum fl_code code = read_followed(r, j->old, &m, err);
 
-	if (r->bad || partner >= j->old->n)
-		return fl_fail(err, FL_CORRUPT, "a module of the component has no old one");
-	return wasm_delta_decode_module(j->old->module[partner], delta, &rest, &sink, err);
+	return code == FL_OK ? wasm_delta_decode_module(m.old, m.delta, &rest, &sink, err) : code;
 }
 
 static enum fl_code join(struct joining *j, struct wasm_reader *r,
@@ -246,14 +273,49 @@ enum fl_code wasm_component_decode(struct fl_bytes old, struct fl_bytes data,
 	};
 	struct wasm_reader r = wasm_reader(data);
 	enum fl_code code = o == NULL ? fl_fail(err, FL_NOMEM, "no memory for a component")
-				      : take_apart(o, old, err);
+				      : take_apart_old(o, old, err);
 
-	if (code == FL_REFUSED)
-		code = fl_fail(err, FL_CORRUPT,
-			"the old bytes are not the component that the delta is for");
 	if (code == FL_OK)
 		code = join(&j, &r, limits, err);
 	fl_buf_fini(&j.rest);
 	parts_free(limits->heap, o);
+	return code;
+}
+
+/* ---- looking */
+
+static enum fl_code tell_modules(const struct parts *old, struct wasm_reader *r,
+	wasm_component_fn fn, void *ctx, struct fl_err *err)
+{
+	unsigned pad;
+	uint64_t size = wasm_unsigned(r, &pad), n;
+	enum fl_code code = FL_OK;
+
+	(void)wasm_take(r, (size & 1) != 0 ? wasm_unsigned(r, &pad) : size >> 1); /* the rest */
+	n = wasm_unsigned(r, &pad);
+	for (uint64_t i = 0; i < n && code == FL_OK; i++) {
+		struct followed m = { 0 };
+
+		(void)wasm_unsigned(r, &pad); /* how far it is from the one before */
+		code = read_followed(r, old, &m, err);
+		if (code == FL_OK)
+			code = fn(ctx, m.old, m.delta, err);
+	}
+	return code;
+}
+
+enum fl_code wasm_component_each(struct fl_bytes old, struct fl_bytes data, wasm_component_fn fn,
+	void *ctx, struct fl_err *err)
+{
+	struct parts *o = old.n == 0 ? NULL : parts_new(NULL);
+	struct wasm_reader r = wasm_reader(data);
+	enum fl_code code = FL_OK;
+
+	if (old.n > 0)
+		code = o == NULL ? fl_fail(err, FL_NOMEM, "no memory for a component")
+				 : take_apart_old(o, old, err);
+	if (code == FL_OK)
+		code = tell_modules(o, &r, fn, ctx, err);
+	parts_free(NULL, o);
 	return code;
 }

@@ -24,4 +24,14 @@ enum fl_code wasm_component_decode(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, const struct fl_sink *out,
 	struct fl_err *err) FL_MUST_CHECK;
 
+/* Told a core module of a component's delta: its old one (empty if nobody has the old component), and its
+ * own delta. */
+typedef enum fl_code (*wasm_component_fn)(
+	void *ctx, struct fl_bytes old, struct fl_bytes delta, struct fl_err *err);
+
+/* Tell each core module of a component's delta, `data` as of decoding; `old` may be empty. FL_CORRUPT,
+ * FL_NOMEM, and what `fn` returns. */
+enum fl_code wasm_component_each(struct fl_bytes old, struct fl_bytes data, wasm_component_fn fn,
+	void *ctx, struct fl_err *err) FL_MUST_CHECK;
+
 #endif

@@ -382,7 +382,7 @@ enum fl_code wasm_delta_view(struct fl_bytes old, struct fl_bytes data,
 	const struct fl_codec_limits *limits, struct wasm_delta_view *view, struct fl_err *err)
 {
 	const struct fl_sink nowhere = { .write = drop };
-	struct decoding d = { .out = &nowhere, .view = view };
+	struct decoding d = { .out = &nowhere, .view = view, .nested = view->nested };
 
 	return decode(&d, old, data, limits, err);
 }

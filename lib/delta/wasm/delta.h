@@ -58,6 +58,7 @@ int wasm_delta_level(const struct wasm_delta_options *options);
 /* What a delta does to its module. */
 struct wasm_delta_view {
 	struct coder_stats *stats; /* of the streams */
+	bool nested;               /* set by the caller: a module of a component */
 	uint64_t functions,
 		moved; /* moved: as their old partners make expect, which all others are not */
 	uint64_t tokens_copied, tokens_new; /* of the others */
@@ -73,7 +74,7 @@ enum fl_code wasm_delta_unpack(struct fl_bytes data, struct wasm_delta_head *hea
 	struct coder_stats *stats, struct fl_err *err) FL_MUST_CHECK;
 
 /* Tell what a delta consists of, part by part, whose bytes sum up to its own; of an adaptive coder's only
- * with the old module. FL_CORRUPT, FL_NOMEM. */
+ * with the old module. A component's has those of its core modules. FL_CORRUPT, FL_NOMEM. */
 enum fl_code wasm_delta_inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
 	void *ctx, struct fl_err *err) FL_MUST_CHECK;
 

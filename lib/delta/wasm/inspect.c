@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What a delta consists of: its streams with their sizes and how much of them was predicted. */
-#include "lib/delta/wasm/delta.h"
+#include "lib/delta/wasm/component.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const streams[] = {
 	[STREAM_LAYOUT] = "layout",
@@ -53,16 +54,28 @@ static const char *const kinds[WASM_IMM_MAX] = { "", "function indices", "type i
 
 static const char *const immediates[IMM_STREAMS] = { "expected", "other", "differences", "new" };
 
+#define NAME_MAX_BYTES 64
+
 /* The streams and what they are parts of. */
 struct report {
 	fl_codec_part_fn fn;
 	void *ctx;
-	const struct coder_stats *stats;
+	const char *of; /* what all names begin with: which module of a component it is */
+	struct coder_stats *stats;
 	bool seen;                  /* decoded: symbols are counted */
 	uint64_t whole;             /* bytes of what the streams share by their weights */
 	double weight, done_weight; /* all of it, and of the streams so far */
 	uint64_t done;              /* bytes of it so far */
 };
+
+static void emit(const struct report *r, struct fl_codec_part part)
+{
+	char name[NAME_MAX_BYTES];
+
+	(void)snprintf(name, sizeof(name), "%s%s", r->of, part.name);
+	part.name = name;
+	r->fn(r->ctx, &part);
+}
 
 static void name_stream(unsigned stream, char *to, size_t n)
 {
@@ -132,7 +145,7 @@ static void tell_stream(struct report *r, unsigned stream)
 	else if (s->unpacked != 0)
 		(void)snprintf(part.note, sizeof(part.note), "%llu unpacked",
 			(unsigned long long)s->unpacked);
-	r->fn(r->ctx, &part);
+	emit(r, part);
 }
 
 /* A line about the module, which takes nothing in the delta. */
@@ -143,7 +156,7 @@ static void tell(const struct report *r, const char *name, uint64_t count, uint6
 	(void)snprintf(part.note, sizeof(part.note), "%llu from the old module, %.2f %%",
 		(unsigned long long)count, percent(count, of));
 	if (of > 0)
-		r->fn(r->ctx, &part);
+		emit(r, part);
 }
 
 static void tell_head(const struct report *r, const struct wasm_delta_head *head)
@@ -152,10 +165,15 @@ static void tell_head(const struct report *r, const struct wasm_delta_head *head
 		"model of 16 MiB" };
 	struct fl_codec_part part = { .name = "head", .bytes = head->bytes };
 
-	(void)snprintf(part.note, sizeof(part.note), "%s, %llu bytes with %llu KiB of memory",
-		backs[head->back], (unsigned long long)head->size,
-		(unsigned long long)(head->memory >> 10));
-	r->fn(r->ctx, &part);
+	(void)snprintf(part.note, sizeof(part.note), "%s, %llu bytes", backs[head->back],
+		(unsigned long long)head->size);
+	if (r->of[0] == '\0') {
+		size_t n = strlen(part.note);
+
+		(void)snprintf(part.note + n, sizeof(part.note) - n, " with %llu KiB of memory",
+			(unsigned long long)(head->memory >> 10));
+	}
+	emit(r, part);
 }
 
 /* What the streams have in common: the first piece, or all that the coder read. */
@@ -188,30 +206,24 @@ static void tell_streams(struct report *r, const struct wasm_delta_head *head, u
 	if (!r->seen && head->back != WASM_ZSTD)
 		(void)snprintf(rest.note, sizeof(rest.note), "the old module shows its streams");
 	if (rest.bytes > 0)
-		r->fn(r->ctx, &rest);
+		emit(r, rest);
 }
 
-static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, struct report *r,
-	struct coder_stats *stats, struct fl_err *err)
+/* One module's delta; `head` is read, without the old module its streams too. */
+static enum fl_code inspect_module(struct report *r, const struct wasm_delta_head *head,
+	struct fl_bytes old, struct fl_bytes data, struct fl_err *err)
 {
 	const struct fl_codec_limits limits = { .output_max = UINT64_MAX };
-	struct wasm_delta_view view = { .stats = stats };
-	struct wasm_delta_head head;
-	enum fl_code code = wasm_delta_unpack(data, &head, stats, err);
+	struct wasm_delta_view view = { .stats = r->stats, .nested = r->of[0] != '\0' };
+	enum fl_code code = FL_OK;
 
-	r->seen = old.n > 0 && !head.component;
-	if (code == FL_OK && r->seen)
+	r->seen = old.n > 0;
+	if (r->seen)
 		code = wasm_delta_view(old, data, &limits, &view, err);
 	if (code != FL_OK)
 		return code;
-	tell_head(r, &head);
-	if (head.component) {
-		r->fn(r->ctx,
-			&(struct fl_codec_part){
-				.name = "component", .bytes = data.n - head.bytes });
-		return FL_OK;
-	}
-	tell_streams(r, &head, data.n - head.bytes);
+	tell_head(r, head);
+	tell_streams(r, head, data.n - head->bytes);
 	tell(r, "functions that only moved", view.moved, view.functions);
 	tell(r, "instructions of the others", view.tokens_copied,
 		view.tokens_copied + view.tokens_new);
@@ -219,16 +231,64 @@ static enum fl_code inspect(struct fl_bytes old, struct fl_bytes data, struct re
 	return FL_OK;
 }
 
+/* The modules of a component. */
+struct modules {
+	const struct report *whole;
+	unsigned n;
+	uint64_t bytes; /* of their deltas */
+};
+
+static enum fl_code inspect(
+	struct report *r, struct fl_bytes old, struct fl_bytes data, struct fl_err *err);
+
+static enum fl_code inspect_nested(
+	void *ctx, struct fl_bytes old, struct fl_bytes data, struct fl_err *err)
+{
+	struct modules *m = ctx;
+	char of[NAME_MAX_BYTES];
+	struct report r = { .fn = m->whole->fn, .ctx = m->whole->ctx, .of = of };
+
+	m->bytes += data.n;
+	(void)snprintf(of, sizeof(of), "module %u: ", ++m->n);
+	return inspect(&r, old, data, err);
+}
+
+static enum fl_code inspect_component(const struct report *r, const struct wasm_delta_head *head,
+	struct fl_bytes old, struct fl_bytes data, struct fl_err *err)
+{
+	struct modules m = { .whole = r };
+	const struct fl_bytes body = { data.p + head->bytes, data.n - head->bytes };
+	enum fl_code code;
+
+	tell_head(r, head);
+	code = wasm_component_each(old, body, inspect_nested, &m, err);
+	if (code == FL_OK)
+		emit(r,
+			(struct fl_codec_part){
+				.name = "around the modules", .bytes = body.n - m.bytes });
+	return code;
+}
+
+static enum fl_code inspect(
+	struct report *r, struct fl_bytes old, struct fl_bytes data, struct fl_err *err)
+{
+	struct wasm_delta_head head;
+	enum fl_code code;
+
+	r->stats = calloc(1, sizeof(*r->stats));
+	if (r->stats == NULL)
+		return fl_fail(err, FL_NOMEM, "no memory to look into a delta");
+	code = wasm_delta_unpack(data, &head, r->stats, err);
+	if (code == FL_OK)
+		code = head.component && r->of[0] == '\0'
+			? inspect_component(r, &head, old, data, err)
+			: inspect_module(r, &head, old, data, err);
+	free(r->stats);
+	return code;
+}
+
 enum fl_code wasm_delta_inspect(struct fl_bytes old, struct fl_bytes data, fl_codec_part_fn fn,
 	void *ctx, struct fl_err *err)
 {
-	struct coder_stats *stats = calloc(1, sizeof(*stats));
-	struct report r = { .fn = fn, .ctx = ctx, .stats = stats };
-	enum fl_code code;
-
-	if (stats == NULL)
-		return fl_fail(err, FL_NOMEM, "no memory to look into a delta");
-	code = inspect(old, data, &r, stats, err);
-	free(stats);
-	return code;
+	return inspect(&(struct report){ .fn = fn, .ctx = ctx, .of = "" }, old, data, err);
 }
