@@ -34,9 +34,9 @@
 #define NODES      32      /* of the trees of both nibbles */
 #define STEPS      17      /* of a refinement: probabilities that it tells apart */
 
-/* Weights of one network. */
+/* Weights of one network: of each input by its trust. */
 struct weights {
-	int32_t of[INPUTS][TRUSTS];
+	int32_t of[INPUTS * TRUSTS];
 };
 
 /* What a stream's symbols have of their own. */
@@ -61,8 +61,8 @@ struct adaptive {
 	struct stream *spare;                     /* where there is no memory for one */
 };
 
-static int16_t stretch_table[4096];
-static int16_t stretch_low[1024]; /* of the lowest 4096th, in steps of 2^-22 */
+/* In steps of a 4096th; behind them the lowest of these and the highest, in steps of 2^-22. */
+static int16_t stretch_table[4096 + 2 * 1024];
 static uint16_t squash_table[2 * STRETCH_MAX + 1];
 static uint32_t rate_table[SLOT_COUNT + 1];
 
@@ -71,13 +71,14 @@ static void fill_tables(void)
 {
 	const uint64_t step = 2139111403; /* e^(-1/256) * 2^31 */
 	uint64_t e = 1u << 31;
+	int16_t *lowest = stretch_table + 4096, *highest = lowest + 1024;
 	int k = -STRETCH_MAX, low = 1023;
 
 	for (int i = 0; i <= STRETCH_MAX; i++, e = (e * step + (1u << 30)) >> 31) {
 		uint64_t p = ((uint64_t)65536 << 31) / ((1u << 31) + e); /* squash of i/256 */
 
 		for (; low >= 0 && (e << 23) / ((1u << 31) + e) <= 2 * (unsigned)low + 1; low--)
-			stretch_low[low] = (int16_t)-i;
+			lowest[low] = (int16_t)-i;
 		if (p > 65535)
 			p = 65535;
 		squash_table[STRETCH_MAX + i] = (uint16_t)p;
@@ -85,7 +86,9 @@ static void fill_tables(void)
 	}
 	squash_table[STRETCH_MAX] = 32768;
 	for (; low >= 0; low--)
-		stretch_low[low] = -STRETCH_MAX;
+		lowest[low] = -STRETCH_MAX;
+	for (int i = 0; i < 1024; i++)
+		highest[i] = (int16_t)-lowest[1023 - i];
 	for (int p = 0; p < 4096; p++) {
 		while (k < STRETCH_MAX && squash_table[STRETCH_MAX + k] < p * 16 + 8)
 			k++;
@@ -139,7 +142,7 @@ static void fill_weights(struct weights *w, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < INPUTS * TRUSTS; k++)
-			w[i].of[k / TRUSTS][k % TRUSTS] = WEIGHT_START;
+			w[i].of[k] = WEIGHT_START;
 }
 
 /* At first a refinement changes nothing. */
@@ -285,76 +288,63 @@ void adaptive_flush(struct adaptive *a)
 /* ---- prediction */
 
 /* Two networks look at the same slots: the caller chooses the weights of one, how many slots were
- * seen before those of the other. */
+ * seen before those of the other. Not initialized: that would take longer than what it is for. */
 struct mixing {
 	int32_t input[INPUTS];
-	uint8_t trust[INPUTS];
+	uint32_t weight[INPUTS]; /* which of the weights is the input's */
 	uint32_t *slot[INPUTS];
 	uint32_t seen[INPUTS]; /* what is in them */
 	unsigned n;            /* slots; behind them comes the constant */
 	struct weights *chosen, *known;
 	uint32_t (*refined)[STEPS];
-	uint32_t p_chosen, p_known; /* what each of them said */
-	uint32_t *step;             /* of the refinement, that was nearest */
+	int32_t p_chosen, p_known; /* what each of them said */
+	uint32_t *step;            /* of the refinement, that was nearest */
 };
 
-static int clamp(int64_t dot)
+static inline int clamp(int64_t dot)
 {
 	return dot > STRETCH_MAX ? STRETCH_MAX : dot < -STRETCH_MAX ? -STRETCH_MAX : (int)dot;
 }
 
 /* A slot's opinion; at both ends in finer steps. */
-static int32_t stretch(uint32_t slot)
+static inline int32_t stretch(uint32_t slot)
 {
-	uint32_t p = slot >> 20;
+	uint32_t p = slot >> 20, fine = 4096 + (p >> 11 << 10) + (slot >> 10 & 1023);
 
-	if (p == 0)
-		return stretch_low[slot >> 10 & 1023];
-	if (p == 4095)
-		return -stretch_low[1023 - (slot >> 10 & 1023)];
-	return stretch_table[p];
+	return stretch_table[((p + 1) & 4095) < 2 ? fine : p];
 }
 
-static uint32_t in_range(uint32_t p)
+static inline uint32_t in_range(uint32_t p)
 {
 	return p == 0 ? 1 : p > 65535 ? 65535 : p;
 }
 
-static uint32_t squash(int stretched)
+static inline uint32_t squash(int stretched)
 {
 	return in_range(squash_table[STRETCH_MAX + stretched]);
 }
 
 /* Look at the slots. How far one is to be believed: seldom seen, a few times, very often; one that was
  * never seen has no opinion. Returns how many have one. */
-static unsigned look(struct mixing *m)
+static inline unsigned look(struct mixing *m)
 {
 	unsigned known = 0;
 
 	for (unsigned i = 0; i < m->n; i++) {
-		uint32_t slot = *m->slot[i] ^ FRESH, count = slot & SLOT_COUNT;
+		uint32_t slot = *m->slot[i] ^ FRESH, count = slot & SLOT_COUNT, seen = count != 0;
 
 		m->seen[i] = slot;
-		m->trust[i] = (uint8_t)((count > 2) + (count > 60));
-		m->input[i] = count != 0 ? stretch(slot) : 0;
-		known += count != 0;
+		m->weight[i] = i * TRUSTS + (count > 2) + (count > 60);
+		m->input[i] = stretch(slot) * (int32_t)seen;
+		known += seen;
 	}
-	m->trust[m->n] = 0;
+	m->weight[m->n] = m->n * TRUSTS;
 	m->input[m->n] = CONSTANT;
 	return known;
 }
 
-static int weigh(const struct mixing *m, const struct weights *w)
-{
-	int64_t dot = 0;
-
-	for (unsigned i = 0; i <= m->n; i++)
-		dot += (int64_t)w->of[i][m->trust[i]] * m->input[i];
-	return clamp(dot >> 16);
-}
-
 /* What became of such predictions in the past, between two steps. */
-static uint32_t refine(struct mixing *m, int stretched)
+static inline uint32_t refine(struct mixing *m, int stretched)
 {
 	unsigned at = (unsigned)(stretched + STRETCH_MAX) * (STEPS - 1) * 32 / STRETCH_MAX;
 	unsigned k = at / 64, part = at % 64;
@@ -369,51 +359,67 @@ static uint32_t refine(struct mixing *m, int stretched)
 }
 
 /* The probability of a 1; `known` is the first of the sets of the second network. */
-static uint32_t predict(struct mixing *m, struct weights *known)
+static inline uint32_t predict(struct mixing *m, struct weights *known)
 {
+	int64_t dot_chosen = 0, dot_known = 0;
 	int a, b;
 
 	m->known = &known[look(m)];
-	a = weigh(m, m->chosen);
-	b = weigh(m, m->known);
-	m->p_chosen = squash(a);
-	m->p_known = squash(b);
+	for (unsigned i = 0; i <= m->n; i++) {
+		int64_t input = m->input[i];
+
+		dot_chosen += m->chosen->of[m->weight[i]] * input;
+		dot_known += m->known->of[m->weight[i]] * input;
+	}
+	a = clamp(dot_chosen >> 16);
+	b = clamp(dot_known >> 16);
+	m->p_chosen = (int32_t)squash(a);
+	m->p_known = (int32_t)squash(b);
 	a = (a + b) / 2;
 	return in_range((squash(a) + refine(m, a)) / 2);
 }
 
-static uint32_t moved(uint32_t slot, bool bit, uint32_t rate, uint32_t limit)
+static inline uint32_t moved(uint32_t slot, bool bit, uint32_t rate, uint32_t limit)
 {
 	int64_t target = bit ? (1 << 22) - 1 : 0, now = slot >> 10;
 	uint32_t count = slot & SLOT_COUNT;
 
 	now += ((target - now) * (int64_t)rate) >> 16;
-	return (uint32_t)now << 10 | (count < limit ? count + 1 : count);
+	return (uint32_t)now << 10 | (count + (count < limit));
 }
 
-static void learn_weights(const struct mixing *m, struct weights *w, int32_t error, int32_t rate)
+/* Weights wrap: damaged data may ask for anything. */
+static inline void learn_weight(int32_t *weight, int32_t change)
 {
-	for (unsigned i = 0; i < m->n; i++) {
-		int32_t *weight = &w->of[i][m->trust[i]];
-
-		/* it wraps: damaged data may ask for anything */
-		*weight = (int32_t)((uint32_t)*weight +
-			(uint32_t)((error * rate * m->input[i]) >> 16));
-	}
-	w->of[m->n][0] += error >> 7;
+	*weight = (int32_t)((uint32_t)*weight + (uint32_t)change);
 }
 
-static void learn(struct mixing *m, bool bit, uint32_t limit)
+static inline void learn_weights(const struct mixing *m, int32_t chosen_error, int32_t known_error)
+{
+	int32_t *chosen = m->chosen->of, *known = m->known->of;
+	int32_t chosen_step = chosen_error * WEIGHT_RATE, known_step = known_error * KNOWN_RATE;
+
+	for (unsigned i = 0, n = m->n; i < n; i++) {
+		int32_t input = m->input[i];
+		uint32_t k = m->weight[i];
+
+		learn_weight(&chosen[k], (chosen_step * input) >> 16);
+		learn_weight(&known[k], (known_step * input) >> 16);
+	}
+	learn_weight(&chosen[m->weight[m->n]], chosen_error >> 7);
+	learn_weight(&known[m->weight[m->n]], known_error >> 7);
+}
+
+static inline void learn(struct mixing *m, bool bit, uint32_t limit)
 {
 	int32_t target = bit ? 65535 : 0;
-	uint32_t count = *m->step & SLOT_COUNT;
 
-	learn_weights(m, m->chosen, target - (int32_t)m->p_chosen, WEIGHT_RATE);
-	learn_weights(m, m->known, target - (int32_t)m->p_known, KNOWN_RATE);
+	if (m->p_chosen != target || m->p_known != target)
+		learn_weights(m, target - m->p_chosen, target - m->p_known);
 	for (unsigned i = 0; i < m->n; i++)
 		*m->slot[i] =
 			moved(m->seen[i], bit, rate_table[m->seen[i] & SLOT_COUNT], limit) ^ FRESH;
-	*m->step = moved(*m->step, bit, rate_table[count + 2], REFINED_LIMIT);
+	*m->step = moved(*m->step, bit, rate_table[(*m->step & SLOT_COUNT) + 2], REFINED_LIMIT);
 }
 
 static uint32_t hash(uint64_t x)
@@ -428,8 +434,9 @@ bool adaptive_bit(struct adaptive *a, unsigned stream, bool bit, const uint64_t 
 	unsigned n, unsigned group)
 {
 	struct stream *s = stream_of(a, stream);
-	struct mixing m = { .n = n };
+	struct mixing m;
 
+	m.n = n;
 	m.chosen = &s->bit[group];
 	m.refined = &s->bit_refined[group];
 	for (unsigned i = 0; i < n; i++) {
@@ -469,10 +476,24 @@ static uint32_t *take_over(uint32_t *set, uint32_t tag)
 	return taken;
 }
 
+static uint32_t *set_of(const struct adaptive *a, uint32_t h)
+{
+	return &a->buckets[((uint64_t)h * a->sets >> 32) * (WAYS * BUCKET)];
+}
+
+/* A bucket is a cache line: have those of a set on their way before they are looked at. */
+static void prefetch(const struct adaptive *a, uint32_t h)
+{
+	const uint32_t *set = set_of(a, h);
+
+	for (unsigned i = 0; i < WAYS; i++)
+		__builtin_prefetch(set + i * BUCKET, 1);
+}
+
 /* The bucket of a context's nibble. */
 static uint32_t *bucket(struct adaptive *a, uint32_t h)
 {
-	uint32_t *set = &a->buckets[((uint64_t)h * a->sets >> 32) * (WAYS * BUCKET)];
+	uint32_t *set = set_of(a, h);
 	uint32_t tag = h * (AGE_MAX + 1);
 
 	for (unsigned i = 0; i < WAYS; i++)
@@ -488,11 +509,14 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 {
 	uint32_t base[INPUTS], *buckets[INPUTS];
 	struct stream *s = stream_of(a, stream);
-	struct mixing m = { .n = n };
+	struct mixing m;
 	unsigned done = 1;
 
-	for (unsigned i = 0; i < n; i++)
+	m.n = n;
+	for (unsigned i = 0; i < n; i++) {
 		base[i] = hash(contexts[i] + stream * 0x100000001b3u + i + 77);
+		prefetch(a, base[i]);
+	}
 	for (unsigned shift = 8; shift-- > 0;) {
 		unsigned node =
 			shift >= 4 ? done : (done & ((1u << (3 - shift)) - 1)) | 1u << (3 - shift);
@@ -500,13 +524,16 @@ uint8_t adaptive_byte(struct adaptive *a, unsigned stream, uint8_t byte, const u
 
 		m.chosen = &s->byte[group * 8 + shift];
 		m.refined = &s->byte_refined[shift >= 4 ? node : 16 + node];
-		for (unsigned i = 0; i < n; i++) {
-			if (shift == 7 || shift == 3)
-				buckets[i] = bucket(a,
-					shift == 7 ? base[i]
-						   : hash(base[i] + (uint64_t)done * 0x10001));
+		if (shift == 3)
+			for (unsigned i = 0; i < n; i++) {
+				base[i] = hash(base[i] + (uint64_t)done * 0x10001);
+				prefetch(a, base[i]);
+			}
+		if (shift == 7 || shift == 3)
+			for (unsigned i = 0; i < n; i++)
+				buckets[i] = bucket(a, base[i]);
+		for (unsigned i = 0; i < n; i++)
 			m.slot[i] = &buckets[i][node];
-		}
 		bit = code_bit(a, byte >> shift & 1, predict(&m, s->byte_known));
 		learn(&m, bit, BYTE_LIMIT);
 		done = done << 1 | bit;

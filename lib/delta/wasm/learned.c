@@ -46,7 +46,7 @@ bool learned_get(const struct learned *l, uint64_t old, uint64_t *new)
 {
 	size_t i;
 
-	if (l->n == 0)
+	if (l->n == 0 || old > l->highest)
 		return false;
 	i = place(l->pairs, l->cap, old);
 	if (l->pairs[i].old == LEARNED_NONE)
@@ -224,6 +224,8 @@ void learned_put(struct learned *l, uint64_t old, uint64_t new)
 	}
 	l->n += pair->old == LEARNED_NONE;
 	*pair = (struct learned_pair){ old, new };
+	if (old > l->highest)
+		l->highest = old;
 }
 
 void learned_mark(struct learned *l)

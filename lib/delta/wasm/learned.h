@@ -38,6 +38,7 @@ struct learned {
 	struct fl_heap *heap; /* borrowed; NULL: malloc's */
 	struct learned_pair *pairs;
 	size_t n, cap;
+	uint64_t highest;              /* no `old` above it is there */
 	struct learned_chunk **chunks; /* ordered; never empty chunks */
 	size_t n_chunks, cap_chunks;
 	struct learned_undo *undo;

@@ -96,6 +96,7 @@ struct model {
 	struct learned slots, addresses, words;
 	struct model_interval *intervals;
 	size_t n_intervals;
+	uint64_t moved_last;          /* no block reaches behind it */
 	uint64_t data_low, data_high; /* addresses of the old data */
 	uint64_t small_max;           /* numbers from here on may be addresses */
 	struct wasm_copies data_copies, residue_copies;
@@ -134,6 +135,11 @@ void model_fini(struct model *m);
 static inline uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static inline uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* Note a failure; coding goes on with harmless values until the next check. */

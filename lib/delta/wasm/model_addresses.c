@@ -77,6 +77,12 @@ static void sort_intervals(struct model_interval *list, size_t n)
 	}
 }
 
+/* The last address of a block, held in range. */
+static uint64_t last_of(const struct model_interval *x)
+{
+	return x->n > UINT64_MAX - x->old ? UINT64_MAX : x->old + x->n - 1;
+}
+
 /* Copies cut at the ends of segments give blocks of memory that moved. */
 void model_map_addresses(struct model *m)
 {
@@ -102,6 +108,8 @@ void model_map_addresses(struct model *m)
 		at += x->length + x->extra;
 	}
 	sort_intervals(m->intervals, m->n_intervals);
+	for (size_t i = 0; i < m->n_intervals; i++)
+		m->moved_last = most(m->moved_last, last_of(&m->intervals[i]));
 	m->data_low = UINT64_MAX;
 	for (size_t i = 0; i < m->old->n_data; i++) {
 		const struct wasm_data_segment *d = &m->old->data[i];
@@ -121,6 +129,8 @@ bool model_moved(const struct model *m, uint64_t old, uint64_t *new)
 {
 	size_t low = 0, high = m->n_intervals;
 
+	if (old > m->moved_last)
+		return false;
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
