@@ -4,18 +4,15 @@
  * looked up for a strategy without limits. */
 #include "server/rollouts_in.h"
 
-/* Whether as many of the device's group as may be hold an order. */
-static enum fl_code look_at_group(const struct rollouts_lane *lane, const struct step_view *view,
-	const struct pace_rules *pace, bool *crowded, struct fl_err *err)
+/* How many of the device's group hold an order. */
+static enum fl_code count_group(const struct rollouts_lane *lane, const struct step_view *view,
+	const struct pace_rules *pace, int64_t *n, struct fl_err *err)
 {
 	struct step_group group = { view->rollout.id, view->step.device_no, pace->label };
-	int64_t n = 0;
-	enum fl_code code = pace->group == PACE_GATEWAY
-		? step_count_behind(lane->store, view->step.device_no, &n, err)
-		: step_count_label(lane->store, &group, &n, err);
 
-	*crowded = n >= pace->max_unavailable;
-	return code;
+	return pace->group == PACE_GATEWAY
+		? step_count_behind(lane->store, view->step.device_no, n, err)
+		: step_count_label(lane->store, &group, n, err);
 }
 
 enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_view *view,
@@ -33,6 +30,6 @@ enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_v
 		stage_list_fini(&list);
 	}
 	if (code == FL_OK && pace->group != PACE_NO_GROUP)
-		code = look_at_group(lane, view, pace, &fact->crowded, err);
+		code = count_group(lane, view, pace, &fact->in_group, err);
 	return code;
 }

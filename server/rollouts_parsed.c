@@ -3,15 +3,15 @@
  * Strategies and plans, parsed once. A plan never changes once its rollout is ready; one that is made
  * anew before that is dropped by rollouts_planned. */
 #include "server/rollouts_in.h"
+
+#include "server/rollout/rules.h"
 #include "server/server.h"
 #include "server/store/rollout.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT_MAX      256 /* parsed rollouts */
-#define BACK_POLLS    3   /* a device that missed so many polls is silent */
-#define BACK_EXTRA_MS 5000
+#define KEPT_MAX 256 /* parsed rollouts */
 
 void rollouts_parsed_free(struct rollouts_parsed *p)
 {
@@ -53,36 +53,6 @@ static void make_room(struct rollouts *r)
 	rollouts_parsed_free(oldest);
 }
 
-static enum engine_order order_of(enum strategy_order o)
-{
-	return o == ORDER_LAYER_FIRST  ? ENGINE_LAYER_FIRST
-		: o == ORDER_PIPELINED ? ENGINE_PIPELINED
-				       : ENGINE_WAVE_FIRST;
-}
-
-static void set_rules(const struct server *server, struct rollouts_parsed *p)
-{
-	const struct strategy *s = &p->strategy;
-	int64_t silent = BACK_POLLS * server->settings->poll_interval + BACK_EXTRA_MS;
-
-	p->rules = (struct engine_rules){
-		.layers = (int)p->plan.n_layers,
-		.waves = (int)p->plan.n_waves,
-		.order = order_of(s->order),
-		.on_failure = s->on_failure == ON_FAILURE_ROLLBACK ? ENGINE_ROLL_IT_BACK
-			: s->on_failure == ON_FAILURE_STOP         ? ENGINE_STOP_IT
-								   : ENGINE_PAUSE_IT,
-		.gate = s->gate,
-		.reach_ms = s->reach_ms,
-		.install_ms = s->install_ms,
-		.soak_ms = s->soak_ms,
-		.max_in_flight = s->max_in_flight,
-		.back_reach_ms = silent < s->reach_ms ? silent : s->reach_ms,
-		.pace = s->pace,
-		.approval = s->approvals > 0,
-	};
-}
-
 static enum fl_code parse_plan(struct store *store, struct rollouts_parsed *p, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf text = { 0 };
@@ -115,7 +85,8 @@ static enum fl_code parse(
 		code = parse_plan(lane->store, p, err);
 	rollout_fini(&row);
 	if (code == FL_OK)
-		set_rules(lane->server, p);
+		p->rules = rules_make(&p->strategy, (int)p->plan.n_layers, (int)p->plan.n_waves,
+			lane->server->settings->poll_interval);
 	return code;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/compare.h"
 
+#include "server/rollout/rules.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,29 +52,6 @@ enum fl_code compare_windows(struct compare *c, size_t i, const struct fl_zone *
 
 /* ---- one run */
 
-static struct engine_rules rules_of(const struct compare *c, const struct compare_strategy *s)
-{
-	const struct strategy *y = &s->strategy;
-
-	return (struct engine_rules){
-		.layers = c->layers,
-		.waves = s->waves,
-		.order = y->order == ORDER_LAYER_FIRST ? ENGINE_LAYER_FIRST
-			: y->order == ORDER_PIPELINED  ? ENGINE_PIPELINED
-						       : ENGINE_WAVE_FIRST,
-		.on_failure = y->on_failure == ON_FAILURE_ROLLBACK ? ENGINE_ROLL_IT_BACK
-			: y->on_failure == ON_FAILURE_STOP         ? ENGINE_STOP_IT
-								   : ENGINE_PAUSE_IT,
-		.gate = y->gate,
-		.reach_ms = y->reach_ms,
-		.install_ms = y->install_ms,
-		.soak_ms = y->soak_ms,
-		.max_in_flight = y->max_in_flight,
-		.back_reach_ms = y->reach_ms,
-		.pace = y->pace,
-	};
-}
-
 /* Nobody speaks in a simulation: gates that wait for a word let everything pass. */
 static void drop_words(struct gate_rules *g)
 {
@@ -121,7 +100,7 @@ enum fl_code compare_next(
 		return FL_OK;
 	kind = (size_t)c->next % kinds;
 	s = &c->strategies[kind / c->n_cases];
-	rules = rules_of(c, s);
+	rules = rules_make(&s->strategy, c->layers, s->waves, c->poll_ms);
 	drop_words(&rules.gate);
 	code = simulate(
 		&(struct simulate_in){ .rules = &rules,

@@ -74,6 +74,7 @@ struct compare {
 	struct simulate_link links[COMPARE_LINKS_MAX];
 	int64_t link_ppm[COMPARE_LINKS_MAX]; /* share of the devices */
 	uint8_t *link;                       /* per device; owned */
+	int64_t poll_ms;                     /* how often devices are told to ask */
 	int64_t bytes;                       /* per device and layer of a described fleet */
 	int64_t install_ms;                  /* of cases that do not say it */
 	bool observe;                        /* no links were given */

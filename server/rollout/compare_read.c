@@ -272,6 +272,7 @@ enum fl_code compare_read(
 	c->bytes = raw.bytes;
 	c->install_ms = INSTALL_MS;
 	c->observe = raw.links == NULL;
+	c->poll_ms = poll_ms;
 	code = read_strategies(raw.strategies, c, err);
 	if (code == FL_OK)
 		code = read_cases(raw.cases, c, err);

@@ -230,7 +230,7 @@ _Static_assert(sizeof(struct engine_step) == 128, "two lines of the cache: there
 	FACT(STAGE_DUE, STAGE)  /* its deadline or soak has come, or a window: window, opened */ \
 	FACT(COUNTED, STAGE)    /* sums and tally were brought up to date */                     \
 	FACT(MADE, STEP)        /* view->step holds number, class, LAST and SWITCHED_BEFORE */   \
-	FACT(POLLED, STEP)      /* fit, in_flight .. crowded, manifest, windows */               \
+	FACT(POLLED, STEP)      /* fit, in_flight .. in_group, manifest, windows */              \
 	FACT(REPORTED, STEP)    /* reported, cause, manifest, sent, saved */                     \
 	FACT(INSTALL_DUE, STEP) /* install_window, flags to add (ENGINE_WITH_GATEWAY) */         \
 	FACT(REACH_DUE, STEP)                                                                    \
@@ -275,7 +275,7 @@ struct engine_fact {
 	int64_t recent;    /* offers of this rollout in the last minute */
 	int64_t notified;  /* devices that were ever offered it, per layer; and who has confirmed */
 	int64_t succeeded;
-	bool crowded; /* as many of its group are under way as may be */
+	int64_t in_group; /* devices of its group (pace.group) between delivery and end */
 	int64_t manifest;
 	enum step_state reported;
 	enum step_cause cause;

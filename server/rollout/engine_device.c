@@ -101,11 +101,14 @@ static bool slice_full(const struct engine_turn *t)
 /* Rates. */
 static enum engine_hold may_be_told(const struct engine_turn *t)
 {
-	int64_t rate = pace_per_minute(&t->rules->pace, t->fact->notified, t->fact->succeeded);
+	const struct pace_rules *pace = &t->rules->pace;
+	int64_t rate = pace_per_minute(pace, t->fact->notified, t->fact->succeeded);
 
 	if (rate > 0 && t->fact->recent >= rate)
 		return ENGINE_HOLD_RATE;
-	return t->fact->crowded ? ENGINE_HOLD_GROUP : ENGINE_HOLD_NONE;
+	if (pace->group != PACE_NO_GROUP && t->fact->in_group >= pace->max_unavailable)
+		return ENGINE_HOLD_GROUP;
+	return ENGINE_HOLD_NONE;
 }
 
 /* I3. Whether this step may be delivered now: HOLD_NONE, or why not. */

@@ -44,6 +44,13 @@ static int64_t turn_in(const struct simulate_world *w, const struct engine_step 
 	return (opens >= 0 ? opens : w->in->turn->until) - ready;
 }
 
+/* Whether the order is the end of a gateway, whatever it brings. */
+static bool gateway_dies(struct simulate_world *w, uint32_t device)
+{
+	return w->in->gateway_ppm > 0 && simulate_is_gateway(w, device) &&
+		simulate_below(w, 1000000) < (uint64_t)w->in->gateway_ppm;
+}
+
 /* Draw how the installation ends, and when. */
 static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 {
@@ -58,11 +65,10 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 	d->layer = (uint8_t)layer;
 	d->manifest = s->manifest;
 	d->act = SIMULATE_REPORT;
-	d->good = s->back || lot >= (uint64_t)(y->fail_ppm + y->silent_ppm);
-	d->bricked = !s->back && lot < (uint64_t)y->silent_ppm;
+	d->bricked = !s->back && (lot < (uint64_t)y->silent_ppm || gateway_dies(w, device));
+	d->good = s->back || (lot >= (uint64_t)(y->fail_ppm + y->silent_ppm) && !d->bricked);
 	d->harmed = d->harmed || !d->good;
-	if (!d->bricked)
-		simulate_act_at(w, device, (w->t_ms + took + turn_in(w, s, took)) / 1000 + 1);
+	simulate_act_at(w, device, (w->t_ms + took + turn_in(w, s, took)) / 1000 + 1);
 	if (!d->due)
 		simulate_due_at(w, device, w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
@@ -77,30 +83,16 @@ static void add_load(const struct simulate_world *w, struct engine_fact *fact)
 	fact->in_flight = w->in_flight;
 }
 
-/* Whether its layers above let a step go back. */
-static enum engine_fit look_above(struct simulate_world *w, uint32_t device, int layer)
-{
-	struct engine_step above[SIMULATE_LAYERS_MAX];
-	size_t n = 0;
-
-	for (int l = layer + 1; l < w->in->rules->layers; l++)
-		if (simulate_step(w, l, device)->stage_id != 0)
-			above[n++] = *simulate_step(w, l, device);
-	return engine_back_fit(above, n);
-}
-
 static void poll(struct simulate_world *w, uint32_t device)
 {
 	int layer = waiting_layer(w, device);
-	struct engine_fact fact = { .kind = FACT_POLLED,
-		.fit = ENGINE_FITS,
-		.in_flight = w->in_flight,
-		.manifest = w->manifests + 1 };
+	struct engine_fact fact = {
+		.kind = FACT_POLLED, .in_flight = w->in_flight, .manifest = w->manifests + 1
+	};
 
 	if (layer < 0)
 		return;
-	if (w->device[device].back != 0)
-		fact.fit = look_above(w, device, layer);
+	simulate_look_around(w, device, layer, &fact);
 	simulate_windows(w, simulate_step(w, layer, device), &fact);
 	add_load(w, &fact);
 	note_request(w);
@@ -135,8 +127,13 @@ static void report(struct simulate_world *w, uint32_t device)
 
 static void act(struct simulate_world *w, uint32_t device)
 {
-	w->device[device].acts = false;
-	if (w->device[device].act == SIMULATE_REPORT)
+	struct simulate_device *d = &w->device[device];
+
+	d->acts = false;
+	d->dead = d->dead || (d->bricked && d->act == SIMULATE_REPORT);
+	if (simulate_is_dead(w, device))
+		return;
+	if (d->act == SIMULATE_REPORT)
 		report(w, device);
 	else
 		poll(w, device);
@@ -157,6 +154,8 @@ static void look_at_deadline(struct simulate_world *w, uint32_t device)
 	due = engine_wall(&w->rollout, s->deadline, wall);
 	if (due <= wall) {
 		simulate_windows(w, s, &fact);
+		if (simulate_lost_with_gateway(w, device))
+			fact.flags = ENGINE_WITH_GATEWAY;
 		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
 		/* the window was closed meanwhile: it has more time */
 		due = engine_wall(&w->rollout, s->deadline, wall);
@@ -364,7 +363,7 @@ static bool allocate(struct simulate_world *w)
 	return w->stages != NULL && w->changes != NULL && w->changed != NULL && w->start != NULL &&
 		w->sums != NULL && w->dirty != NULL && w->order != NULL && w->steps != NULL &&
 		w->device != NULL && w->batch != NULL && w->members != NULL && w->first != NULL &&
-		simulate_wheel_init(&w->acts, w->in->devices) &&
+		simulate_groups_init(w) && simulate_wheel_init(&w->acts, w->in->devices) &&
 		simulate_wheel_init(&w->deadlines, w->in->devices);
 }
 
@@ -384,6 +383,7 @@ static void release(struct simulate_world *w)
 	free(w->batch);
 	free(w->members);
 	free(w->first);
+	simulate_groups_fini(w);
 	simulate_wheel_fini(&w->acts);
 	simulate_wheel_fini(&w->deadlines);
 }
@@ -408,10 +408,12 @@ static void sum_up(struct simulate_world *w)
 	o->targets = w->in->devices;
 	memcpy(o->reason, w->rollout.reason, sizeof(o->reason));
 	o->passed = true;
-	for (int i = 0; i < w->n_stages; i++)
+	for (int i = 0; i < w->n_stages; i++) {
 		o->passed = o->passed && w->stages[i].state == STAGE_SUCCEEDED;
+		o->failures += w->stages[i].tally.failures - w->stages[i].tally.carried_failures;
+	}
 	for (uint32_t d = 0; d < w->in->devices; d++) {
-		o->harmed += w->device[d].harmed;
+		o->harmed += w->device[d].harmed || simulate_is_dead(w, d);
 		if (w->device[d].done_s < 0 || times == NULL)
 			continue;
 		times[n++] = w->device[d].done_s;

@@ -7,7 +7,10 @@
  * here at once: jobs in one go, sums and gates once a second or after every outcome. Time goes in
  * seconds. Each device has at most one thing that it will do next, in a wheel of seconds, and one
  * deadline, in another; a device without anything waiting does nothing and costs nothing. Whether an
- * installation ends well is drawn when it is offered. */
+ * installation ends well is drawn when it is offered.
+ *
+ * A device behind a gateway that never answers again is not heard of any more either; what the gateway gets in
+ * lower layers is taken to be what its devices need. */
 #ifndef ROLLOUT_SIMULATE_H
 #define ROLLOUT_SIMULATE_H
 
@@ -18,6 +21,7 @@
 #define SIMULATE_STAGES_MAX  4096
 #define SIMULATE_CURVE       20
 #define SIMULATE_NEVER       UINT32_MAX
+#define SIMULATE_NOBODY      UINT32_MAX
 
 enum simulate_link_kind {
 	SIMULATE_ALWAYS, /* asks every poll_ms */
@@ -57,6 +61,12 @@ struct simulate_in {
 	 * a device asks first after that time, then each time after twice as long, never more often than
 	 * its link's poll_ms. NULL: the link alone decides */
 	const uint32_t *silent_s;
+	/* per device: its gateway, of the same wave, SIMULATE_NOBODY: none; NULL: nobody has one */
+	const uint32_t *gateway;
+	/* per device: which devices must not all be under way together: equal numbers below `devices`;
+	 * SIMULATE_NOBODY: none; NULL: all may be */
+	const uint32_t *group;
+	int64_t gateway_ppm;                 /* gateways that an order makes never answer again */
 	const uint32_t *class;               /* per device; NULL: 0 */
 	const struct simulate_layer *layers; /* [class * layers of the rules + layer] */
 	/* when devices may be offered an order, and when they may switch to what they have; by wall clock.
@@ -80,11 +90,13 @@ struct simulate_out {
 	bool passed;              /* every gate has passed */
 	bool cut;                 /* the time or the work was over, or it was canceled */
 	char reason[ENGINE_REASON_MAX];
-	int64_t ended_ms;            /* virtual time */
-	int64_t decided_ms;          /* when the last gate decided */
-	int64_t targets;             /* devices */
-	int64_t confirmed;           /* in every layer */
-	int64_t harmed;              /* that got a version that fails on them */
+	int64_t ended_ms;   /* virtual time */
+	int64_t decided_ms; /* when the last gate decided */
+	int64_t targets;    /* devices */
+	int64_t confirmed;  /* in every layer */
+	/* that got a version that fails on them, or are behind a gateway that never answers again */
+	int64_t harmed;
+	int64_t failures;            /* that gates counted */
 	int64_t delivered;           /* orders */
 	double mean_s, p95_s, max_s; /* from the start to a device's last confirmation */
 	/* until the 1st, 2nd … of SIMULATE_CURVE equal parts of the devices is through; below 0: never */

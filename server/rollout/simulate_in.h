@@ -6,9 +6,8 @@
 
 #include "server/rollout/simulate.h"
 
-#define SIMULATE_EPOCH  1000000000000 /* wall clock at the start, unless one is given */
-#define SIMULATE_NOBODY UINT32_MAX
-#define SIMULATE_AHEAD  8 /* devices whose rows are fetched before it is their turn */
+#define SIMULATE_EPOCH 1000000000000 /* wall clock at the start, unless one is given */
+#define SIMULATE_AHEAD 8             /* devices whose rows are fetched before it is their turn */
 
 /* Who acts in which second: chunks of devices by second modulo the size, and which of them are not
  * empty. A device is in at most once; who is, its caller knows. */
@@ -42,7 +41,8 @@ struct simulate_device {
 	bool acts : 1;    /* it is in the wheel */
 	bool due : 1;     /* it is in the wheel of deadlines */
 	bool good : 1;    /* how it will end */
-	bool bricked : 1; /* it never answers again */
+	bool bricked : 1; /* its order is one after which it never answers again */
+	bool dead : 1;    /* that has happened */
 	bool harmed : 1;
 };
 
@@ -77,6 +77,9 @@ struct simulate_world {
 	uint32_t *batch;   /* those of one second */
 	uint32_t *members; /* devices by wave: from first[wave] to first[wave + 1] */
 	uint32_t *first;
+	uint32_t *behind, *first_behind; /* devices by gateway; NULL: nobody has one */
+	uint32_t *lost;   /* per device: layers, as bits, whose gate has counted its loss */
+	int64_t *group_n; /* per group: devices between delivery and end */
 	size_t outage;    /* next one */
 	bool offer, keep; /* what the last fact about a step led to */
 	bool due_changed; /* stages may have something else due */
@@ -99,9 +102,28 @@ int64_t simulate_wheel_next(const struct simulate_wheel *w, int64_t from);
 /* A number of the world's chance: below n; evenly within 0..1. */
 uint64_t simulate_below(struct simulate_world *w, uint64_t n);
 double simulate_even(struct simulate_world *w);
+/* How long it has not been heard of a device that answers. */
+int64_t simulate_silence(const struct simulate_world *w, uint32_t device);
 /* When a device that has something waiting asks: the first time (attention was set), or again. */
 int64_t simulate_first_poll(struct simulate_world *w, uint32_t device);
 int64_t simulate_next_poll(struct simulate_world *w, uint32_t device);
+
+/* ---- simulate_group.c: devices that have to do with each other */
+bool simulate_groups_init(struct simulate_world *w);
+void simulate_groups_fini(struct simulate_world *w);
+/* Whether there are devices behind it. */
+bool simulate_is_gateway(const struct simulate_world *w, uint32_t device);
+/* Whether nothing is heard of the device any more. */
+bool simulate_is_dead(const struct simulate_world *w, uint32_t device);
+/* What a POLLED fact about a step says of those that it has to do with: fit, in_group. */
+void simulate_look_around(
+	struct simulate_world *w, uint32_t device, int layer, struct engine_fact *fact);
+/* It is under way from now on (1), or no more (-1). */
+void simulate_group_add(struct simulate_world *w, uint32_t device, int by);
+/* Whether a device whose time is over was lost together with its gateway. */
+bool simulate_lost_with_gateway(struct simulate_world *w, uint32_t device);
+/* Whether the gate of the layer has counted the loss that a failed step is a part of; from now on it has. */
+bool simulate_lost_before(struct simulate_world *w, int layer, const struct engine_step *failed);
 
 /* ---- simulate_world.c */
 /* The device acts, or its deadline is looked at, in that second; it is not in the wheel. */

@@ -43,17 +43,25 @@ static int64_t phase_of(const struct simulate_world *w, uint32_t device, int64_t
 	return (int64_t)((h * 0xd6e8feb86659fd93u) % (uint64_t)cycle);
 }
 
+/* How far a device is in its duty cycle at `t`. */
+static int64_t in_cycle(
+	const struct simulate_world *w, uint32_t device, const struct simulate_link *l, int64_t t)
+{
+	int64_t cycle = l->on_ms + l->off_ms;
+
+	return (t + phase_of(w, device, cycle)) % cycle;
+}
+
 /* A time at or after `t` at which the device is there. */
 static int64_t when_there(struct simulate_world *w, uint32_t device, int64_t t)
 {
 	const struct simulate_link *l = link_of(w, device);
 
 	if (l->kind == SIMULATE_DUTY) {
-		int64_t cycle = l->on_ms + l->off_ms;
-		int64_t in = (t + phase_of(w, device, cycle)) % cycle;
+		int64_t in = in_cycle(w, device, l, t);
 
 		if (in >= l->on_ms)
-			t += cycle - in + (int64_t)simulate_below(w, 1000);
+			t += l->on_ms + l->off_ms - in + (int64_t)simulate_below(w, 1000);
 	}
 	for (size_t i = 0; i < w->in->n_sleeps; i++)
 		if (t >= w->in->sleeps[i].from_ms && t < w->in->sleeps[i].to_ms)
@@ -82,6 +90,23 @@ static int64_t observed_poll(struct simulate_world *w, uint32_t device, int time
 	if (times > 1 && wait < l->poll_ms)
 		wait = l->poll_ms;
 	return when_there(w, device, w->t_ms + wait + 1000);
+}
+
+int64_t simulate_silence(const struct simulate_world *w, uint32_t device)
+{
+	const struct simulate_link *l = link_of(w, device);
+	int64_t silent_ms, period, in;
+
+	if (w->in->silent_s == NULL) {
+		in = l->kind == SIMULATE_DUTY ? in_cycle(w, device, l, w->t_ms) : 0;
+		return in < l->on_ms ? 0 : in - l->on_ms;
+	}
+	if (w->in->silent_s[device] == SIMULATE_NEVER)
+		return INT64_MAX;
+	silent_ms = (int64_t)w->in->silent_s[device] * 1000;
+	period = 2 * silent_ms > l->poll_ms ? 2 * silent_ms : l->poll_ms;
+	/* as observed at the start; then it asks, and again after each period */
+	return w->t_ms < silent_ms ? silent_ms + w->t_ms : (w->t_ms - silent_ms) % period;
 }
 
 int64_t simulate_first_poll(struct simulate_world *w, uint32_t device)

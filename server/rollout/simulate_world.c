@@ -114,7 +114,10 @@ static void take_step(struct simulate_world *w, int stage, uint32_t device)
 	struct engine_step *s = simulate_step(w, layer, device);
 	bool ended = step_ended(o->step.state) && !step_ended(s->state);
 
-	w->in_flight += flying(&o->step) - (s->stage_id != 0 && flying(s));
+	int flies = flying(&o->step) - (s->stage_id != 0 && flying(s));
+
+	w->in_flight += flies;
+	simulate_group_add(w, device, flies);
 	*s = o->step;
 	note_waiting(&w->device[device], layer, s);
 	w->dirty[stage] = w->any_dirty = true;
@@ -176,7 +179,7 @@ static void make(struct simulate_world *w, int stage, uint32_t device)
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		fact.flags |= ENGINE_SWITCHED_BEFORE;
 	if (simulate_give_step(w, stage, device, &fact) && !w->device[device].acts &&
-		!w->device[device].bricked)
+		!simulate_is_dead(w, device))
 		simulate_act_at(w, device, simulate_first_poll(w, device) / 1000);
 }
 
@@ -187,7 +190,7 @@ static void attend(struct simulate_world *w, uint32_t device, int layer)
 {
 	struct simulate_device *d = &w->device[device];
 
-	if ((d->waiting & 1u << layer) != 0 && !d->acts && !d->bricked) {
+	if ((d->waiting & 1u << layer) != 0 && !d->acts && !simulate_is_dead(w, device)) {
 		d->act = SIMULATE_POLL;
 		simulate_act_at(w, device, simulate_first_poll(w, device) / 1000);
 	}
@@ -259,6 +262,18 @@ void simulate_give(struct simulate_world *w, int stage, const struct engine_fact
 
 /* ---- sums and gates */
 
+/* Give the gate of a stage the next outcome; false if it is still open. */
+static bool take_outcome(
+	struct simulate_world *w, struct engine_stage *g, const struct engine_step *s)
+{
+	if ((s->state == STEP_FAILED || s->state == STEP_TIMED_OUT) &&
+		simulate_lost_before(w, g->layer, s)) {
+		gate_pass_over(&g->tally, s->delivered);
+		return true;
+	}
+	return gate_take(&w->in->rules->gate, &g->tally, s->delivered, s->state, s->cause);
+}
+
 static void take_outcomes(struct simulate_world *w, int stage)
 {
 	struct engine_stage *g = &w->stages[stage];
@@ -274,8 +289,7 @@ static void take_outcomes(struct simulate_world *w, int stage)
 			__builtin_prefetch(
 				simulate_step(w, g->layer, o->device[place + SIMULATE_AHEAD]));
 		/* an order that was given again has another place */
-		if (s->delivered == place &&
-			!gate_take(&w->in->rules->gate, &g->tally, place, s->state, s->cause))
+		if (s->delivered == place && !take_outcome(w, g, s))
 			return;
 	}
 }

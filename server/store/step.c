@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/store/step.h"
 
+#include "server/rollout/loss.h"
 #include "server/store/assignment.h"
 #include "server/store/db.h"
 #include "server/store/rollout_row.h"
@@ -51,36 +52,19 @@ DB_SQL(step_select_next_due,
 	"SELECT min(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
 DB_SQL(step_select_last_due,
 	"SELECT max(deadline) FROM step WHERE stage_id = $1 AND deadline IS NOT NULL");
-/* 64: ENGINE_WITH_GATEWAY. The failure of a gateway and those of the devices that were lost with it are one:
- * the first in the order of delivery counts */
-#define EARLIER_FAILURE(o) \
-	"o.stage_id = s.stage_id AND o.delivered < s.delivered AND o.state IN (10, 11)" o
-_Static_assert(STEP_FAILED == 10 && STEP_TIMED_OUT == 11, "the numbers in EARLIER_FAILURE");
-_Static_assert(ENGINE_WITH_GATEWAY == 64, "the number in step_select_outcomes");
 DB_SQL(step_select_outcomes,
-	"SELECT s.delivered, s.state, s.cause, CASE WHEN s.state NOT IN (10, 11) THEN 0 "
-	"WHEN s.flags & 64 <> 0 THEN EXISTS (SELECT 1 FROM device me JOIN device d ON "
-	"d.gateway_no = me.gateway_no JOIN step o ON o.device_no = d.no AND " EARLIER_FAILURE(
-		" AND o.flags & 64 <> 0") " WHERE me.no = s.device_no) OR EXISTS (SELECT 1 FROM "
-					  "device me JOIN step o ON o.device_no = "
-					  "me.gateway_no AND " EARLIER_FAILURE(
-						  "") " WHERE me.no = s.device_no) "
-						      "ELSE EXISTS (SELECT 1 FROM device d JOIN "
-						      "step o ON o.device_no = d.no "
-						      "AND " EARLIER_FAILURE(" AND o.flags & 64 <> "
-									     "0") " WHERE "
-										  "d.gateway_no = "
-										  "s.device_no) "
-										  "END "
-										  "FROM step s "
-										  "WHERE "
-										  "s.stage_id = $1 "
-										  "AND s.delivered "
-										  "IS NOT NULL AND "
-										  "s.delivered > "
-										  "$2 "
-										  "ORDER BY "
-										  "s.delivered");
+	"SELECT s.delivered, s.state, s.cause, s.flags, s.device_no FROM step s WHERE "
+	"s.stage_id = $1 AND s.delivered IS NOT NULL AND s.delivered > $2 ORDER BY s.delivered");
+/* Failures of a stage before a place that are a part of the loss of a device: loss_of */
+#define EARLIER_FAILURE \
+	"o.stage_id = $1 AND o.delivered < $2 AND o.state IN (10, 11) AND o.flags & 64"
+_Static_assert(STEP_FAILED == 10 && STEP_TIMED_OUT == 11, "the numbers in EARLIER_FAILURE");
+_Static_assert(ENGINE_WITH_GATEWAY == 64, "the number in EARLIER_FAILURE");
+DB_SQL(step_select_loss,
+	"SELECT EXISTS (SELECT 1 FROM step o WHERE " EARLIER_FAILURE
+	" = 0 AND o.device_no = $3) OR EXISTS (SELECT 1 FROM device d JOIN step o ON "
+	"o.device_no = d.no WHERE " EARLIER_FAILURE " <> 0 AND d.gateway_no = $3)");
+DB_SQL(step_select_gateway, "SELECT coalesce(gateway_no, 0) FROM device WHERE no = $1");
 DB_SQL(step_select_candidate,
 	"SELECT d.retired_at, EXISTS (SELECT 1 FROM step s WHERE s.device_no = d.no AND " OPEN(
 		"s") ") FROM device d WHERE d.no = $1");
@@ -291,21 +275,50 @@ enum fl_code step_last_due(
 	return db_number(store->db, step_select_last_due, DB_ARGS(DB_I(stage_id)), clock, err);
 }
 
+/* Whether an earlier failure of the stage is part of the same loss as this one. */
+static enum fl_code is_lost_before(struct store *store, int64_t stage_id,
+	const struct engine_step *failed, bool *before, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 }, found = { 0 };
+	int64_t gateway_no = 0;
+	enum fl_code code = FL_OK;
+
+	if ((failed->flags & ENGINE_WITH_GATEWAY) != 0) {
+		code = db_one(store->db, step_select_gateway, DB_ARGS(DB_I(failed->device_no)),
+			&rows, err);
+		gateway_no = code == FL_OK ? db_int(&rows, 0) : 0;
+	}
+	if (code == FL_OK)
+		code = db_one(store->db, step_select_loss,
+			DB_ARGS(DB_I(stage_id), DB_I(failed->delivered),
+				DB_I(loss_of(failed, gateway_no))),
+			&found, err);
+	*before = code == FL_OK && db_int(&found, 0) != 0;
+	return code;
+}
+
 enum fl_code step_tally(struct store *store, int64_t stage_id, const struct gate_rules *rules,
 	struct gate_tally *tally, struct fl_err *err)
 {
 	DB_AUTO_ROWS struct db_rows rows = { 0 };
-	bool more = false;
+	bool more = false, open = false;
 	enum fl_code code = db_query(store->db, step_select_outcomes,
 		DB_ARGS(DB_I(stage_id), DB_I(tally->cursor)), &rows, err);
 
-	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more) {
-		if (db_int(&rows, 3) != 0)
-			gate_pass_over(tally, db_int(&rows, 0));
-		else if (!gate_take(rules, tally, db_int(&rows, 0),
-				 (enum step_state)db_int(&rows, 1),
-				 (enum step_cause)db_int(&rows, 2)))
-			break;
+	while (code == FL_OK && !open && (code = db_next(&rows, &more, err)) == FL_OK && more) {
+		struct engine_step s = { .delivered = db_int(&rows, 0),
+			.state = (enum step_state)db_int(&rows, 1),
+			.cause = (enum step_cause)db_int(&rows, 2),
+			.flags = (unsigned)db_int(&rows, 3),
+			.device_no = db_int(&rows, 4) };
+		bool before = false;
+
+		if (s.state == STEP_FAILED || s.state == STEP_TIMED_OUT)
+			code = is_lost_before(store, stage_id, &s, &before, err);
+		if (code == FL_OK && before)
+			gate_pass_over(tally, s.delivered);
+		else if (code == FL_OK)
+			open = !gate_take(rules, tally, s.delivered, s.state, s.cause);
 	}
 	return code;
 }
