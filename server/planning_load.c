@@ -109,6 +109,8 @@ static void devices_fini(struct planning_devices *d)
 	free(d->gateway);
 	free(d->stratum);
 	free(d->held);
+	free(d->zone);
+	free(d->group);
 	free(d->wave);
 	free(d->silent_s);
 	free(d->flags);
@@ -394,7 +396,10 @@ static void write_input(struct planning_snapshot *s, const struct planning_reque
 		.held = d->held,
 		.wave = d->wave,
 		.silent_s = d->silent_s,
-		.flags = d->flags };
+		.flags = d->flags,
+		.group = d->group,
+		.zone = d->zone };
+	s->in.zones = (const char *const *)s->zones;
 }
 
 static enum fl_code load(struct planning_loader *l, struct fl_err *err)
@@ -422,6 +427,8 @@ static enum fl_code load(struct planning_loader *l, struct fl_err *err)
 		code = universe_seal(&l->s->universe, err);
 	if (code == FL_OK)
 		code = planning_load_traits(l, &f, err);
+	if (code == FL_OK)
+		code = planning_load_values(l, err);
 	if (code == FL_OK)
 		code = load_waves(l, err);
 	if (code == FL_OK)
@@ -484,6 +491,9 @@ void planning_free(struct planning_snapshot *s)
 		return;
 	universe_fini(&s->universe);
 	devices_fini(&s->devices);
+	for (uint32_t i = 0; i < s->in.n_zones; i++)
+		free(s->zones[i]);
+	free(s->zones);
 	free(s->state_ids);
 	free(s->signatures);
 	free(s->holds);

@@ -5,6 +5,7 @@
  *   planning_load.c     the order of things; devices, neighbours, states, waves
  *   planning_software.c modules, versions, deltas -> universe
  *   planning_traits.c   attributes and labels -> signatures and strata
+ *   planning_values.c   whose clock and which group, for simulations
  *   planning_holds.c    what other rollouts are changing
  *   planning_channel.c  which of its devices a channel may bring
  *   planning_history.c  what rollouts have taken so far */
@@ -25,7 +26,8 @@ struct planning_map {
 struct planning_devices {
 	size_t n, cap;
 	int64_t *no, *gateway_no, *state_id;
-	uint32_t *state, *signature, *gateway, *stratum, *held;
+	uint32_t *state, *signature, *gateway, *stratum, *held, *zone;
+	uint64_t *group;
 	uint16_t *wave;
 	uint32_t *silent_s;
 	uint8_t *flags;
@@ -37,6 +39,7 @@ struct planning_snapshot {
 	struct planning_devices devices;
 	int64_t *state_ids;   /* per state of the universe */
 	uint64_t *signatures; /* owned */
+	char **zones;         /* in.n_zones; owned, and each of them */
 	struct plan_hold *holds;
 	struct plan_delta *deltas;
 	struct resolve_entry *entries;
@@ -74,6 +77,14 @@ enum fl_code planning_load_holds(struct planning_loader *l, struct fl_err *err) 
 enum fl_code planning_load_channel(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
 /* How long rollouts and builds have taken. */
 enum fl_code planning_load_history(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
+/* Whose clock devices go by, and of which group they are, if a simulation asks; after the devices. */
+enum fl_code planning_load_values(struct planning_loader *l, struct fl_err *err) FL_MUST_CHECK;
+/* Attributes and labels of a device. Borrowed. */
+struct planning_traits {
+	const json_t *attributes, *labels;
+};
+/* Append the value of a field, "attribute.hw" or "label.region", as text; false: there is none. */
+bool planning_add_value(const struct planning_traits *t, const char *field, struct fl_buf *b);
 /* Signatures and strata; after the universe is sealed. */
 enum fl_code planning_load_traits(struct planning_loader *l, const struct device_filter *filter,
 	struct fl_err *err) FL_MUST_CHECK;

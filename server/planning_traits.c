@@ -38,7 +38,7 @@ static enum fl_code nomem(struct fl_err *err)
 
 /* ---- values */
 
-/* Append an attribute's value as text; false: there is none. */
+/* Append the value of a key as text; false: there is none. */
 static bool add_value(struct fl_buf *b, const json_t *object, const char *key)
 {
 	const json_t *value = json_object_get(object, key);
@@ -50,6 +50,13 @@ static bool add_value(struct fl_buf *b, const json_t *object, const char *key)
 	else
 		fl_json_write(b, value);
 	return true;
+}
+
+bool planning_add_value(const struct planning_traits *t, const char *field, struct fl_buf *b)
+{
+	const char *dot = strchr(field, '.');
+
+	return add_value(b, dot - field == 5 ? t->labels : t->attributes, dot + 1);
 }
 
 static bool meets_need(const struct universe_predicate *p, const json_t *attributes)
@@ -125,17 +132,15 @@ static enum fl_code intern_stratum(
 	return FL_OK;
 }
 
-static enum fl_code find_stratum(struct traits *t, const json_t *attributes, const json_t *labels,
-	uint32_t *out, struct fl_err *err)
+static enum fl_code find_stratum(
+	struct traits *t, const struct planning_traits *of, uint32_t *out, struct fl_err *err)
 {
 	const struct strategy *s = t->l->rq->strategy;
 	FL_AUTO_BUF struct fl_buf b = { 0 };
 
 	for (size_t i = 0; i < s->n_strata; i++) {
-		const char *dot = strchr(s->strata[i], '.');
-
 		/* What a device does not have is a value of its own. */
-		if (!add_value(&b, dot - s->strata[i] == 5 ? labels : attributes, dot + 1))
+		if (!planning_add_value(of, s->strata[i], &b))
 			fl_buf_byte(&b, 1);
 		fl_buf_byte(&b, 2);
 	}
@@ -154,7 +159,9 @@ static enum fl_code read_texts(
 
 	find_bits(t, attributes);
 	code = intern_signature(t, &c->signature, err);
-	return code == FL_OK ? find_stratum(t, attributes, labels, &c->stratum, err) : code;
+	return code == FL_OK
+		? find_stratum(t, &(struct planning_traits){ attributes, labels }, &c->stratum, err)
+		: code;
 }
 
 static uint32_t text_hash(const char *a, size_t n, uint32_t h)

@@ -19,9 +19,10 @@ static bool in_flight(const struct step_place *p)
 static enum fl_code wake_later(const struct rollouts_lane *lane, const struct step_view *view,
 	const struct rollouts_open *open, struct fl_err *err)
 {
-	int64_t at = window_opens(open->offer, lane->store->now_ms);
+	int64_t at = window_opens(open->hours.offer, lane->store->now_ms);
 
-	return stage_put_opens(lane->store, view->stage.id, at >= 0 ? at : open->offer->until, err);
+	return stage_put_opens(
+		lane->store, view->stage.id, at >= 0 ? at : open->hours.offer->until, err);
 }
 
 /* Ask the engine about one waiting step. *keep: it may be offered soon. */
@@ -48,8 +49,8 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 		view.step.had = outlook.device.state_id;
 	if (code == FL_OK)
 		code = rollouts_windows_of(lane, parsed, &view.step, &open, err);
-	fact.window = open.offer;
-	fact.install_window = open.install;
+	fact.window = open.hours.offer;
+	fact.install_window = open.hours.install;
 	if (code == FL_OK)
 		code = rollouts_step_fact(lane, &view, &fact, &out, err);
 	if (code == FL_OK && out.hold == ENGINE_HOLD_WINDOW)

@@ -218,9 +218,9 @@ static enum fl_code load_chances(
 	if (code == FL_OK)
 		code = rollouts_windows_of(&s->lane, l->parsed, &view.step, &open, err);
 	if (code == FL_OK)
-		rollouts_explain_window(l, open.offer, open.zone);
-	l->part.poll.window = open.offer;
-	l->part.poll.install_window = open.install;
+		rollouts_explain_window(l, open.hours.offer, open.zone);
+	l->part.poll.window = open.hours.offer;
+	l->part.poll.install_window = open.hours.install;
 	l->part.attention =
 		fleet_get(s->lane.server->fleet, s->device->no, &known) && known.attention;
 	return code == FL_OK ? rollouts_load(&s->lane, &view, l->parsed, &l->part.poll, err) : code;

@@ -241,9 +241,9 @@ enum fl_code rollouts_frozen(struct store *store, int64_t device_no, struct roll
 
 /* ---- rollouts_windows.c: when devices may be updated */
 
-/* A device's windows. Borrowed from the parsed rollout until the next call; NULL: never closed. */
+/* A device's windows. Borrowed from the parsed rollout until the next call. */
 struct rollouts_open {
-	const struct window *offer, *install;
+	struct opening_hours hours;
 	const struct fl_zone *zone; /* whose clock counts; NULL without windows */
 };
 /* The zone of the strategy. */

@@ -217,19 +217,17 @@ static enum fl_code add_spans(struct writing *w, struct fl_err *err)
 {
 	int64_t now = w->lane->store->now_ms;
 	struct rollouts_open open;
-	enum fl_code code = w->o->parsed->strategy.windows.turn.n == 0
-		? FL_NOT_FOUND
-		: rollouts_windows_of(w->lane, w->o->parsed, &w->view->step, &open, err);
+	enum fl_code code = rollouts_windows_of(w->lane, w->o->parsed, &w->view->step, &open, err);
+	const struct window *turn = open.hours.turn;
 
-	if (code != FL_OK || open.install == NULL)
-		return code == FL_NOT_FOUND ? FL_OK : code;
+	if (code != FL_OK || turn == NULL)
+		return code;
 	w->goal.step.spans = w->parts->spans;
-	for (size_t i = 0; i < open.install->n; i++)
-		if (open.install->spans[i].close > now &&
-			w->goal.step.n_spans < FL_MANIFEST_SPANS_MAX)
+	for (size_t i = 0; i < turn->n; i++)
+		if (turn->spans[i].close > now && w->goal.step.n_spans < FL_MANIFEST_SPANS_MAX)
 			w->parts->spans[w->goal.step.n_spans++] =
-				(struct fl_manifest_span){ open.install->spans[i].open,
-					open.install->spans[i].close };
+				(struct fl_manifest_span){ turn->spans[i].open,
+					turn->spans[i].close };
 	return FL_OK;
 }
 

@@ -38,7 +38,7 @@ static enum fl_code steps_due(
 
 		*view = (struct step_view){ s->rollout, s->list.stages[i], steps[k] };
 		code = rollouts_windows_of(lane, s->parsed, &steps[k], &open, err);
-		fact.install_window = open.install;
+		fact.install_window = open.hours.install;
 		if (code == FL_OK)
 			code = rollouts_gateway_lost(lane, view, s->parsed, &lost, err);
 		fact.flags = lost ? ENGINE_WITH_GATEWAY : 0;

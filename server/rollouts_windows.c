@@ -28,7 +28,7 @@ struct rollouts_zone {
 	struct fl_link link;
 	char name[FL_ZONE_NAME_MAX];
 	struct fl_zone *zone;
-	struct window delivery, turn; /* without rules: not used */
+	struct opening_made made;
 	int64_t made_at;
 	bool united; /* while zones are put together */
 };
@@ -36,8 +36,7 @@ struct rollouts_zone {
 static void zone_free(struct rollouts_zone *z)
 {
 	fl_zone_free(z->zone);
-	window_fini(&z->delivery);
-	window_fini(&z->turn);
+	opening_made_fini(&z->made);
 	free(z);
 }
 
@@ -69,9 +68,7 @@ static enum fl_code zone_make(const struct opening_windows *w, const char *name,
 	(void)snprintf(z->name, sizeof(z->name), "%s", name);
 	code = fl_zone_load(name, &z->zone, err);
 	if (code == FL_OK)
-		code = opening_expand(&w->delivery, z->zone, &horizon, &z->delivery, err);
-	if (code == FL_OK)
-		code = opening_expand(&w->turn, z->zone, &horizon, &z->turn, err);
+		code = opening_make(w, z->zone, &horizon, &z->made, err);
 	if (code == FL_OK)
 		*out = z;
 	else
@@ -125,9 +122,9 @@ enum fl_code rollouts_windows_check(
 	if (code == FL_NOT_FOUND)
 		code = fl_fail(err, FL_REFUSED, "%s", err->msg);
 	if (code == FL_OK)
-		code = check_opens(&w->delivery, &z->delivery, "delivery", now_ms, err);
+		code = check_opens(&w->delivery, &z->made.delivery, "delivery", now_ms, err);
 	if (code == FL_OK)
-		code = check_opens(&w->turn, &z->turn, "switch", now_ms, err);
+		code = check_opens(&w->turn, &z->made.turn, "switch", now_ms, err);
 	if (z != NULL)
 		zone_free(z);
 	if (code != FL_OK)
@@ -159,9 +156,7 @@ static enum fl_code zone_of(const struct rollouts_lane *lane, struct rollouts_pa
 static void give(
 	const struct opening_windows *w, const struct rollouts_zone *z, struct rollouts_open *out)
 {
-	out->zone = z->zone;
-	out->offer = w->delivery.n > 0 ? &z->delivery : NULL;
-	out->install = w->turn.n > 0 ? &z->turn : out->offer;
+	*out = (struct rollouts_open){ opening_hours(w, &z->made), z->zone };
 }
 
 enum fl_code rollouts_windows_fixed(const struct rollouts_lane *lane, struct rollouts_parsed *p,
@@ -204,7 +199,7 @@ enum fl_code rollouts_windows_of(const struct rollouts_lane *lane, struct rollou
 	enum fl_code code;
 
 	*out = (struct rollouts_open){ 0 };
-	if (!opening_some(w) || (step->back && !p->rules.pace.back_windows))
+	if (!opening_some(w) || !pace_minds_windows(&p->rules.pace, step->back))
 		return FL_OK;
 	code = zone_of(lane, p, step->device_no, &z, err);
 	if (code != FL_OK)
@@ -214,17 +209,6 @@ enum fl_code rollouts_windows_of(const struct rollouts_lane *lane, struct rollou
 }
 
 /* ---- a stage's */
-
-static enum fl_code unite(struct window *all, const struct window *w, struct fl_err *err)
-{
-	enum fl_code code = FL_OK;
-
-	all->from = w->from;
-	all->until = w->until;
-	for (size_t i = 0; i < w->n && code == FL_OK; i++)
-		code = window_add(all, w->spans[i].open, w->spans[i].close, err);
-	return code;
-}
 
 /* The zones of the first devices stand for all of them. */
 static enum fl_code unite_zones(const struct rollouts_lane *lane, struct rollouts_parsed *p,
@@ -244,7 +228,7 @@ static enum fl_code unite_zones(const struct rollouts_lane *lane, struct rollout
 		if (code != FL_OK)
 			break;
 		if (!z->united)
-			code = unite(&p->united, &z->delivery, err);
+			code = window_unite(&p->united, &z->made.delivery, err);
 		z->united = true;
 	}
 	fl_list_each (&p->zones, link)
@@ -270,7 +254,7 @@ enum fl_code rollouts_windows_stage(const struct rollouts_lane *lane, struct rol
 	}
 	code = zone_get(p, w->zone, lane->store->now_ms, &z, err);
 	if (code == FL_OK)
-		*out = &z->delivery;
+		*out = &z->made.delivery;
 	return code;
 }
 

@@ -75,6 +75,51 @@ static enum fl_code run_some(struct request *rq, struct fl_err *err)
 	return FL_OK;
 }
 
+/* ---- windows */
+
+/* The clock of a name, or the strategy's own: what devices name may be anything. */
+static enum fl_code load_zone(
+	const char *own, const char *name, struct fl_zone **zone, struct fl_err *err)
+{
+	enum fl_code code = fl_zone_load(name, zone, err);
+
+	if (code == FL_NOT_FOUND && name != own)
+		code = fl_zone_load(own, zone, err);
+	return code == FL_NOT_FOUND ? fl_fail(err, FL_REFUSED, "there is no zone \"%s\"", own)
+				    : code;
+}
+
+static enum fl_code open_strategy(struct compare *c, size_t i, struct fl_err *err)
+{
+	const struct compare_strategy *s = &c->strategies[i];
+	enum fl_code code = FL_OK;
+
+	for (size_t k = 0; k < s->n_zones && code == FL_OK; k++) {
+		struct fl_zone *zone = NULL;
+
+		code = load_zone(s->zones[0], s->zones[k], &zone, err);
+		if (code != FL_OK)
+			return fl_wrap(err, "strategies[%zu]", i);
+		code = compare_windows(c, i, k, zone, err);
+		fl_zone_free(zone);
+	}
+	return code;
+}
+
+/* The windows of those strategies that have some, from now on; then the first run. */
+static enum fl_code open_windows(struct request *rq, struct fl_err *err)
+{
+	struct compare *c = &((struct simulation *)rq->state)->compare;
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < c->n_strategies && code == FL_OK; i++)
+		if (opening_some(&c->strategies[i].strategy.windows))
+			code = open_strategy(c, i, err);
+	if (code == FL_OK)
+		request_then(rq, LANE_WORK, run_some);
+	return code;
+}
+
 /* ---- the real fleet */
 
 static enum fl_code plan_all(struct request *rq, struct fl_err *err)
@@ -92,7 +137,7 @@ static enum fl_code plan_all(struct request *rq, struct fl_err *err)
 		plan_fini(&plan);
 	}
 	if (code == FL_OK)
-		request_then(rq, LANE_WORK, run_some);
+		request_then(rq, LANE_WORK, open_windows);
 	return code;
 }
 
@@ -106,6 +151,7 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 			.scope = rq->who.selector,
 			.strategy = &s->compare.strategies[i].strategy,
 			.poll_s = planning_poll_s(rq->server),
+			.simulated = true,
 			.fleet = rq->server->fleet };
 
 		code = planning_load(rq->store, &wanted, &s->snapshots[i], err);
@@ -115,28 +161,6 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 			s->compare.release);
 	if (code == FL_OK)
 		request_then(rq, LANE_WORK, plan_all);
-	return code;
-}
-
-/* The windows of those strategies that have some, from now on. */
-static enum fl_code open_windows(struct request *rq, struct compare *c, struct fl_err *err)
-{
-	enum fl_code code = FL_OK;
-
-	for (size_t i = 0; i < c->n_strategies && code == FL_OK; i++) {
-		const struct opening_windows *w = &c->strategies[i].strategy.windows;
-		struct fl_zone *zone = NULL;
-
-		if (!opening_some(w))
-			continue;
-		code = fl_zone_load(w->zone, &zone, err);
-		if (code == FL_NOT_FOUND)
-			code = fl_fail(err, FL_REFUSED, "strategies[%zu]: there is no zone \"%s\"",
-				i, w->zone);
-		if (code == FL_OK)
-			code = compare_windows(c, i, zone, rq->now_ms, err);
-		fl_zone_free(zone);
-	}
 	return code;
 }
 
@@ -161,12 +185,11 @@ enum fl_code api_simulation(struct request *rq, struct fl_err *err)
 	s->until_ms = now_ms() + BUDGET_MS;
 	s->socket = request_socket(rq);
 	code = compare_read(rq->json, rq->server->settings->poll_interval, &s->compare, err);
-	if (code == FL_OK)
-		code = open_windows(rq, &s->compare, err);
+	s->compare.start_at = rq->now_ms;
 	if (code != FL_OK)
 		return code;
 	if (s->compare.release != NULL)
 		return load_all(rq, s, err);
-	request_then(rq, LANE_WORK, run_some);
+	request_then(rq, LANE_WORK, open_windows);
 	return FL_OK;
 }

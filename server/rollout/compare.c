@@ -10,43 +10,53 @@
 #define DAY_MS    86400000LL
 #define FACTS_MAX 50000000
 
+static void fini_strategy(struct compare_strategy *s)
+{
+	free(s->name);
+	free(s->wave);
+	free(s->class);
+	free(s->silent_s);
+	free(s->gateway);
+	free(s->group);
+	free(s->zone);
+	free(s->layers);
+	for (size_t k = 0; k < s->n_zones; k++) {
+		free(s->zones[k]);
+		opening_made_fini(&s->made[k]);
+	}
+	strategy_fini(&s->strategy);
+}
+
 void compare_fini(struct compare *c)
 {
 	free(c->release);
 	free(c->selector);
 	free(c->link);
-	for (size_t i = 0; i < c->n_strategies; i++) {
-		free(c->strategies[i].name);
-		free(c->strategies[i].wave);
-		free(c->strategies[i].class);
-		free(c->strategies[i].silent_s);
-		free(c->strategies[i].layers);
-		window_fini(&c->strategies[i].window);
-		window_fini(&c->strategies[i].turn);
-		strategy_fini(&c->strategies[i].strategy);
-	}
+	for (size_t i = 0; i < c->n_strategies; i++)
+		fini_strategy(&c->strategies[i]);
 	for (size_t i = 0; i < c->n_cases; i++)
 		free(c->cases[i].name);
 	for (size_t i = 0; i < c->n_versions; i++) {
 		free(c->versions[i].module);
 		free(c->versions[i].version);
 	}
+	for (size_t i = 0; i < c->n_zones; i++)
+		free(c->zones[i]);
 	*c = (struct compare){ 0 };
 }
 
-enum fl_code compare_windows(struct compare *c, size_t i, const struct fl_zone *zone,
-	int64_t start_at, struct fl_err *err)
+enum fl_code compare_windows(
+	struct compare *c, size_t i, size_t k, const struct fl_zone *zone, struct fl_err *err)
 {
 	struct compare_strategy *s = &c->strategies[i];
 	const struct opening_windows *w = &s->strategy.windows;
-	struct opening_horizon horizon = { start_at - DAY_MS, start_at + c->until_ms + DAY_MS };
+	struct opening_horizon horizon = { c->start_at - DAY_MS,
+		c->start_at + c->until_ms + DAY_MS };
 	enum fl_code code;
 
-	FL_BUG_IF(i >= c->n_strategies || !opening_some(w));
-	c->start_at = start_at;
-	code = opening_expand(&w->delivery, zone, &horizon, &s->window, err);
-	if (code == FL_OK)
-		code = opening_expand(&w->turn, zone, &horizon, &s->turn, err);
+	FL_BUG_IF(i >= c->n_strategies || k >= s->n_zones || !opening_some(w));
+	code = opening_make(w, zone, &horizon, &s->made[k], err);
+	s->hours[k] = opening_hours(w, &s->made[k]);
 	return code == FL_OK ? code : fl_wrap(err, "strategies[%zu]", i);
 }
 
@@ -67,11 +77,15 @@ static void add_run(struct compare_sum *s, const struct simulate_out *o)
 	s->runs++;
 	s->passed += o->passed;
 	s->cut += o->cut;
+	s->stopped += o->stopped_ms >= 0;
+	s->stopped_s += o->stopped_ms >= 0 ? (double)o->stopped_ms / 1000 : 0;
 	s->confirmed += o->confirmed;
 	s->harmed += o->harmed;
 	s->harmed_most = o->harmed > s->harmed_most ? o->harmed : s->harmed_most;
 	s->delivered += o->delivered;
 	s->bytes += o->bytes;
+	s->bytes_full += o->bytes_full;
+	s->failures += o->failures;
 	s->peak = o->peak_per_s > s->peak ? o->peak_per_s : s->peak;
 	s->ended_s += (double)o->ended_ms / 1000;
 	if (o->confirmed == 0)
@@ -86,40 +100,49 @@ static void add_run(struct compare_sum *s, const struct simulate_out *o)
 	}
 }
 
+/* What a run of a strategy in a case is given; the rules and the chance are the caller's. */
+static struct simulate_in input_of(
+	const struct compare *c, const struct compare_strategy *s, size_t in_case)
+{
+	bool windows = opening_some(&s->strategy.windows);
+
+	return (struct simulate_in){ .devices = c->devices,
+		.wave = s->wave,
+		.link = c->link,
+		.links = c->links,
+		.silent_s = c->observed ? s->silent_s : NULL,
+		.gateway = s->gateway,
+		.group = s->group,
+		.gateway_ppm = c->cases[in_case].gateway_ppm,
+		.class = s->class,
+		.layers = s->layers + in_case * s->classes * (size_t)c->layers,
+		.hours = windows ? s->hours : NULL,
+		.n_hours = windows ? s->n_zones : 0,
+		.zone = s->zone,
+		.start_at = c->start_at,
+		.until_ms = c->until_ms,
+		.facts_max = FACTS_MAX };
+}
+
 enum fl_code compare_next(
 	struct compare *c, bool (*canceled)(void *arg), void *arg, bool *done, struct fl_err *err)
 {
-	size_t kinds = c->n_strategies * c->n_cases, kind;
-	const struct compare_strategy *s;
-	struct engine_rules rules;
+	size_t kinds = c->n_strategies * c->n_cases, kind = (size_t)c->next % kinds;
+	const struct compare_strategy *s = &c->strategies[kind / c->n_cases];
+	struct engine_rules rules = rules_make(&s->strategy, c->layers, s->waves, c->poll_ms);
+	struct simulate_in in = input_of(c, s, kind % c->n_cases);
 	struct simulate_out out;
 	enum fl_code code;
 
 	*done = c->next >= c->runs * (int64_t)kinds;
 	if (*done)
 		return FL_OK;
-	kind = (size_t)c->next % kinds;
-	s = &c->strategies[kind / c->n_cases];
-	rules = rules_make(&s->strategy, c->layers, s->waves, c->poll_ms);
 	drop_words(&rules.gate);
-	code = simulate(
-		&(struct simulate_in){ .rules = &rules,
-			.devices = c->devices,
-			.wave = s->wave,
-			.link = c->link,
-			.links = c->links,
-			.silent_s = c->observed ? s->silent_s : NULL,
-			.class = s->class,
-			.layers = s->layers + kind % c->n_cases * s->classes * (size_t)c->layers,
-			.window = s->strategy.windows.delivery.n > 0 ? &s->window : NULL,
-			.turn = s->strategy.windows.turn.n > 0 ? &s->turn : NULL,
-			.start_at = c->start_at,
-			.until_ms = c->until_ms,
-			.facts_max = FACTS_MAX,
-			.seed = c->seed + (uint64_t)(c->next / (int64_t)kinds) * 0x9e3779b9u,
-			.canceled = canceled,
-			.arg = arg },
-		&out, err);
+	in.rules = &rules;
+	in.seed = c->seed + (uint64_t)(c->next / (int64_t)kinds) * 0x9e3779b9u;
+	in.canceled = canceled;
+	in.arg = arg;
+	code = simulate(&in, &out, err);
 	if (code == FL_OK && out.broken != NULL)
 		code = fl_fail(err, FL_INTERNAL, "the engine broke an invariant: %s", out.broken);
 	if (code != FL_OK)
@@ -158,17 +181,21 @@ static json_t *sum_json(const struct compare *c, size_t i, size_t k)
 	const struct compare_sum *s = &c->sums[i][k];
 	double targets = (double)c->devices * (double)s->runs;
 
-	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:I,s:o}",
+	return json_pack("{s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:I,s:o,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,"
+			 "s:o}",
 		"strategy", c->strategies[i].name, "case", c->cases[k].name, "runs",
-		(json_int_t)s->runs, "passed", real_or_null((double)s->passed, s->runs),
-		"completion",
+		(json_int_t)s->runs, "passed", real_or_null((double)s->passed, s->runs), "stopped",
+		real_or_null((double)s->stopped, s->runs), "stopped_s",
+		real_or_null(s->stopped_s, s->stopped), "completion",
 		targets > 0 ? real_or_null((double)s->confirmed, (int64_t)targets) : json_null(),
 		"cut", (json_int_t)s->cut, "harmed", real_or_null((double)s->harmed, s->runs),
-		"harmed_most", (json_int_t)s->harmed_most, "mean_s",
+		"harmed_most", (json_int_t)s->harmed_most, "failures",
+		real_or_null((double)s->failures, s->runs), "mean_s",
 		real_or_null(s->mean_s, s->timed), "p95_s", real_or_null(s->p95_s, s->timed),
 		"max_s", real_or_null(s->max_s, s->timed), "ended_s",
 		real_or_null(s->ended_s, s->runs), "bytes", real_or_null((double)s->bytes, s->runs),
-		"peak_requests_s", (json_int_t)s->peak, "curve", curve_json(s));
+		"bytes_full", real_or_null((double)s->bytes_full, s->runs), "peak_requests_s",
+		(json_int_t)s->peak, "curve", curve_json(s));
 }
 
 json_t *compare_json(const struct compare *c)

@@ -21,6 +21,7 @@
 #define COMPARE_DEVICES_MAX    200000 /* times layers: at most five times as many */
 #define COMPARE_RUNS_MAX       1000
 #define COMPARE_LAYERS_MAX     16
+#define COMPARE_ZONES_MAX      64 /* whose clocks devices go by, besides the strategy's */
 
 /* A strategy, and the fleet as it cuts it. */
 struct compare_strategy {
@@ -30,17 +31,25 @@ struct compare_strategy {
 	int waves;
 	uint32_t devices;
 	uint32_t *class, *silent_s; /* per device of a real fleet; owned */
+	uint32_t *gateway, *group;  /* per device, as simulate_in has them; NULL: none. Owned */
+	uint8_t *zone;              /* per device: whose clock it goes by; NULL: 0. Owned */
+	/* names of the zones, [0] the strategy's own; owned */
+	char *zones[COMPARE_ZONES_MAX + 1];
+	size_t n_zones;
 	/* [(case * classes + class) * layers + layer]; owned */
 	struct simulate_layer *layers;
 	size_t classes;
-	struct window window, turn; /* of those that the strategy has; owned */
+	/* per zone, if the strategy has windows; owned, hours borrow from it */
+	struct opening_made made[COMPARE_ZONES_MAX + 1];
+	struct opening_hours hours[COMPARE_ZONES_MAX + 1];
 };
 
 /* A hypothesis about the release. */
 struct compare_case {
 	char *name; /* owned */
 	int64_t fail_ppm, silent_ppm;
-	int64_t install_ms; /* 0: as observed or, of what was never observed, two minutes */
+	int64_t gateway_ppm; /* gateways that an order makes never answer again */
+	int64_t install_ms;  /* 0: as observed or, of what was never observed, two minutes */
 };
 
 /* A hypothesis about one version, in every case on top of the case's own. */
@@ -53,8 +62,9 @@ struct compare_version {
 
 /* What came out of a strategy's runs in one case. */
 struct compare_sum {
-	int64_t runs, passed, cut;
-	int64_t confirmed, harmed, harmed_most, delivered, bytes, peak;
+	int64_t runs, passed, stopped, cut; /* stopped: a gate failed */
+	int64_t confirmed, harmed, harmed_most, failures, delivered, bytes, bytes_full, peak;
+	double stopped_s;                     /* when, sum over those */
 	double mean_s, p95_s, max_s, ended_s; /* sums over the runs that confirmed anybody */
 	int64_t timed;
 	/* until each of equal parts of the devices was through: sum over the runs that came so far */
@@ -75,11 +85,15 @@ struct compare {
 	int64_t link_ppm[COMPARE_LINKS_MAX]; /* share of the devices */
 	uint8_t *link;                       /* per device; owned */
 	int64_t poll_ms;                     /* how often devices are told to ask */
-	int64_t bytes;                       /* per device and layer of a described fleet */
-	int64_t install_ms;                  /* of cases that do not say it */
-	bool observe;                        /* no links were given */
-	bool observed;                       /* devices ask as their silence so far suggests */
-	uint32_t never_seen;                 /* devices of a real fleet that never spoke */
+	/* of a described fleet: per device and layer; what of it a delta saves; devices behind each gateway,
+	 * 0: no gateways; places over which devices are spread, for whatever label groups go by, 0: none */
+	int64_t bytes, delta_ppm, behind, sites;
+	char *zones[COMPARE_ZONES_MAX]; /* and clocks, for whatever zones go by; owned */
+	size_t n_zones;
+	int64_t install_ms;  /* of cases that do not say it */
+	bool observe;        /* no links were given */
+	bool observed;       /* devices ask as their silence so far suggests */
+	uint32_t never_seen; /* devices of a real fleet that never spoke */
 	int64_t runs, until_ms;
 	int64_t start_at; /* wall clock at which runs begin; 0: no strategy asks for it */
 	uint64_t seed;
@@ -99,10 +113,10 @@ void compare_fini(struct compare *c);
 enum fl_code compare_fleet(struct compare *c, size_t i, const struct plan_input *in,
 	const struct plan *p, struct fl_err *err) FL_MUST_CHECK;
 
-/* Open the windows of strategy i by the clock of a zone (the strategy's; what devices name is not asked)
- * from `start_at`, wall clock, when every run begins. Only for a strategy that has some. FL_REFUSED; FL_NOMEM. */
-enum fl_code compare_windows(struct compare *c, size_t i, const struct fl_zone *zone,
-	int64_t start_at, struct fl_err *err) FL_MUST_CHECK;
+/* Open the windows of strategy i for those who go by its zone number k: by that clock, from c->start_at,
+ * when every run begins. For every zone of each strategy that has windows. FL_REFUSED; FL_NOMEM. */
+enum fl_code compare_windows(struct compare *c, size_t i, size_t k, const struct fl_zone *zone,
+	struct fl_err *err) FL_MUST_CHECK;
 
 /* Do the next run; *done: there is none left. `canceled` and `arg` as simulate_in has them: a run that is
  * cut short by it does not count. FL_NOMEM; FL_INTERNAL when the engine broke an invariant. */

@@ -69,7 +69,7 @@ static enum fl_code read_strategies(const json_t *given, struct compare *c, stru
 
 struct raw_case {
 	const char *name;
-	double fail, silent;
+	double fail, silent, gateways;
 	int64_t install_s;
 };
 
@@ -77,6 +77,7 @@ static const struct fl_json_field case_fields[] = {
 	FL_FIELD(struct raw_case, name, "name", STRING, .required = true, .min = 1, .max = 64),
 	FL_FIELD(struct raw_case, fail, "fail_percent", REAL),
 	FL_FIELD(struct raw_case, silent, "silent_percent", REAL),
+	FL_FIELD(struct raw_case, gateways, "gateways_silent_percent", REAL),
 	FL_FIELD(struct raw_case, install_s, "install_s", INT, .min = 1, .max = HOURS_MAX),
 };
 
@@ -90,6 +91,9 @@ static enum fl_code read_case(const json_t *json, struct compare_case *k, struct
 		code = strategy_share_read(raw.fail, true, "fail_percent", &k->fail_ppm, err);
 	if (code == FL_OK)
 		code = strategy_share_read(raw.silent, true, "silent_percent", &k->silent_ppm, err);
+	if (code == FL_OK)
+		code = strategy_share_read(
+			raw.gateways, true, "gateways_silent_percent", &k->gateway_ppm, err);
 	if (code == FL_OK && k->fail_ppm + k->silent_ppm > STRATEGY_PPM)
 		code = fl_fail(err, FL_INVALID, "more than 100 %% fail");
 	k->install_ms = raw.install_s * 1000;
@@ -234,12 +238,30 @@ static enum fl_code read_versions(const json_t *given, struct compare *c, struct
 	return FL_OK;
 }
 
+/* ---- zones */
+
+static enum fl_code read_zones(const json_t *given, struct compare *c, struct fl_err *err)
+{
+	for (size_t i = 0; i < json_array_size(given); i++) {
+		const char *name = json_string_value(json_array_get(given, i));
+
+		if (name == NULL)
+			return fl_fail(err, FL_INVALID, "zones[%zu] is the name of no zone", i);
+		c->zones[i] = strdup(name);
+		if (c->zones[i] == NULL)
+			return compare_nomem(err);
+		c->n_zones = i + 1;
+	}
+	return FL_OK;
+}
+
 /* ---- the body */
 
 struct raw {
 	const char *release, *selector;
-	json_t *strategies, *cases, *versions, *links;
-	int64_t devices, layers, runs, seed, days, bytes;
+	json_t *strategies, *cases, *versions, *links, *zones;
+	int64_t devices, layers, behind, sites, runs, seed, days, bytes;
+	double delta;
 };
 
 static const struct fl_json_field fields[] = {
@@ -248,6 +270,10 @@ static const struct fl_json_field fields[] = {
 	FL_FIELD(struct raw, devices, "devices", INT, .min = 1, .max = COMPARE_DEVICES_MAX),
 	FL_FIELD(struct raw, layers, "layers", INT, .min = 1, .max = COMPARE_LAYERS_MAX),
 	FL_FIELD(struct raw, bytes, "bytes", INT, .min = 0, .max = BYTES_MAX),
+	FL_FIELD(struct raw, delta, "delta_percent", REAL),
+	FL_FIELD(struct raw, behind, "behind", INT, .min = 0, .max = COMPARE_DEVICES_MAX),
+	FL_FIELD(struct raw, sites, "sites", INT, .min = 0, .max = COMPARE_DEVICES_MAX),
+	FL_FIELD(struct raw, zones, "zones", ARRAY, .min = 0, .max = COMPARE_ZONES_MAX),
 	FL_FIELD(struct raw, strategies, "strategies", ARRAY, .min = 1,
 		.max = COMPARE_STRATEGIES_MAX),
 	FL_FIELD(struct raw, cases, "cases", ARRAY, .min = 1, .max = COMPARE_CASES_MAX),
@@ -261,7 +287,9 @@ static const struct fl_json_field fields[] = {
 enum fl_code compare_read(
 	const json_t *body, int64_t poll_ms, struct compare *c, struct fl_err *err)
 {
-	struct raw raw = { .devices = 1000, .layers = 1, .runs = 20, .seed = 1, .days = 30 };
+	struct raw raw = {
+		.devices = 1000, .layers = 1, .runs = 20, .seed = 1, .days = 30, .delta = 100
+	};
 	enum fl_code code = fl_json_read(body, fields, FL_COUNT(fields), FL_JSON_REJECT, &raw, err);
 
 	if (code != FL_OK)
@@ -270,10 +298,16 @@ enum fl_code compare_read(
 	c->seed = (uint64_t)raw.seed;
 	c->until_ms = raw.days * 86400000;
 	c->bytes = raw.bytes;
+	c->behind = raw.behind;
+	c->sites = raw.sites;
 	c->install_ms = INSTALL_MS;
 	c->observe = raw.links == NULL;
 	c->poll_ms = poll_ms;
-	code = read_strategies(raw.strategies, c, err);
+	code = strategy_share_read(raw.delta, true, "delta_percent", &c->delta_ppm, err);
+	if (code == FL_OK)
+		code = read_zones(raw.zones, c, err);
+	if (code == FL_OK)
+		code = read_strategies(raw.strategies, c, err);
 	if (code == FL_OK)
 		code = read_cases(raw.cases, c, err);
 	if (code == FL_OK)

@@ -10,8 +10,9 @@
 
 /* The gateway of a device whose time is over. */
 struct loss_gateway {
-	int64_t silent_ms;               /* since it was last heard of */
-	const struct engine_step *steps; /* its own in the same wave of the rollout, all layers. Borrowed */
+	int64_t silent_ms; /* since it was last heard of */
+	const struct engine_step
+		*steps; /* its own in the same wave of the rollout, all layers. Borrowed */
 	size_t n;
 };
 

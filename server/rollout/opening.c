@@ -197,7 +197,7 @@ static enum fl_code add(void *context, int64_t local_s, struct fl_err *err)
 		close < x->horizon->until ? close : x->horizon->until, err);
 }
 
-enum fl_code opening_expand(const struct opening_rules *r, const struct fl_zone *zone,
+static enum fl_code expand(const struct opening_rules *r, const struct fl_zone *zone,
 	const struct opening_horizon *horizon, struct window *out, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
@@ -215,4 +215,27 @@ enum fl_code opening_expand(const struct opening_rules *r, const struct fl_zone 
 		code = recur_each(&r->rules[i].recur, &span, add, &x, err);
 	}
 	return code;
+}
+
+enum fl_code opening_make(const struct opening_windows *w, const struct fl_zone *zone,
+	const struct opening_horizon *horizon, struct opening_made *out, struct fl_err *err)
+{
+	enum fl_code code = expand(&w->delivery, zone, horizon, &out->delivery, err);
+
+	return code == FL_OK ? expand(&w->turn, zone, horizon, &out->turn, err) : code;
+}
+
+void opening_made_fini(struct opening_made *m)
+{
+	window_fini(&m->delivery);
+	window_fini(&m->turn);
+}
+
+struct opening_hours opening_hours(const struct opening_windows *w, const struct opening_made *made)
+{
+	struct opening_hours hours = { .offer = w->delivery.n > 0 ? &made->delivery : NULL,
+		.turn = w->turn.n > 0 ? &made->turn : NULL };
+
+	hours.install = hours.turn != NULL ? hours.turn : hours.offer;
+	return hours;
 }

@@ -74,6 +74,12 @@ void pace_note(struct pace_minute *m, int64_t clock);
 int64_t pace_retry_after(
 	const struct pace_rules *r, enum step_state end, enum step_cause cause, int64_t attempt);
 
+/* Whether a step on its way forward, or back, waits for windows. */
+static inline bool pace_minds_windows(const struct pace_rules *r, bool back)
+{
+	return !back || r->back_windows;
+}
+
 /* The members of the strategy that are about it; NULL: absent. Borrowed. */
 struct pace_members {
 	const json_t *pace, *retries, *rollback;

@@ -53,6 +53,9 @@ struct plan_devices {
 				    * selector wave */
 	const uint8_t *flags;
 	const uint32_t *silent_s; /* seconds since it last spoke, PLAN_NEVER_SEEN; NULL: unknown */
+	/* for simulations alone; NULL: not asked for */
+	const uint64_t *group; /* equal ones may not all be under way together; 0: none */
+	const uint32_t *zone;  /* whose clock it goes by: index of plan_input.zones */
 };
 
 /* What rollouts and builds so far have taken; below 0: there were none. */
@@ -89,6 +92,8 @@ struct plan_input {
 	const struct plan_delta *deltas; /* in any order */
 	uint32_t n_deltas;
 	struct plan_history history;
+	const char *const *zones; /* [0] is the strategy's own; 0 of them: not asked for */
+	uint32_t n_zones;
 };
 
 /* ---- what comes out */

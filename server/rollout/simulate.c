@@ -34,14 +34,16 @@ static int waiting_layer(const struct simulate_world *w, uint32_t device)
 }
 
 /* How long a device that is ready to switch in `took` ms has to wait for its window. */
-static int64_t turn_in(const struct simulate_world *w, const struct engine_step *s, int64_t took)
+static int64_t turn_in(
+	const struct simulate_world *w, uint32_t device, const struct engine_step *s, int64_t took)
 {
+	const struct window *turn = simulate_hours(w, device, s).turn;
 	int64_t ready = simulate_wall(w) + took, opens;
 
-	if (w->in->turn == NULL || (s->back && !w->in->rules->pace.back_windows))
+	if (turn == NULL)
 		return 0;
-	opens = window_opens(w->in->turn, ready);
-	return (opens >= 0 ? opens : w->in->turn->until) - ready;
+	opens = window_opens(turn, ready);
+	return (opens >= 0 ? opens : turn->until) - ready;
 }
 
 /* Whether the order is the end of a gateway, whatever it brings. */
@@ -62,13 +64,14 @@ static void begin_order(struct simulate_world *w, uint32_t device, int layer)
 
 	w->out->delivered++;
 	w->out->bytes += y->bytes;
+	w->out->bytes_full += y->bytes_full;
 	d->layer = (uint8_t)layer;
 	d->manifest = s->manifest;
 	d->act = SIMULATE_REPORT;
 	d->bricked = !s->back && (lot < (uint64_t)y->silent_ppm || gateway_dies(w, device));
 	d->good = s->back || (lot >= (uint64_t)(y->fail_ppm + y->silent_ppm) && !d->bricked);
 	d->harmed = d->harmed || !d->good;
-	simulate_act_at(w, device, (w->t_ms + took + turn_in(w, s, took)) / 1000 + 1);
+	simulate_act_at(w, device, (w->t_ms + took + turn_in(w, device, s, took)) / 1000 + 1);
 	if (!d->due)
 		simulate_due_at(w, device, w->t_ms / 1000 + w->in->rules->install_ms / 1000 + 1);
 }
@@ -86,6 +89,7 @@ static void add_load(const struct simulate_world *w, struct engine_fact *fact)
 static void poll(struct simulate_world *w, uint32_t device)
 {
 	int layer = waiting_layer(w, device);
+	struct opening_hours hours;
 	struct engine_fact fact = {
 		.kind = FACT_POLLED, .in_flight = w->in_flight, .manifest = w->manifests + 1
 	};
@@ -93,7 +97,9 @@ static void poll(struct simulate_world *w, uint32_t device)
 	if (layer < 0)
 		return;
 	simulate_look_around(w, device, layer, &fact);
-	simulate_windows(w, simulate_step(w, layer, device), &fact);
+	hours = simulate_hours(w, device, simulate_step(w, layer, device));
+	fact.window = hours.offer;
+	fact.install_window = hours.install;
 	add_load(w, &fact);
 	note_request(w);
 	(void)simulate_give_step(w, simulate_stage_of(w, layer, device), device, &fact);
@@ -153,7 +159,7 @@ static void look_at_deadline(struct simulate_world *w, uint32_t device)
 		return;
 	due = engine_wall(&w->rollout, s->deadline, wall);
 	if (due <= wall) {
-		simulate_windows(w, s, &fact);
+		fact.install_window = simulate_hours(w, device, s).install;
 		if (simulate_lost_with_gateway(w, device))
 			fact.flags = ENGINE_WITH_GATEWAY;
 		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
@@ -188,27 +194,16 @@ static int64_t stages_due(const struct simulate_world *w)
 	return first == INT64_MAX ? first : first / 1000 + 1;
 }
 
-/* Note when the window opens next; whether it has done so. */
-static bool has_opened(struct simulate_world *w)
-{
-	int64_t wall = simulate_wall(w);
-	bool opened = w->opens_at >= 0 && w->opens_at <= wall;
-
-	if (opened || w->opens_at < 0)
-		w->opens_at = window_opens_again(w->in->window, wall);
-	return opened;
-}
-
 static void look_at_stages(struct simulate_world *w)
 {
-	struct engine_fact fact = { .kind = FACT_STAGE_DUE,
-		.window = w->in->window,
-		.opened = w->in->window != NULL && has_opened(w) };
+	struct engine_fact fact = { .kind = FACT_STAGE_DUE, .opened = simulate_has_opened(w) };
 
-	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++)
+	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++) {
+		fact.window = w->united == NULL ? NULL : &w->united[w->stages[i].wave];
 		if (fact.opened || w->stages[i].reach_at != 0 || w->stages[i].soak_until != 0 ||
 			w->stages[i].verdict_at != 0)
 			simulate_give(w, i, &fact);
+	}
 }
 
 /* Whoever was in a wheel for the time of an outage comes soon after it. */
@@ -384,8 +379,32 @@ static void release(struct simulate_world *w)
 	free(w->members);
 	free(w->first);
 	simulate_groups_fini(w);
+	simulate_hours_fini(w);
 	simulate_wheel_fini(&w->acts);
 	simulate_wheel_fini(&w->deadlines);
+}
+
+/* The devices of each wave, side by side. */
+static void list_members(struct simulate_world *w)
+{
+	for (uint32_t d = 0; d < w->in->devices; d++)
+		w->first[w->in->wave[d] + 1]++;
+	for (int i = 0; i < w->in->rules->waves; i++)
+		w->first[i + 1] += w->first[i];
+	for (uint32_t d = 0; d < w->in->devices; d++)
+		w->members[w->first[w->in->wave[d]]++] = d;
+	for (int i = w->in->rules->waves; i > 0; i--)
+		w->first[i] = w->first[i - 1];
+	w->first[0] = 0;
+}
+
+/* Make the world, without anybody in it. */
+static bool prepare(struct simulate_world *w)
+{
+	if (!allocate(w))
+		return false;
+	list_members(w);
+	return simulate_hours_init(w);
 }
 
 static int by_second(const void *a, const void *b)
@@ -433,23 +452,8 @@ static void sum_up(struct simulate_world *w)
 	free(times);
 }
 
-/* The devices of each wave, side by side. */
-static void list_members(struct simulate_world *w)
-{
-	for (uint32_t d = 0; d < w->in->devices; d++)
-		w->first[w->in->wave[d] + 1]++;
-	for (int i = 0; i < w->in->rules->waves; i++)
-		w->first[i + 1] += w->first[i];
-	for (uint32_t d = 0; d < w->in->devices; d++)
-		w->members[w->first[w->in->wave[d]]++] = d;
-	for (int i = w->in->rules->waves; i > 0; i--)
-		w->first[i] = w->first[i - 1];
-	w->first[0] = 0;
-}
-
 static void begin(struct simulate_world *w)
 {
-	list_members(w);
 	w->rollout = (struct engine_rollout){
 		.id = 1, .state = ROLLOUT_READY, .back_wave = ENGINE_ALL_WAVES
 	};
@@ -466,8 +470,6 @@ static void begin(struct simulate_world *w)
 			w->stages[simulate_stage_of(w, l, d)].expected +=
 				!simulate_layer_of(w, l, d)->absent;
 	}
-	w->opens_at =
-		w->in->window == NULL ? -1 : window_opens_again(w->in->window, simulate_wall(w));
 	simulate_give(w, -1, &(struct engine_fact){ .kind = FACT_START });
 }
 
@@ -479,7 +481,7 @@ enum fl_code simulate(const struct simulate_in *in, struct simulate_out *out, st
 		.second = -1 };
 	enum fl_code code = FL_OK;
 
-	*out = (struct simulate_out){ 0 };
+	*out = (struct simulate_out){ .stopped_ms = -1 };
 	if (in->devices > SIMULATE_DEVICES_MAX || in->rules->layers > SIMULATE_LAYERS_MAX ||
 		(int64_t)in->rules->layers * in->rules->waves > SIMULATE_STAGES_MAX)
 		return fl_fail(err, FL_REFUSED,
@@ -487,7 +489,7 @@ enum fl_code simulate(const struct simulate_in *in, struct simulate_out *out, st
 			SIMULATE_DEVICES_MAX, SIMULATE_LAYERS_MAX, SIMULATE_STAGES_MAX);
 	w.n_stages = in->rules->layers * in->rules->waves;
 	w.chance |= 1;
-	if (allocate(&w)) {
+	if (prepare(&w)) {
 		begin(&w);
 		run(&w);
 		sum_up(&w);

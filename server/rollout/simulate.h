@@ -15,6 +15,7 @@
 #define ROLLOUT_SIMULATE_H
 
 #include "server/rollout/engine.h"
+#include "server/rollout/opening.h"
 
 #define SIMULATE_DEVICES_MAX 2000000
 #define SIMULATE_LAYERS_MAX  32
@@ -43,6 +44,7 @@ struct simulate_layer {
 	int64_t silent_ppm; /* that never answer again */
 	int64_t install_ms; /* mean; between half and one and a half of it, evenly */
 	int64_t bytes;      /* that a device gets */
+	int64_t bytes_full; /* that it would get without deltas */
 };
 
 /* A part of the time, from the start of the rollout. */
@@ -69,10 +71,11 @@ struct simulate_in {
 	int64_t gateway_ppm;                 /* gateways that an order makes never answer again */
 	const uint32_t *class;               /* per device; NULL: 0 */
 	const struct simulate_layer *layers; /* [class * layers of the rules + layer] */
-	/* when devices may be offered an order, and when they may switch to what they have; by wall clock.
-	 * NULL: always */
-	const struct window *window, *turn;
-	int64_t start_at; /* wall clock; 0: some moment */
+	/* the windows by every clock that devices go by; NULL: no strategy has some */
+	const struct opening_hours *hours;
+	size_t n_hours;
+	const uint8_t *zone; /* per device: index of hours; NULL: 0 */
+	int64_t start_at;    /* wall clock; 0: some moment */
 	/* fleetd is away; devices take no orders but finish what they have begun. Ascending */
 	const struct simulate_span *outages, *sleeps;
 	size_t n_outages, n_sleeps;
@@ -92,6 +95,7 @@ struct simulate_out {
 	char reason[ENGINE_REASON_MAX];
 	int64_t ended_ms;   /* virtual time */
 	int64_t decided_ms; /* when the last gate decided */
+	int64_t stopped_ms; /* when a gate failed; below 0: none has */
 	int64_t targets;    /* devices */
 	int64_t confirmed;  /* in every layer */
 	/* that got a version that fails on them, or are behind a gateway that never answers again */
@@ -101,7 +105,7 @@ struct simulate_out {
 	double mean_s, p95_s, max_s; /* from the start to a device's last confirmation */
 	/* until the 1st, 2nd … of SIMULATE_CURVE equal parts of the devices is through; below 0: never */
 	double reached_s[SIMULATE_CURVE];
-	int64_t bytes;
+	int64_t bytes, bytes_full;
 	int64_t peak_per_s; /* requests that are not idle polls */
 	uint64_t facts;     /* given to the engine */
 	const char *broken; /* an invariant: nothing else counts then */

@@ -68,8 +68,7 @@ bool simulate_is_dead(const struct simulate_world *w, uint32_t device)
 {
 	uint32_t gateway = gateway_of(w, device);
 
-	return w->device[device].dead ||
-		(gateway != SIMULATE_NOBODY && w->device[gateway].dead);
+	return w->device[device].dead || (gateway != SIMULATE_NOBODY && w->device[gateway].dead);
 }
 
 /* ---- who comes first */
@@ -119,7 +118,8 @@ static enum engine_fit fit_of(struct simulate_world *w, uint32_t device, int lay
 	if (w->device[device].back == 0)
 		return gateway == SIMULATE_NOBODY ? ENGINE_FITS : look_below(w, gateway, layer);
 	fit = look_above(w, device, layer);
-	return fit == ENGINE_FITS && simulate_is_gateway(w, device) ? look_behind(w, device, layer) : fit;
+	return fit == ENGINE_FITS && simulate_is_gateway(w, device) ? look_behind(w, device, layer)
+								    : fit;
 }
 
 /* ---- groups */

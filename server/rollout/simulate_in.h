@@ -83,7 +83,9 @@ struct simulate_world {
 	size_t outage;    /* next one */
 	bool offer, keep; /* what the last fact about a step led to */
 	bool due_changed; /* stages may have something else due */
-	int64_t opens_at; /* wall clock, when the window opens next; -1: it does not */
+	struct window
+		*united;  /* per wave: open while it is for any of its devices; NULL: no windows */
+	int64_t opens_at; /* wall clock, when a window opens next; -1: none does */
 	struct engine_out result;
 	bool nomem;
 };
@@ -125,14 +127,20 @@ bool simulate_lost_with_gateway(struct simulate_world *w, uint32_t device);
 /* Whether the gate of the layer has counted the loss that a failed step is a part of; from now on it has. */
 bool simulate_lost_before(struct simulate_world *w, int layer, const struct engine_step *failed);
 
+/* ---- simulate_hours.c: maintenance windows */
+bool simulate_hours_init(struct simulate_world *w);
+void simulate_hours_fini(struct simulate_world *w);
+/* Those that count for a step now. */
+struct opening_hours simulate_hours(
+	const struct simulate_world *w, uint32_t device, const struct engine_step *step);
+/* Note when a window opens next; whether one has done so. */
+bool simulate_has_opened(struct simulate_world *w);
+
 /* ---- simulate_world.c */
 /* The device acts, or its deadline is looked at, in that second; it is not in the wheel. */
 void simulate_act_at(struct simulate_world *w, uint32_t device, int64_t second);
 void simulate_due_at(struct simulate_world *w, uint32_t device, int64_t second);
 int64_t simulate_wall(const struct simulate_world *w);
-/* When the device of a step may be offered something, and when its time to install runs. */
-void simulate_windows(
-	const struct simulate_world *w, const struct engine_step *step, struct engine_fact *fact);
 /* Give the engine a fact about the rollout (stage -1) or a stage, and do the jobs that follow. */
 void simulate_give(struct simulate_world *w, int stage, const struct engine_fact *fact);
 /* Give it one about a step; returns false if nothing changed. w->result has the rest. */

@@ -11,15 +11,6 @@ int64_t simulate_wall(const struct simulate_world *w)
 	return (w->in->start_at != 0 ? w->in->start_at : SIMULATE_EPOCH) + w->t_ms + w->jumped;
 }
 
-void simulate_windows(
-	const struct simulate_world *w, const struct engine_step *step, struct engine_fact *fact)
-{
-	if (step->back && !w->in->rules->pace.back_windows)
-		return;
-	fact->window = w->in->window;
-	fact->install_window = w->in->turn != NULL ? w->in->turn : w->in->window;
-}
-
 struct engine_step *simulate_step(struct simulate_world *w, int layer, uint32_t device)
 {
 	return &w->steps[(size_t)device * (size_t)w->in->rules->layers + (size_t)layer];
@@ -227,6 +218,13 @@ static void do_job(struct simulate_world *w, int stage, enum engine_job job)
 		simulate_give(w, stage, &(struct engine_fact){ .kind = FACT_JOB_DONE, .job = job });
 }
 
+static void note_gate(struct simulate_world *w, const struct engine_stage *decided)
+{
+	w->out->decided_ms = w->t_ms;
+	if (decided->decision == GATE_FAILED && w->out->stopped_ms < 0)
+		w->out->stopped_ms = w->t_ms;
+}
+
 void simulate_give(struct simulate_world *w, int stage, const struct engine_fact *fact)
 {
 	struct engine_view view = { .rules = w->in->rules,
@@ -253,7 +251,7 @@ void simulate_give(struct simulate_world *w, int stage, const struct engine_fact
 			w->stages[i] = w->changes[i];
 	for (size_t i = 0; i < o->events_n; i++)
 		if (o->events[i].kind == ENGINE_EVENT_GATE)
-			w->out->decided_ms = w->t_ms;
+			note_gate(w, &w->stages[o->events[i].stage]);
 	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++)
 		for (int b = 0; b < ENGINE_JOBS; b++)
 			if ((w->stages[i].jobs & 1u << b) != 0)

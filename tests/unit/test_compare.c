@@ -102,6 +102,40 @@ static void versions_have_hypotheses(void **state)
 	compare_fini(&c);
 }
 
+/* Behaviour: described gateways are cut with the devices behind them, groups take turns, deltas save what they
+ * are said to, and a dead gateway is one failure. */
+static void fleets_are_described(void **state)
+{
+	struct compare c;
+	const struct compare_strategy *s = &c.strategies[0];
+
+	(void)state;
+	assert_int_equal(
+		read_body("{\"devices\":100,\"behind\":9,\"sites\":5,\"bytes\":1000,"
+			  "\"delta_percent\":10,\"runs\":1,\"cases\":[{\"name\":\"a\","
+			  "\"gateways_silent_percent\":100}],\"strategies\":[{\"name\":\"s\","
+			  "\"strategy\":{\"waves\":[{\"count\":30},{\"percent\":100}],"
+			  "\"pace\":{\"max_unavailable\":{\"by\":\"label.site\",\"devices\":4}},"
+			  "\"gate\":{\"success\":{\"percent\":1},\"error\":{\"percent\":99}}}}]}",
+			&c, NULL),
+		FL_OK);
+	int first = 0;
+	for (uint32_t d = 0; d < 100; d++) {
+		assert_int_equal(s->gateway[d], d % 10 == 0 ? SIMULATE_NOBODY : d - d % 10);
+		assert_int_equal(s->wave[d], s->wave[d - d % 10]);
+		assert_int_equal(s->group[d] == s->group[0], d / 10 % 5 == 0);
+		first += s->wave[d] == 0;
+	}
+	assert_int_equal(first, 30);
+	run_all(&c);
+	/* slots of a site stay taken by those that are cut off: a gateway may never get its order */
+	assert_in_range(c.sums[0][0].harmed, 70, 100);
+	assert_int_equal(c.sums[0][0].harmed % 10, 0);
+	assert_int_equal(c.sums[0][0].bytes * 10, c.sums[0][0].bytes_full);
+	assert_in_range(c.sums[0][0].failures, 1, 10);
+	compare_fini(&c);
+}
+
 /* Behaviour: the curve says when each part of the devices was through; it never falls, ends with the last
  * device, and is null where most runs did not come. */
 static void curves_rise(void **state)
@@ -172,6 +206,9 @@ static void refuses_nonsense(void **state)
 			"or a layer" },
 		{ "{\"versions\":[{\"layer\":1}]}", "layers below 1" },
 		{ "{\"versions\":[{\"module\":\"a\",\"version\":\"1.0.0\"}]}", "no modules" },
+		{ "{\"zones\":[1]}", "zones[0]" },
+		{ "{\"cases\":[{\"name\":\"a\",\"gateways_silent_percent\":101}]}",
+			"gateways_silent_percent" },
 		{ "{\"colour\":1}", "colour" },
 	};
 
@@ -193,6 +230,7 @@ int main(void)
 		cmocka_unit_test(compares_what_is_known),
 		cmocka_unit_test(answers_repeat),
 		cmocka_unit_test(versions_have_hypotheses),
+		cmocka_unit_test(fleets_are_described),
 		cmocka_unit_test(curves_rise),
 		cmocka_unit_test(stops_when_told),
 		cmocka_unit_test(refuses_nonsense),

@@ -136,14 +136,16 @@ static void make(const char *json, const char *zone, struct window *out)
 {
 	struct opening_horizon horizon = { ms("2026-01-01 00:00"), ms("2027-01-01 00:00") };
 	json_t *array = json_loads(json, 0, NULL);
-	struct opening_rules rules;
+	struct opening_windows w = { 0 };
+	struct opening_made made = { 0 };
 	struct fl_zone *z;
 
-	assert_int_equal(opening_rules_read(array, &rules, NULL), FL_OK);
+	assert_int_equal(opening_rules_read(array, &w.delivery, NULL), FL_OK);
 	assert_int_equal(fl_zone_load(zone, &z, NULL), FL_OK);
-	assert_int_equal(opening_expand(&rules, z, &horizon, out, NULL), FL_OK);
+	assert_int_equal(opening_make(&w, z, &horizon, &made, NULL), FL_OK);
+	*out = made.delivery;
 	fl_zone_free(z);
-	opening_rules_fini(&rules);
+	opening_fini(&w);
 	json_decref(array);
 }
 
@@ -219,19 +221,19 @@ static void what_opens_too_often_is_refused(void **unused)
 {
 	struct opening_horizon horizon = { ms("2026-01-01 00:00"), ms("2027-01-01 00:00") };
 	json_t *array = json_loads("[{\"cron\":\"* * * * *\",\"duration_s\":1}]", 0, NULL);
-	struct window w = { 0 };
-	struct opening_rules rules;
+	struct opening_windows w = { 0 };
+	struct opening_made made = { 0 };
 	struct fl_err err = { 0 };
 	struct fl_zone *z;
 
 	(void)unused;
-	assert_int_equal(opening_rules_read(array, &rules, NULL), FL_OK);
+	assert_int_equal(opening_rules_read(array, &w.turn, NULL), FL_OK);
 	assert_int_equal(fl_zone_load("UTC", &z, NULL), FL_OK);
-	assert_int_equal(opening_expand(&rules, z, &horizon, &w, &err), FL_REFUSED);
+	assert_int_equal(opening_make(&w, z, &horizon, &made, &err), FL_REFUSED);
 	assert_non_null(strstr(err.msg, "opens more than"));
-	window_fini(&w);
+	opening_made_fini(&made);
 	fl_zone_free(z);
-	opening_rules_fini(&rules);
+	opening_fini(&w);
 	json_decref(array);
 }
 

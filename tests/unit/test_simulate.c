@@ -186,6 +186,7 @@ static void windows_are_kept(void **state)
 {
 	static struct bench b;
 	struct window offer = { 0 }, turn = { 0 };
+	struct opening_hours hours = { .offer = &offer, .install = &offer };
 	const int64_t start = 1700000000000;
 
 	(void)state;
@@ -196,7 +197,8 @@ static void windows_are_kept(void **state)
 	offer.until = turn.until = start + 60 * 24 * HOUR;
 	assert_int_equal(window_add(&offer, start + 5 * HOUR, start + 6 * HOUR, NULL), FL_OK);
 	assert_int_equal(window_add(&offer, start + 29 * HOUR, start + 30 * HOUR, NULL), FL_OK);
-	b.in.window = &offer;
+	b.in.hours = &hours;
+	b.in.n_hours = 1;
 	run(&b);
 	assert_int_equal(b.out.confirmed, 200);
 	assert_true(b.out.reached_s[0] > 5 * 3600 && b.out.max_s < 6 * 3600);
@@ -206,7 +208,7 @@ static void windows_are_kept(void **state)
 	assert_true(b.out.reached_s[0] < 6 * 3600 && b.out.max_s > 29 * 3600);
 	b.link.poll_ms = MINUTE;
 	assert_int_equal(window_add(&turn, start + 50 * HOUR, start + 51 * HOUR, NULL), FL_OK);
-	b.in.turn = &turn;
+	hours.turn = hours.install = &turn;
 	run(&b);
 	assert_int_equal(b.out.confirmed, 200);
 	assert_true(b.out.reached_s[0] >= 50 * 3600 && b.out.max_s < 51 * 3600);

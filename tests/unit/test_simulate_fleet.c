@@ -24,8 +24,8 @@ static void assert_mean(double mean, double expected, double deviation, double n
 static void assert_share(int64_t count, double share)
 {
 	print_message("%lld of %d, expected %.1f\n", (long long)count, MANY, share * MANY);
-	assert_true(fabs((double)count - share * MANY) <=
-		5 * sqrt(share * (1 - share) * MANY) + 1e-6);
+	assert_true(
+		fabs((double)count - share * MANY) <= 5 * sqrt(share * (1 - share) * MANY) + 1e-6);
 }
 
 /* ---- connections */
@@ -70,8 +70,8 @@ static void random_times_are_waited_for(void **state)
 	b.link = (struct simulate_link){ SIMULATE_RANDOM, MINUTE, HOUR, 3 * HOUR };
 	run(&b);
 	assert_int_equal(b.out.confirmed, MANY);
-	assert_mean(b.out.mean_s, share * off + 30 + 300,
-		sqrt(2 * share - share * share) * off, MANY);
+	assert_mean(
+		b.out.mean_s, share * off + 30 + 300, sqrt(2 * share - share * share) * off, MANY);
 }
 
 /* ---- versions */
@@ -233,7 +233,9 @@ static void ways_back_have_rates(void **state)
 
 	(void)state;
 	for (int paced = 0; paced < 2; paced++) {
-		set_up(&b, "{\"success\":{\"percent\":90},\"error\":{\"percent\":10,\"minimum\":60}}", 60);
+		set_up(&b,
+			"{\"success\":{\"percent\":90},\"error\":{\"percent\":10,\"minimum\":60}}",
+			60);
 		b.layers[0].fail_ppm = 500000;
 		b.rules.on_failure = ENGINE_ROLL_IT_BACK;
 		b.rules.pace.max_per_minute = 1;
