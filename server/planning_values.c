@@ -11,7 +11,7 @@
 
 struct values {
 	struct planning_loader *l;
-	const char *zone_of; /* "attribute.tz"; NULL: nobody names one */
+	const char *zone_of;    /* "attribute.tz"; NULL: nobody names one */
 	struct fl_buf group_by; /* "label.site"; empty: by no label. Owned */
 	uint32_t cap_zones;
 	size_t at; /* where the next device stands */
@@ -31,7 +31,8 @@ static enum fl_code add_zone(struct values *v, const char *name, uint32_t *at, s
 		if (strcmp(s->zones[*at], name) == 0)
 			return FL_OK;
 	if (*n == ZONES_MAX)
-		return fl_fail(err, FL_REFUSED, "the devices name more than %d time zones", ZONES_MAX);
+		return fl_fail(
+			err, FL_REFUSED, "the devices name more than %d time zones", ZONES_MAX);
 	if (!planning_grow(&s->zones, *n, &v->cap_zones, sizeof(*s->zones)) ||
 		(s->zones[*n] = strdup(name)) == NULL)
 		return nomem(err);
@@ -92,8 +93,7 @@ enum fl_code planning_load_values(struct planning_loader *l, struct fl_err *err)
 	if (code == FL_OK)
 		code = add_zone(&v, y->windows.zone, &own, err);
 	if (code == FL_OK && d->n > 0 && (v.zone_of != NULL || v.group_by.n > 0))
-		code = device_each_profile(
-			l->store, d->no[0], d->no[d->n - 1], on_device, &v, err);
+		code = device_each_profile(l->store, d->no[0], d->no[d->n - 1], on_device, &v, err);
 	fl_buf_fini(&v.group_by);
 	return code;
 }

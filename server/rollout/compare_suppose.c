@@ -66,8 +66,7 @@ struct simulate_layer *compare_layer(const struct compare *c, const struct compa
 	return &s->layers[(k * s->classes + class) * (size_t)c->layers + (size_t)layer];
 }
 
-enum fl_code compare_check_size(
-	struct compare *c, int64_t devices, int layers, struct fl_err *err)
+enum fl_code compare_check_size(struct compare *c, int64_t devices, int layers, struct fl_err *err)
 {
 	if (devices > COMPARE_DEVICES_MAX || layers > COMPARE_LAYERS_MAX ||
 		devices * layers > 5LL * COMPARE_DEVICES_MAX)
