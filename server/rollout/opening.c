@@ -197,7 +197,7 @@ static enum fl_code add(void *context, int64_t local_s, struct fl_err *err)
 		close < x->horizon->until ? close : x->horizon->until, err);
 }
 
-static enum fl_code expand(const struct opening_rules *r, const struct fl_zone *zone,
+enum fl_code opening_expand(const struct opening_rules *r, const struct fl_zone *zone,
 	const struct opening_horizon *horizon, struct window *out, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
@@ -220,9 +220,9 @@ static enum fl_code expand(const struct opening_rules *r, const struct fl_zone *
 enum fl_code opening_make(const struct opening_windows *w, const struct fl_zone *zone,
 	const struct opening_horizon *horizon, struct opening_made *out, struct fl_err *err)
 {
-	enum fl_code code = expand(&w->delivery, zone, horizon, &out->delivery, err);
+	enum fl_code code = opening_expand(&w->delivery, zone, horizon, &out->delivery, err);
 
-	return code == FL_OK ? expand(&w->turn, zone, horizon, &out->turn, err) : code;
+	return code == FL_OK ? opening_expand(&w->turn, zone, horizon, &out->turn, err) : code;
 }
 
 void opening_made_fini(struct opening_made *m)

@@ -64,13 +64,18 @@ static inline bool opening_some(const struct opening_windows *w)
 struct opening_horizon {
 	int64_t from, until;
 };
-/* The windows of the rules by the clock of one zone. Owned. */
+/* The window that the rules make in a zone, from one moment until another. A duration is time that passes:
+ * eight hours are eight hours in the night in which the clock is changed. *out (zeroed) is to be finished,
+ * also on failure. FL_REFUSED: it opens too often; FL_NOMEM. */
+enum fl_code opening_expand(const struct opening_rules *r, const struct fl_zone *zone,
+	const struct opening_horizon *horizon, struct window *out,
+	struct fl_err *err) FL_MUST_CHECK;
+
+/* The windows of a strategy by the clock of one zone. Owned. */
 struct opening_made {
 	struct window delivery, turn;
 };
-/* Make them, from one moment until another. A duration is time that passes: eight hours are eight hours in the
- * night in which the clock is changed. *out (zeroed) is to be finished, also on failure. FL_REFUSED: one opens
- * too often; FL_NOMEM. */
+/* Make them; as opening_expand. */
 enum fl_code opening_make(const struct opening_windows *w, const struct fl_zone *zone,
 	const struct opening_horizon *horizon, struct opening_made *out,
 	struct fl_err *err) FL_MUST_CHECK;
@@ -78,11 +83,12 @@ enum fl_code opening_make(const struct opening_windows *w, const struct fl_zone 
 void opening_made_fini(struct opening_made *m);
 
 /* When a device may be offered an order, when it may switch to what it has, and when its time to install
- * runs: while it may switch or, without a window for that, while it may be offered something. Borrowed from
- * what was made; NULL: always. */
+ * runs. Borrowed; NULL: always. */
 struct opening_hours {
 	const struct window *offer, *turn, *install;
 };
+/* Those of the zone that the windows were made for. The time to install runs while it may switch or, without a
+ * window for that, while it may be offered something. Borrows from `made`. */
 struct opening_hours opening_hours(
 	const struct opening_windows *w, const struct opening_made *made);
 
