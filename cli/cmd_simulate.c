@@ -15,8 +15,8 @@
 
 struct simulate_options {
 	const char *release, *selector, *plot;
-	struct options_list strategies, cases, versions, links;
-	int64_t devices, layers, bytes, runs, seed, days;
+	struct options_list strategies, cases, versions, links, zones;
+	int64_t devices, layers, bytes, delta, behind, sites, runs, seed, days;
 };
 
 #define ROW(member, name_, kind, ...)                                            \
@@ -33,11 +33,21 @@ static const struct options_row rows[] = {
 	ROW(devices, "devices", COUNT, .argument = "N", .help = "on a described fleet (1000)"),
 	ROW(layers, "layers", COUNT, .argument = "N", .help = "of so many layers (1)"),
 	ROW(bytes, "bytes", COUNT, .argument = "N", .help = "per device and layer (0)"),
-	ROW(strategies, "strategy", LIST, .argument = "NAME=FILE",
-		.help = "compare this strategy (JSON); several times (five well-known ones)"),
+	ROW(delta, "delta", COUNT, .argument = "PERCENT",
+		.help = "of these that a device gets with a delta (100)"),
+	ROW(behind, "behind", COUNT, .argument = "N",
+		.help = "devices behind each gateway (0: there are no gateways)"),
+	ROW(sites, "sites", COUNT, .argument = "N",
+		.help = "places that a label of max_unavailable tells apart (0)"),
+	ROW(zones, "zone", LIST, .argument = "ZONE",
+		.help = "time zone of some devices, for windows with zone_of; several times"),
+	ROW(strategies, "strategy", LIST, .argument = "NAME[=FILE]",
+		.help = "compare this strategy (JSON); several times. By name alone: \"all at "
+			"once\", \"fixed waves\", \"exponential\", \"sequential test\", "
+			"\"layer by layer\" (all five)"),
 	ROW(cases, "case", LIST, .argument = "NAME:KEY=VALUE,...",
-		.help = "suppose this of the release: fail_percent, silent_percent, install_s (a "
-			"good and two bad ones)"),
+		.help = "suppose this of the release: fail_percent, silent_percent, "
+			"gateways_silent_percent, install_s (a good and two bad ones)"),
 	ROW(versions, "suppose", LIST, .argument = "VERSION:KEY=VALUE,...",
 		.help = "suppose this of MODULE@VERSION, or of layer N, in every case: "
 			"fail_percent, silent_percent, install_s"),
@@ -144,6 +154,24 @@ static enum fl_code add_versions(json_t *body, const struct options_list *list, 
 	return FL_OK;
 }
 
+/* One that the server knows. */
+static enum fl_code add_known(json_t *array, const char *name, struct fl_err *err)
+{
+	static const char *const known[] = { "all at once", "fixed waves", "exponential",
+		"sequential test", "layer by layer" };
+
+	for (size_t i = 0; i < FL_COUNT(known); i++)
+		if (strcmp(known[i], name) == 0)
+			return json_array_append_new(array, json_pack("{s:s}", "name", name)) == 0
+				? FL_OK
+				: fl_fail(err, FL_NOMEM, "there is no memory for --strategy");
+	return fl_fail(err, FL_INVALID,
+		"--strategy: there is no \"%.60s\"; name a file as NAME=FILE, or one of: all at "
+		"once, "
+		"fixed waves, exponential, sequential test, layer by layer",
+		name);
+}
+
 static enum fl_code add_strategy(json_t *array, const char *text, struct fl_err *err)
 {
 	const char *equals = strchr(text, '=');
@@ -151,7 +179,9 @@ static enum fl_code add_strategy(json_t *array, const char *text, struct fl_err 
 	FL_AUTO_JSON json_t *strategy = NULL;
 	enum fl_code code;
 
-	if (equals == NULL || equals == text)
+	if (equals == NULL)
+		return add_known(array, text, err);
+	if (equals == text)
 		return fl_fail(err, FL_INVALID, "--strategy takes NAME=FILE, not \"%.60s\"", text);
 	code = fl_file_get(equals + 1, FILE_MAX, &b, err);
 	if (code == FL_OK)
@@ -181,6 +211,18 @@ static enum fl_code add_strategies(
 	return FL_OK;
 }
 
+static enum fl_code add_zones(json_t *body, const struct options_list *list, struct fl_err *err)
+{
+	FL_AUTO_JSON json_t *array = json_array();
+
+	for (size_t i = 0; i < list->n; i++)
+		if (json_array_append_new(array, json_string(list->v[i])) != 0)
+			return fl_fail(err, FL_INVALID, "--zone is not UTF-8");
+	if (list->n > 0)
+		(void)json_object_set(body, "zones", array);
+	return FL_OK;
+}
+
 static enum fl_code make_body(const struct simulate_options *o, json_t **out, struct fl_err *err)
 {
 	FL_AUTO_JSON json_t *body =
@@ -189,6 +231,7 @@ static enum fl_code make_body(const struct simulate_options *o, json_t **out, st
 		const char *name;
 		int64_t n;
 	} counts[] = { { "devices", o->devices }, { "layers", o->layers }, { "bytes", o->bytes },
+		{ "delta_percent", o->delta }, { "behind", o->behind }, { "sites", o->sites },
 		{ "runs", o->runs }, { "seed", o->seed }, { "days", o->days } };
 	enum fl_code code;
 
@@ -204,6 +247,8 @@ static enum fl_code make_body(const struct simulate_options *o, json_t **out, st
 		code = add_versions(body, &o->versions, err);
 	if (code == FL_OK)
 		code = add_objects(body, "links", "kind", "link", &o->links, err);
+	if (code == FL_OK)
+		code = add_zones(body, &o->zones, err);
 	*out = fl_steal(&body);
 	return code;
 }
@@ -222,43 +267,53 @@ static void result_row(struct table *t, const json_t *r)
 {
 	char text[TEXT_SHORT];
 
-	table_add(t, value_text(r, "case"));
 	table_add(t, value_text(r, "strategy"));
 	table_add(t, text_share(text, value_real(r, "passed")));
+	table_add(t, text_share(text, value_real(r, "stopped")));
 	table_add(t, text_share(text, value_real(r, "completion")));
 	add_count(t, value_real(r, "harmed"));
-	add_count(t, value_real(r, "harmed_most"));
 	table_add(t, text_seconds(text, value_real(r, "mean_s")));
 	table_add(t, text_seconds(text, value_real(r, "p95_s")));
 	table_add(t, text_seconds(text, value_real(r, "max_s")));
 	table_add(t, text_bytes(text, (int64_t)value_real(r, "bytes")));
+	table_add(t, text_bytes(text, (int64_t)value_real(r, "bytes_full")));
 	table_add(t, text_count(text, value_int(r, "peak_requests_s")));
 }
 
-/* Case by case, so that the strategies stand below each other. */
-static void show_results(const struct cli *cli, const json_t *answer)
+/* A table of strategies in one case. */
+static void show_case(const struct cli *cli, const struct simulate_results *r, size_t k)
 {
 	static const struct table_column columns[] = {
-		{ .title = "CASE", .cut = true },
 		{ .title = "STRATEGY", .cut = true },
-		{ .title = "PASSED", .right = true },
-		{ .title = "COMPLETE", .right = true },
-		{ .title = "HARMED", .right = true },
-		{ .title = "WORST", .right = true },
+		{ .title = "PASS", .right = true },
+		{ .title = "STOP", .right = true },
+		{ .title = "DONE", .right = true },
+		{ .title = "HARM", .right = true },
 		{ .title = "MEAN", .right = true },
 		{ .title = "P95", .right = true },
 		{ .title = "LAST", .right = true },
 		{ .title = "BYTES", .right = true },
-		{ .title = "PEAK/S", .right = true },
+		{ .title = "FULL", .right = true },
+		{ .title = "RQ/S", .right = true },
 	};
 	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
+	FL_AUTO_BUF struct fl_buf title = { 0 };
+
+	fl_buf_printf(&title, "%s%s", k == 0 ? "" : "\n", terminal_on(&cli->out, TERMINAL_TITLE));
+	text_clean(&title, value_text(json_array_get(r->rows, k), "case"));
+	fl_buf_printf(&title, "%s\n", terminal_off(&cli->out));
+	(void)fwrite(title.p, 1, title.n, stdout);
+	for (size_t i = k; i < r->n; i += r->cases)
+		result_row(&t, json_array_get(r->rows, i));
+	table_print(&t, &cli->out, stdout, false);
+}
+
+static void show_results(const struct cli *cli, const json_t *answer)
+{
 	struct simulate_results r = simulate_results(answer);
 
 	for (size_t k = 0; k < r.cases; k++)
-		for (size_t i = k; i < r.n; i += r.cases)
-			result_row(&t, json_array_get(r.rows, i));
-	if (t.n_cells > 0)
-		table_print(&t, &cli->out, stdout, false);
+		show_case(cli, &r, k);
 }
 
 static void show_chart(const struct cli *cli, const json_t *answer)
@@ -317,17 +372,17 @@ static enum fl_code run(struct cli *cli, const void *options, struct fl_err *err
 const struct command cmd_simulate = {
 	.name = "simulate",
 	.help = "compare strategies on a virtual clock, before the start",
-	.prose = "The engine that will run the rollout runs it many times with devices that are "
-		 "made "
-		 "up: on a described fleet, or with --release on the real one. PASSED: runs in "
-		 "which "
-		 "every gate passed (of a good release the rest are false stops). HARMED: devices "
-		 "that "
-		 "got a version that fails on them, on average and at worst. Times are from the "
-		 "start "
-		 "to a device's last confirmation. The same seed gives the same answer. "
-		 "Interrupted, "
-		 "it ends on the server too.\n\n",
+	.prose =
+		"The engine that will run the rollout runs it many times with devices that are "
+		"made up: on a described fleet, or with --release on the real one. The same seed "
+		"gives the same answer. Interrupted, it ends on the server too.\n\n"
+		"PASS: runs in which every gate passed. STOP: in which a gate failed; of a good "
+		"release these are false stops. DONE: devices that have confirmed it. HARM: "
+		"devices "
+		"that got a version that fails on them, or are behind a gateway that never answers "
+		"again, until the end or the stop. MEAN, P95, LAST: from the start to a device's "
+		"last confirmation. BYTES: that devices get, FULL: without deltas. RQ/S: requests "
+		"in the busiest second, without polls that have nothing to do.\n\n",
 	.examples = "fleetctl simulate --devices 5000 --layers 3\n"
 		    "fleetctl simulate --release 2026.11 --strategy mine=strategy.json --case "
 		    "'bricks:silent_percent=10' --plot out.svg\n"

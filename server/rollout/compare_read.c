@@ -41,25 +41,48 @@ static const struct fl_json_field strategy_fields[] = {
 	FL_FIELD(struct raw_strategy, strategy, "strategy", OBJECT),
 };
 
+/* One of ours by its name, NULL: there is none. Borrowed from the list of them. */
+static json_t *builtin_strategy(const json_t *ours, const char *name)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (ours, i, one)
+		if (strcmp(json_string_value(json_object_get(one, "name")), name) == 0)
+			return json_object_get(one, "strategy");
+	return NULL;
+}
+
+/* A strategy that is only named is one of ours, or says nothing but its name. */
+static enum fl_code read_strategy(const json_t *json, const json_t *ours, uint64_t seed,
+	struct compare_strategy *s, struct fl_err *err)
+{
+	struct raw_strategy raw = { 0 };
+	enum fl_code code = fl_json_read(
+		json, strategy_fields, FL_COUNT(strategy_fields), FL_JSON_REJECT, &raw, err);
+
+	if (code != FL_OK)
+		return code;
+	if (raw.strategy == NULL)
+		raw.strategy = builtin_strategy(ours, raw.name);
+	s->name = strdup(raw.name);
+	return s->name == NULL ? compare_nomem(err)
+			       : strategy_read(raw.strategy, seed, &s->strategy, err);
+}
+
 static enum fl_code read_strategies(const json_t *given, struct compare *c, struct fl_err *err)
 {
-	FL_AUTO_JSON json_t *standard = given == NULL ? json_loads(builtin, 0, NULL) : NULL;
-	const json_t *list = given != NULL ? given : standard;
+	FL_AUTO_JSON json_t *ours = json_loads(builtin, 0, NULL);
+	const json_t *list = given != NULL ? given : ours;
 
-	if (list == NULL)
+	if (ours == NULL)
 		return compare_nomem(err);
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		struct raw_strategy raw = { 0 };
-		struct compare_strategy *s = &c->strategies[i];
+		enum fl_code code = read_strategy(
+			json_array_get(list, i), ours, c->seed, &c->strategies[i], err);
 
-		if (fl_json_read(json_array_get(list, i), strategy_fields,
-			    FL_COUNT(strategy_fields), FL_JSON_REJECT, &raw, err) != FL_OK)
-			return fl_wrap(err, "strategies[%zu]", i);
 		c->n_strategies = i + 1;
-		s->name = strdup(raw.name);
-		if (s->name == NULL)
-			return compare_nomem(err);
-		if (strategy_read(raw.strategy, c->seed, &s->strategy, err) != FL_OK)
+		if (code != FL_OK)
 			return fl_wrap(err, "strategies[%zu]", i);
 	}
 	return FL_OK;

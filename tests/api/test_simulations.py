@@ -4,8 +4,13 @@ import hashlib
 import json
 import select
 import time
+from datetime import datetime, timedelta, timezone
+
+from story import Story
+from waiting import ok
 
 API = "/api/v1/simulations"
+EVERYBODY = [{"percent": 100}]
 
 
 def by_name(answer):
@@ -92,3 +97,64 @@ def test_what_is_too_large_is_refused(shared_fleetd):
     answer = shared_fleetd.post(API, {"devices": 200_000, "layers": 16})
     assert answer.status == 422 and "at most" in answer.json()["detail"]
     assert shared_fleetd.post(API, {"devices": 10**9}).status == 400
+
+
+# ---- what a simulation says and what a real rollout does
+
+def test_a_dead_gateway_is_as_in_a_real_rollout(fleetd):
+    """A gateway that falls silent takes three devices along, and its gate counts one failure: both pass at 80 %
+    with six of seven, and six of ten devices have it."""
+    story = Story(fleetd)
+    story.module("app", "1.0.0", "2.0.0")
+    story.module("net", "1.0.0", "2.0.0", tier="gateway")
+    story.release("next", app="2.0.0", net="2.0.0")
+    gateway = story.device("gw", tier="gateway", net="1.0.0")
+    behind = [story.device(f"b{i}", gateway="gw", app="1.0.0") for i in range(3)]
+    alone = story.devices(6, app="1.0.0")
+    gate = {"success": {"percent": 80}, "error": {"percent": 20, "minimum": 7}}
+    # of the devices behind the gateway none has done its part before it dies
+    fear = {"release": "next", "runs": 2, "cases": [{"name": "dead", "gateways_silent_percent": 100, "install_s": 1}],
+            "links": [{"kind": "always", "poll_s": 1}], "strategies": [{"name": "s", "strategy": {"waves": EVERYBODY, "gate": gate}}],
+            "versions": [{"module": "app", "version": "2.0.0", "install_s": 600}]}
+    (said,) = ok(fleetd.post(API, fear))["results"]
+    assert (said["harmed"], said["failures"], said["completion"], said["passed"]) == (4, 1, 0.6, 1), said
+
+    story.rollout("r", "next", install_s=2, gate=gate)
+    for one in [gateway, *behind, *alone]:
+        one.asks()
+    for one in alone:
+        one.confirms()
+    story.wait("r", "completed")
+    ends = list(story.steps("r").values())
+    assert (ends.count("timed_out"), ends.count("confirmed")) == (4, 6)
+    (decision,) = ok(fleetd.get("/api/v1/rollouts/r/decisions"))["items"]
+    assert "6 of 7" in decision["text"], decision
+
+
+def test_groups_and_clocks_are_the_fleets(fleetd):
+    """Devices take turns by the label that the strategy names, and open by the clock that their own label
+    names."""
+    story = Story(fleetd)
+    story.module("app", "1.0.0", "2.0.0")
+    story.release("next", app="2.0.0")
+    for i, one in enumerate(story.devices(6, app="1.0.0")):
+        zone = "Asia/Tokyo" if i < 3 else "Mars/Olympus"
+        ok(fleetd.patch(f"/api/v1/devices/{one.id}", {"labels": {"zone": zone, "site": "x"}}))
+    opens = (datetime.now(timezone.utc) + timedelta(hours=12)).replace(minute=0, second=0)  # nine hours earlier in Tokyo
+    windows = {"delivery": [{"cron": f"0 {opens.hour} * * *", "duration_s": 3600}], "zone": "UTC", "zone_of": "label.zone"}
+    turns = {"max_unavailable": {"by": "label.site", "devices": 1}}
+    body = {"release": "next", "runs": 1, "cases": [{"name": "good", "install_s": 1200}], "links": [{"kind": "always", "poll_s": 1}],
+            "strategies": [{"name": "clocks", "strategy": {"waves": EVERYBODY, "windows": windows}}, {"name": "turns", "strategy": {"waves": EVERYBODY, "pace": turns}}]}
+    results = by_name(ok(fleetd.post(API, body)))
+    curve = results["clocks", "good"]["curve"]
+    assert 2 * 3600 <= curve[9] < 4 * 3600 + 1800, "half of them by the clock of Tokyo"
+    assert 11 * 3600 <= curve[10] < 13 * 3600 + 1800, "the others by the strategy's"
+    assert results["turns", "good"]["max_s"] > 6 * 600, "six after each other"
+
+
+def test_strategies_are_known_by_name(shared_fleetd):
+    """A strategy that is only named is one of those that are compared when nothing is said."""
+    body = {"devices": 300, "runs": 2}
+    everything = by_name(shared_fleetd.post(API, body).json())
+    one = by_name(shared_fleetd.post(API, {**body, "strategies": [{"name": "exponential"}]}).json())
+    assert one == {key: value for key, value in everything.items() if key[0] == "exponential"}

@@ -335,6 +335,8 @@ export interface SimulationResult {
   strategy: string
   case: string
   passed: number | null
+  stopped: number | null
+  stopped_s: number | null
   completion: number | null
   harmed: number | null
   harmed_most: number
@@ -343,7 +345,9 @@ export interface SimulationResult {
   max_s: number | null
   ended_s: number | null
   bytes: number | null
+  bytes_full: number | null
   peak_requests_s: number
+  curve: (number | null)[]
 }
 
 export interface Simulation {
