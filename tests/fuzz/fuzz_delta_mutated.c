@@ -15,9 +15,10 @@
 #include "tests/lib/wasm_program.h"
 
 #define SIZE       1200 /* of an image of firmware */
+#define STATEMENTS 80   /* of a module's program */
 #define OUTPUT_MAX 16384
 #define MEMORY_MAX (32U << 20)
-#define TAKEN_MAX  (4U << 20)
+#define TAKEN_MAX  (6U << 20)
 #define MADE_MAX   48
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
@@ -104,12 +105,12 @@ static void make_packed_layer(struct fl_buf *b, bool newer)
 
 static void make_module(struct fl_buf *b, bool newer)
 {
-	static const uint8_t edits[] = { 40, 2, 9, 90, 0, 0, 120, 3, 100, 150, 0x41, 17 };
+	static const uint8_t edits[] = { 20, 2, 9, 45, 0, 0, 60, 3, 100, 75, 0x41, 17 };
 	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 };
 	struct fl_buf *program = newer ? &new : &old;
 	uint64_t state = 4;
 
-	for (unsigned i = 0; i < 160 * WASM_STATEMENT; i++)
+	for (unsigned i = 0; i < STATEMENTS * WASM_STATEMENT; i++)
 		fl_buf_byte(&old, (uint8_t)wasm_build_random(&state));
 	wasm_program_edit(
 		(struct fl_bytes){ old.p, old.n }, (struct fl_bytes){ edits, sizeof(edits) }, &new);

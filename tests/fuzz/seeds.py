@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Seeds for the fuzzers of deltas: seeds.py DELTA-CODE CORPUS
 
-Pairs of tiny modules, one for each proposal and each kind of section, go to the corpus of the fuzzer of
+Programs of modules, of random statements, go to the corpus of the fuzzer that makes modules of them. Pairs of tiny modules, one for each proposal and each kind of section, go to the corpus of the fuzzer of
 encoders; their deltas, made by the program delta-code of the build, to the one of decoders, beside one that
 the decoder once did not take."""
+import random
 import subprocess
 import sys
 import tempfile
@@ -214,22 +215,30 @@ def seed(codec, first, second):
     return bytes([CODECS.index(codec)]) + len(first).to_bytes(2, "big") + first + second
 
 
-def delta(program, codec, old, new):
+def delta(delta_code, codec, old, new):
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, name) for name in ("old", "new", "delta")]
         paths[0].write_bytes(old)
         paths[1].write_bytes(new)
-        subprocess.run([program, "encode", codec, *paths], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([delta_code, "encode", codec, *paths], check=True, stdout=subprocess.DEVNULL)
         return paths[2].read_bytes()
 
 
-def main(program, corpus):
+def program(statements, edits):
+    """What the fuzzer of modules takes: the model, the edits, the statements."""
+    chance = random.Random(statements)
+    return bytes([0, edits]) + chance.randbytes(3 * edits) + chance.randbytes(3 * statements)
+
+
+def main(delta_code, corpus):
+    for statements in (10, 30, 90, 270):
+        (corpus / "fuzz_delta_modules" / f"random-{statements}").write_bytes(program(statements, 4))
     for kind in KINDS:
         old, new = kind(0), kind(1)
         for codec in MADE:
             path = f"{kind.__name__}-{codec}"
             (corpus / "fuzz_delta_encode" / path).write_bytes(seed(codec, old, new))
-            (corpus / "fuzz_delta_decode" / path).write_bytes(seed(codec, old, delta(program, codec, old, new)))
+            (corpus / "fuzz_delta_decode" / path).write_bytes(seed(codec, old, delta(delta_code, codec, old, new)))
     nothing = b"\xd7\x10\x64\x7f" + b"\2\0"  # a head, and a piece that names no stream
     (corpus / "fuzz_delta_decode" / "no-streams").write_bytes(seed("wasm-delta", plain(0), nothing))
 
