@@ -104,10 +104,34 @@ static void all_back_ends_give_the_same_module(void **state)
 	assert_in_range(taken, PAIRS * 3 / 4, PAIRS);
 }
 
+static void sections_that_come_twice_come_back(void **state)
+{
+	/* A module with an empty section of each kind before the one that counts: the second stays whole,
+	 * and both come back. */
+	static const uint8_t ids[] = { 3, 7, 9, 10, 11 };
+	uint64_t chance = 3;
+
+	(void)state;
+	for (size_t i = 0; i < FL_COUNT(ids); i++) {
+		FL_AUTO_BUF struct fl_buf later = { 0 };
+		struct pair pair = { 0 };
+
+		make_pair(&pair, &chance);
+		fl_buf_add(&later, pair.new.p + 8, pair.new.n - 8);
+		pair.new.n = 8;
+		fl_buf_add(&pair.new, (uint8_t[]){ ids[i], 1, 0 }, 3);
+		fl_buf_add(&pair.new, later.p, later.n);
+		for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_256K; back++)
+			assert_true(takes(&pair, back));
+		pair_fini(&pair);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_back_ends_give_the_same_module),
+		cmocka_unit_test(sections_that_come_twice_come_back),
 	};
 
 	return cmocka_run_group_tests_name("wasm_back_ends", tests, NULL, NULL);

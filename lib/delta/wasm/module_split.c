@@ -215,22 +215,30 @@ static void undo(struct wasm_module *m, const struct mark *mark)
 	m->n_names = mark->names;
 }
 
-/* A table is filled by one section only: a second of its kind stays whole. */
-static bool split_structure(struct splitter *s, unsigned id, const struct mark *before)
+/* A table is filled by one section only: a second of its kind stays whole, even if the first was empty. */
+static bool is_first(const struct wasm_module *m, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (m->sections[k].structured && m->sections[k].id == m->sections[i].id)
+			return false;
+	return true;
+}
+
+static bool split_structure(struct splitter *s, unsigned id)
 {
 	switch (id) {
 	case WASM_SECTION_FUNCTION:
-		return before->functions == 0 && split_functions(s);
+		return split_functions(s);
 	case WASM_SECTION_EXPORT:
-		return before->exports == 0 && split_exports(s);
+		return split_exports(s);
 	case WASM_SECTION_ELEMENT:
-		return before->element_segments == 0 && split_elements(s);
+		return split_elements(s);
 	case WASM_SECTION_CODE:
-		return before->bodies == 0 && split_code(s);
+		return split_code(s);
 	case WASM_SECTION_DATA:
-		return before->data == 0 && split_data(s);
+		return split_data(s);
 	case WASM_SECTION_CUSTOM:
-		return before->names == 0 && split_names(s);
+		return split_names(s);
 	default:
 		return false;
 	}
@@ -258,8 +266,8 @@ void module_split_section(struct wasm_module *m, size_t i)
 	struct mark before = mark_of(m);
 
 	section->residue_at = before.residue;
-	section->structured =
-		split_structure(&s, section->id, &before) && !s.r.bad && wasm_left(&s.r) == 0;
+	section->structured = is_first(m, i) && split_structure(&s, section->id) && !s.r.bad &&
+		wasm_left(&s.r) == 0;
 	section->residue_n = m->residue.n - before.residue;
 	if (section->structured)
 		section->structured = joins(m, i);
