@@ -8,6 +8,7 @@
 #include "cli/value.h"
 #include "lib/file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,21 +264,50 @@ static void add_count(struct table *t, double n)
 		table_addf(t, TERMINAL_PLAIN, "%.*f", n > 0 && n < 9.95 ? 1 : 0, n);
 }
 
+static void add_share(struct table *t, double share)
+{
+	if (share < 0)
+		table_add(t, NULL);
+	else /* never round to a perfect figure that is none */
+		table_addf(t, TERMINAL_PLAIN, "%.0f%%",
+			share >= 1 ? 100 : fmin(ceil(share * 100 - 0.5), 99));
+}
+
+/* In few letters, so that all columns fit a terminal. */
+struct unit {
+	double size;
+	const char *sign;
+};
+static const struct unit times[] = { { 86400, "d" }, { 3600, "h" }, { 60, "m" }, { 1, "s" } };
+static const struct unit sizes[] = { { 1099511627776, "T" }, { 1073741824, "G" }, { 1048576, "M" },
+	{ 1024, "K" }, { 1, "B" } };
+
+static void add_amount(struct table *t, double v, const struct unit *units)
+{
+	const struct unit *u = units;
+
+	while (u->size > 1 && v < u->size)
+		u++;
+	if (v < 0)
+		table_add(t, NULL);
+	else
+		table_addf(t, TERMINAL_PLAIN, "%.*f%s", u->size > 1 && v / u->size < 9.95 ? 1 : 0,
+			v / u->size, u->sign);
+}
+
 static void result_row(struct table *t, const json_t *r)
 {
-	char text[TEXT_SHORT];
-
 	table_add(t, value_text(r, "strategy"));
-	table_add(t, text_share(text, value_real(r, "passed")));
-	table_add(t, text_share(text, value_real(r, "stopped")));
-	table_add(t, text_share(text, value_real(r, "completion")));
+	add_share(t, value_real(r, "passed"));
+	add_share(t, value_real(r, "stopped"));
+	add_share(t, value_real(r, "completion"));
 	add_count(t, value_real(r, "harmed"));
-	table_add(t, text_seconds(text, value_real(r, "mean_s")));
-	table_add(t, text_seconds(text, value_real(r, "p95_s")));
-	table_add(t, text_seconds(text, value_real(r, "max_s")));
-	table_add(t, text_bytes(text, (int64_t)value_real(r, "bytes")));
-	table_add(t, text_bytes(text, (int64_t)value_real(r, "bytes_full")));
-	table_add(t, text_count(text, value_int(r, "peak_requests_s")));
+	add_amount(t, value_real(r, "mean_s"), times);
+	add_amount(t, value_real(r, "p95_s"), times);
+	add_amount(t, value_real(r, "max_s"), times);
+	add_amount(t, value_real(r, "bytes"), sizes);
+	add_amount(t, value_real(r, "bytes_full"), sizes);
+	add_count(t, value_real(r, "peak_requests_s"));
 }
 
 /* A table of strategies in one case. */
@@ -381,7 +411,8 @@ const struct command cmd_simulate = {
 		"devices "
 		"that got a version that fails on them, or are behind a gateway that never answers "
 		"again, until the end or the stop. MEAN, P95, LAST: from the start to a device's "
-		"last confirmation. BYTES: that devices get, FULL: without deltas. RQ/S: requests "
+		"last confirmation (s, m, h, d). BYTES: that devices get, FULL: without deltas. "
+		"RQ/S: requests "
 		"in the busiest second, without polls that have nothing to do.\n\n",
 	.examples = "fleetctl simulate --devices 5000 --layers 3\n"
 		    "fleetctl simulate --release 2026.11 --strategy mine=strategy.json --case "

@@ -30,7 +30,20 @@ def test_strategies_side_by_side(real, tmp_path):
     assert real("simulate", "--suppose", "app:fail_percent=3").code == 2
     assert got["results"][0]["case"] == "bricks" and got["complete"]
     assert real("simulate", "--case", "x:fail_percent").code == 2
+    assert "one of: all at once" in real("simulate", "--strategy", "nofile").err
     assert real("simulate", "--strategy", "nofile").code == 2
+
+
+def test_a_described_fleet_by_name_within_80_columns(real):
+    """Strategies by their names, gateways and deltas described; the table fits a terminal, and says what a gateway
+    costs and what deltas save."""
+    result = real("simulate", "--devices", "20000", "--runs", "1", "--behind", "9", "--sites", "20", "--bytes", "90000000",
+                  "--delta", "10", "--zone", "Asia/Tokyo", "--strategy", "all at once", "--case", "gateways:gateways_silent_percent=10")
+    title, columns, row = result.out.splitlines()[:3]
+    assert title == "gateways" and row.startswith("all at once") and len(columns) <= 80, result
+    cells = dict(zip(columns.split(), row.replace("all at once", "all").split()))
+    assert 1400 < int(cells["HARM"]) < 2600, "a tenth of the gateways, each with nine devices"
+    assert (cells["BYTES"], cells["FULL"]) == ("168G", "1.6T"), cells
 
 
 def test_gates_on_the_command_line(real, fleetd):

@@ -49,7 +49,7 @@ function outcome(s: Simulation): Described {
     h('p', { class: s.complete ? 'quiet' : 'reason' }, `${some(s.devices, 'device')}, ${some(s.layers, 'layer')}, ${some(s.runs, 'run')} each, seed ${s.seed}; ${count(s.facts)} facts went through the engine.`,
       !s.complete && ' The time was over before all runs were done: ask for fewer.'),
     cases.map((name) => h('section', { key: name, 'data-case': name }, h('h2', {}, `If the release is ${name}`),
-      spread(`Devices that are through, over time, if the release is ${name}`, s.results.filter((r) => r.case === name)) || h('p', { class: 'quiet' }, 'Every strategy stops it before 5 % of the devices are through.'),
+      spread(`Devices that are through, over time, if the release is ${name}`, s.results.filter((r) => r.case === name)) || h('p', { class: 'quiet' }, 'In most runs every strategy ends before 5 % of the devices are through.'),
       table(`If the release is ${name}`, ['Strategy', '#All gates pass', '#A gate fails', '', '#Completion', '', '#Harmed', '#Mean', '#95 % within', '#Longest', '#Ends after', '#Bytes', '#Peak'],
         s.results.filter((r) => r.case === name).map((r) => row(r, most))))))
 }
@@ -63,16 +63,16 @@ export function simulatePage(page: Element, roles: string[], signal: AbortSignal
 
   function draw(): void {
     show(page, h('h1', {}, 'Simulation'),
-      h('p', { class: 'quiet' }, 'How would a release spread, and how many devices would a bad one harm before it is stopped? The real engine plays it on a virtual clock, with several strategies.'),
+      h('p', { class: 'quiet' }, 'How would a release spread, and how many devices would a bad one harm before it is stopped? The real engine plays it on a virtual clock, with several strategies. A curve ends where fewer than half of the runs came.'),
       h('form', { class: 'filter-form', onsubmit: (e) => (e.preventDefault(), run(new FormData(e.target as HTMLFormElement))) },
         h('label', {}, 'Fleet', h('select', { name: 'release', onchange: (e) => ((release = (e.target as HTMLSelectElement).value), draw()) },
           h('option', { value: '' }, 'a described one'), releases.map((r) => h('option', { value: r, key: r }, `this fleet, release ${r}`)))),
         release ? h('label', { key: 'selector' }, 'Devices (RSQL)', h('input', { name: 'selector', placeholder: 'every device', spellcheck: 'false' }))
           : [number('Devices', 'devices', 1000, 1, 200000), number('Layers', 'layers', 3, 1, 16)],
         number('Runs', 'runs', 10, 1, 1000), number('Seed', 'seed', 1, 0, 1e9),
+        h('button', { type: 'submit', class: 'main', disabled: running }, running ? 'Running…' : 'Compare'),
         h('details', { key: 'own' }, h('summary', {}, 'A strategy of your own'),
-          h('label', {}, 'As JSON, compared as “mine”', h('textarea', { name: 'own', rows: 5, spellcheck: 'false', placeholder: '{"waves": [{"count": 50}, {"percent": 100}], "soak_s": 3600}' }))),
-        h('button', { type: 'submit', class: 'main', disabled: running }, running ? 'Running…' : 'Compare')),
+          h('label', {}, 'As JSON, compared as “mine”', h('textarea', { name: 'own', rows: 5, spellcheck: 'false', placeholder: '{"waves": [{"count": 50}, {"percent": 100}], "soak_s": 3600}' })))),
       h('p', { id: 'why', class: 'bad', role: 'alert' }, why),
       running ? loading() : result && outcome(result))
   }

@@ -50,7 +50,7 @@ function legend(lines: Line[]): Described {
 export function plot(p: Plot): Described {
   const narrow = innerWidth < NARROW
   const width = narrow ? 340 : 640
-  const right = narrow ? 14 : 160
+  const right = narrow ? 26 : 160
   const at = (place: number) => LEFT + (width - LEFT - right) * place
   const xAt = (i: number) => at(i / Math.max(p.x.length - 1, 1))
   const yAt = (v: number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.min(v, p.top) / p.top)
