@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from exe_images import MACHINES, TEXT, TEXT_BYTES, elf, firmware  # noqa: E402
-from exe_patch import Image, decode  # noqa: E402
-
-
-def grow(image, middle, end):
-    """The bytes as they are when 64 have come to the middle, and as many are gone before the end."""
-    return image[:middle] + bytes(64) + image[middle : end - 64] + image[end:]
+from exe_images import MACHINES, elf, firmware, next_build  # noqa: E402
+from exe_patch import decode  # noqa: E402
 
 
 def follow(ctl, tmp_path, old, new):
@@ -32,15 +27,10 @@ def test_elf(ctl, tmp_path, machine):
     """Branches, addresses, words, relocations, symbols and frames of each machine are found and rewritten as the
     page says."""
     old = elf(machine, 1)
-    moved = Image(old, lambda address: address + 64 if TEXT + 2000 <= address < TEXT + TEXT_BYTES else address)
-    text = moved.elf().pieces[0]
-    new = grow(moved.rewrite(3), text.at + 2000, text.end)
-    assert follow(ctl, tmp_path, old, new)[2] == 0
+    assert follow(ctl, tmp_path, old, next_build(old, machine))[2] == 0
 
 
 def test_firmware(ctl, tmp_path):
     """So are branches and words of a bare image."""
     old = firmware(1)
-    moved = Image(old, lambda address: address + 64 if 2000 <= address < len(old) else address).bare(0)
-    moved.machine = "Thumb-2"
-    assert follow(ctl, tmp_path, old, grow(moved.rewrite(3), 2000, len(old)))[2] == 3
+    assert follow(ctl, tmp_path, old, next_build(old))[2] == 3

@@ -4,6 +4,8 @@ They could not run; they look as exe-patch expects it."""
 import random
 import struct
 
+from exe_patch import Image
+
 MACHINES = {"x86-64": (62, True), "AArch64": (183, True), "Thumb-2": (40, False), "RISC-V": (243, True)}
 BASE = 0x10000
 TEXT, TEXT_BYTES = BASE + 0x1000, 6000
@@ -110,3 +112,16 @@ def firmware(seed, size=4000):
     near = [chance.randrange(size) for _ in range(30)]
     words = b"".join(struct.pack("<I", a) for a in near)
     return struct.pack("<2I", 0x20004000, 0x101) + code("Thumb-2", chance, size) + words
+
+
+def next_build(image, machine=None):
+    """The image, firmware without a machine, as it is when 64 bytes have come to the middle of its code: what names
+    a place behind them has moved; as many bytes before the end of the code are gone."""
+    begin, end = (TEXT, TEXT + TEXT_BYTES) if machine else (0, len(image))
+    moved = Image(image, lambda address: address + 64 if begin + 2000 <= address < end else address)
+    if machine:
+        moved.elf()
+    else:
+        moved.bare(0).machine = "Thumb-2"
+    code, new = moved.pieces[0], moved.rewrite(3)
+    return new[: code.at + 2000] + bytes(64) + new[code.at + 2000 : code.end - 64] + new[code.end :]
