@@ -306,7 +306,7 @@ static void add_whom(struct fl_buf *b, const json_t *refusal)
 
 	if (devices <= 0)
 		return;
-	fl_buf_printf(b, " (%s device%s%s%s)", text_count(text, devices), devices == 1 ? "" : "s",
+	fl_buf_printf(b, " (%s device%s%s%s)", text_count(text, devices), fl_plural(devices),
 		example != NULL ? ", as " : "", example != NULL ? example : "");
 }
 

@@ -66,6 +66,11 @@ void fl_buf_str(struct fl_buf *b, const char *s)
 	fl_buf_add(b, s, strlen(s));
 }
 
+const char *fl_plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 void fl_buf_printf(struct fl_buf *b, const char *fmt, ...)
 {
 	va_list ap;

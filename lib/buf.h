@@ -44,6 +44,8 @@ uint8_t *fl_buf_reserve(struct fl_buf *b, size_t n);
 void fl_buf_add(struct fl_buf *b, const void *p, size_t n);
 void fl_buf_byte(struct fl_buf *b, uint8_t c);
 void fl_buf_str(struct fl_buf *b, const char *s);
+/* The end of a counted noun: "%lld device%s" with n and this. */
+const char *fl_plural(int64_t n);
 void fl_buf_printf(struct fl_buf *b, const char *fmt, ...) FL_PRINTF(2, 3);
 /* Append `s` (valid UTF-8, n bytes) as a JSON string with its quotes. */
 void fl_buf_json(struct fl_buf *b, const char *s, size_t n);

@@ -81,7 +81,7 @@ enum fl_code rollouts_poll(struct server *server, struct store *store, struct ef
 		if (in_flight(&open.at[i])) {
 			struct rollouts_frost frost = { 0 };
 
-			if (open.at[i].state <= STEP_DOWNLOADED)
+			if (!step_switches(open.at[i].state))
 				code = rollouts_frozen(store, device_no, &frost, err);
 			*out = (struct rollouts_offer){ frost.name[0] != '\0' ? ROLLOUTS_HOLD
 									      : ROLLOUTS_AGAIN,
@@ -164,7 +164,7 @@ enum fl_code rollouts_holds(struct store *store, struct effects *effects, int64_
 	enum fl_code code = step_open(store, device_no, open, ROLLOUTS_OPEN_MAX, &n, err);
 
 	for (size_t i = 0; i < n; i++)
-		before = before || (in_flight(&open[i]) && open[i].state <= STEP_DOWNLOADED);
+		before = before || (in_flight(&open[i]) && !step_switches(open[i].state));
 	if (code == FL_OK && before)
 		code = rollouts_frozen(store, device_no, &frost, err);
 	*hold = frost.name[0] != '\0';

@@ -69,11 +69,11 @@ static enum fl_code check(const struct act *a, struct fl_err *err)
 {
 	const struct rollout *r = &a->rollout;
 	const char *name = a->rq->who.name;
-	char hex[65];
+	char hex[65], words[MODEL_WORDS];
 
 	if (r->engine.state != ROLLOUT_WAITING_APPROVAL)
 		return fl_fail(err, FL_CONFLICT, "rollout \"%s\" is %s; nothing waits for approval",
-			r->name, rollout_state_text(r->engine.state));
+			r->name, model_words(rollout_state_text(r->engine.state), words));
 	(void)sodium_bin2hex(hex, sizeof(hex), r->plan_digest, sizeof(r->plan_digest));
 	if (a->body.plan_digest != NULL && strcmp(a->body.plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);

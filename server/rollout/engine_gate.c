@@ -133,9 +133,10 @@ static void starve(struct engine_turn *t, size_t i)
 	char reason[ENGINE_REASON_MAX];
 
 	snprintf(reason, sizeof(reason),
-		"superseded: other rollouts have taken over %lld devices of L%d.W%d, and without "
+		"superseded: other rollouts have taken over %lld device%s of L%d.W%d, and without "
 		"them its gate cannot decide",
-		(long long)s->sums.steps[STEP_SUPERSEDED], s->layer, s->wave);
+		(long long)s->sums.steps[STEP_SUPERSEDED],
+		fl_plural(s->sums.steps[STEP_SUPERSEDED]), s->layer, s->wave);
 	engine_rollout_stop(t, false, reason);
 }
 

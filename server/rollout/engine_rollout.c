@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 /* The rollout's state in words. */
-static const char *state_of(const struct engine_turn *t)
+static const char *state_of(const struct engine_turn *t, char out[MODEL_WORDS])
 {
-	return rollout_state_text(engine_turn_rollout(t)->state);
+	return model_words(rollout_state_text(engine_turn_rollout(t)->state), out);
 }
 
 /* What there is to do about a rollout whose state has just refused a verb. */
@@ -39,7 +39,9 @@ static const char *way_out(enum rollout_state s)
 
 static void refuse(struct engine_turn *t, const char *verb)
 {
-	engine_turn_say(t, ENGINE_REFUSED, "it is %s and cannot %s: %s", state_of(t), verb,
+	char words[MODEL_WORDS];
+
+	engine_turn_say(t, ENGINE_REFUSED, "it is %s and cannot %s: %s", state_of(t, words), verb,
 		way_out(engine_turn_rollout(t)->state));
 }
 
@@ -156,8 +158,7 @@ static void start(struct engine_turn *t)
 	engine_turn_edit(t)->started_at = t->view->now_ms;
 	engine_stage_advance(t);
 	engine_turn_say(t, ENGINE_CHANGED, "started: %d wave%s of %d layer%s", t->rules->waves,
-		t->rules->waves == 1 ? "" : "s", t->rules->layers,
-		t->rules->layers == 1 ? "" : "s");
+		fl_plural(t->rules->waves), t->rules->layers, fl_plural(t->rules->layers));
 }
 
 static void pause_it(struct engine_turn *t)
@@ -216,6 +217,7 @@ static void resume(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	int waits = undecided(t);
+	char words[MODEL_WORDS];
 
 	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_STARTING ||
 		r->state == ROLLOUT_ROLLING_BACK) {
@@ -241,7 +243,7 @@ static void resume(struct engine_turn *t)
 	attend_all(t);
 	if (engine_turn_rollout(t)->state == ROLLOUT_RUNNING)
 		engine_stage_advance(t);
-	engine_turn_say(t, ENGINE_CHANGED, "goes on where it was: %s", state_of(t));
+	engine_turn_say(t, ENGINE_CHANGED, "goes on where it was: %s", state_of(t, words));
 }
 
 /* Whether the stage's gate has done what it can and a person must decide. */

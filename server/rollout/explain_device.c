@@ -258,7 +258,7 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 		break;
 	case ENGINE_HOLD_STAGE:
 		EXPLAIN_SAY(e, STAGE_OVER, stage,
-			EXPLAIN_T("state", stage_state_text(at->stage->state)));
+			EXPLAIN_S("state", stage_state_text(at->stage->state)));
 		break;
 	case ENGINE_HOLD_ROWS:
 		if (at->step->back)
@@ -362,7 +362,7 @@ static void say_no_step(struct explain *e, const struct place *at, int layer)
 		explain_stage_name(l, p->wave, name);
 		EXPLAIN_SAY(e, LOWER_NOT_DONE, EXPLAIN_T("stage", at->name),
 			EXPLAIN_T("lower", name),
-			EXPLAIN_T("state", step_state_text(p->steps[l].state)));
+			EXPLAIN_S("state", step_state_text(p->steps[l].state)));
 		return;
 	}
 	say_state(e, p);
@@ -373,7 +373,7 @@ static void say_no_step(struct explain *e, const struct place *at, int layer)
 		explain_stage_name(needed->layer, needed->wave, name);
 		EXPLAIN_SAY(e, STAGE_PENDING, EXPLAIN_T("stage", at->name),
 			EXPLAIN_T("needed", name),
-			EXPLAIN_T("state", stage_state_text(needed->state)));
+			EXPLAIN_S("state", stage_state_text(needed->state)));
 		explain_what_is_needed(e, &p->in, needed);
 	} else if (at->stage->state != STAGE_PENDING) {
 		EXPLAIN_SAY(e, STAGE_OPENING, EXPLAIN_T("stage", at->name));
@@ -387,15 +387,20 @@ static void say_flying(struct explain *e, const struct place *at)
 	const struct explain_rollout *in = &at->p->in;
 	const struct explain_arg args[] = { EXPLAIN_T("stage", at->name),
 		EXPLAIN_FOR("ago", in->now_ms - at->step->delivered_at),
-		EXPLAIN_T("state", step_state_text(at->step->state)) };
+		EXPLAIN_S("state", step_state_text(at->step->state)) };
 	int64_t left = explain_left(in, at->step->deadline);
+	bool begun = step_switches(at->step->state);
 
 	explain_say(
 		e, at->step->back ? EXPLAIN_BACK_ORDER : EXPLAIN_HAS_ORDER, args, FL_COUNT(args));
 	if (at->p->detail != NULL && at->p->detail[0] != '\0')
 		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", at->p->detail));
-	if (at->p->freeze != NULL && at->step->state <= STEP_DOWNLOADED)
+	if (at->p->freeze != NULL && !begun) {
 		say_frozen(e, at->p, EXPLAIN_FROZEN_ORDER);
+		return;
+	}
+	if (at->p->freeze != NULL)
+		EXPLAIN_SAY(e, FROZEN_TOO_LATE, EXPLAIN_T("freeze", at->p->freeze));
 	if (at->step->deadline == 0)
 		return;
 	if (in->rollout->paused_at != 0)

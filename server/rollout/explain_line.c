@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/explain_line.h"
 
+#include "server/rollout/model.h"
+
 #include "lib/envelope.h" /* fl_utc_write */
 
 #include <inttypes.h>
@@ -59,12 +61,17 @@ static void write_moment(struct fl_buf *b, int64_t ms)
 
 static void write_value(struct fl_buf *b, const struct explain_arg *a)
 {
+	char words[MODEL_WORDS];
+
 	switch (a->type) {
 	case EXPLAIN_IS_NUMBER:
 		fl_buf_printf(b, "%" PRId64, a->n);
 		break;
 	case EXPLAIN_IS_TEXT:
 		fl_buf_str(b, a->text == NULL ? "" : a->text);
+		break;
+	case EXPLAIN_IS_STATE:
+		fl_buf_str(b, model_words(a->text, words));
 		break;
 	case EXPLAIN_IS_MOMENT:
 		write_moment(b, a->n);
@@ -88,7 +95,7 @@ static void write_words(
 	struct fl_buf *b, const char *words, const struct explain_arg *args, size_t n)
 {
 	while (*words != '\0') {
-		size_t plain = strcspn(words, "{"), length;
+		size_t plain = strcspn(words, "{"), length, noun;
 		const struct explain_arg *a;
 
 		fl_buf_add(b, words, plain);
@@ -96,9 +103,13 @@ static void write_words(
 		if (*words == '\0')
 			return;
 		length = strcspn(words, "}");
-		a = named(words + 1, length - 1, args, n);
+		noun = strcspn(words, ":}");
+		a = named(words + 1, noun - 1, args, n);
 		FL_BUG_IF(a == NULL);
 		write_value(b, a);
+		if (noun < length)
+			fl_buf_printf(b, " %.*s%s", (int)(length - noun - 1), words + noun + 1,
+				fl_plural(a->n));
 		words += length + 1;
 	}
 }
@@ -113,6 +124,7 @@ static bool add_member(json_t *line, const struct explain_arg *a)
 	case EXPLAIN_IS_NUMBER:
 		return json_object_set_new(line, a->name, json_integer(a->n)) == 0;
 	case EXPLAIN_IS_TEXT:
+	case EXPLAIN_IS_STATE:
 		return json_object_set_new(
 			       line, a->name, json_string(a->text == NULL ? "" : a->text)) == 0;
 	case EXPLAIN_IS_MOMENT:

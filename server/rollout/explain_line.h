@@ -19,7 +19,13 @@ enum explain_code {
 /* Something that the words name. */
 struct explain_arg {
 	const char *name;
-	enum { EXPLAIN_IS_NUMBER, EXPLAIN_IS_TEXT, EXPLAIN_IS_MOMENT, EXPLAIN_IS_LENGTH } type;
+	enum {
+		EXPLAIN_IS_NUMBER,
+		EXPLAIN_IS_TEXT,
+		EXPLAIN_IS_STATE, /* a text; in the sentence as words */
+		EXPLAIN_IS_MOMENT,
+		EXPLAIN_IS_LENGTH
+	} type;
 	int64_t n;        /* number; ms since 1970; ms */
 	const char *text; /* borrowed; NULL: "" */
 };
@@ -27,6 +33,8 @@ struct explain_arg {
 	((struct explain_arg){ .name = name_, .type = EXPLAIN_IS_NUMBER, .n = (n_) })
 #define EXPLAIN_T(name_, text_) \
 	((struct explain_arg){ .name = name_, .type = EXPLAIN_IS_TEXT, .text = (text_) })
+#define EXPLAIN_S(name_, state_) \
+	((struct explain_arg){ .name = name_, .type = EXPLAIN_IS_STATE, .text = (state_) })
 #define EXPLAIN_AT(name_, ms_) \
 	((struct explain_arg){ .name = name_, .type = EXPLAIN_IS_MOMENT, .n = (ms_) })
 #define EXPLAIN_FOR(name_, ms_) \

@@ -216,12 +216,12 @@ static void say_pending(
 
 	if (r->rollout->started_at == 0 || needed == NULL) {
 		EXPLAIN_SAY(e, SG_NOT_STARTED,
-			EXPLAIN_T("state", rollout_state_text(r->rollout->state)));
+			EXPLAIN_S("state", rollout_state_text(r->rollout->state)));
 		return;
 	}
 	explain_stage_name(needed->layer, needed->wave, name);
 	EXPLAIN_SAY(e, SG_NEEDS, EXPLAIN_T("needed", name),
-		EXPLAIN_T("state", stage_state_text(needed->state)));
+		EXPLAIN_S("state", stage_state_text(needed->state)));
 	explain_what_is_needed(e, r, needed);
 }
 

@@ -5,6 +5,8 @@
 
 #include "server/rollout/gate_math.h"
 
+#include "lib/buf.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -73,8 +75,9 @@ static enum gate_decision success_vote(const struct gate_rules *r, const struct 
 static void success_describe(const struct gate_rules *r, char *text)
 {
 	if (r->success_minimum > 0)
-		SAY(text, "passes when %g %% of at least %" PRId64 " outcomes are confirmed",
-			gate_percent(r->success_ppm), r->success_minimum);
+		SAY(text, "passes when %g %% of at least %" PRId64 " outcome%s confirmed",
+			gate_percent(r->success_ppm), r->success_minimum,
+			r->success_minimum == 1 ? " is" : "s are");
 	else
 		SAY(text, "passes when %g %% of all devices of the stage are confirmed",
 			gate_percent(r->success_ppm));
@@ -110,7 +113,7 @@ static enum gate_decision error_vote(const struct gate_rules *r, const struct ga
 static void error_describe(const struct gate_rules *r, char *text)
 {
 	SAY(text, "fails when more than %g %% of at least %" PRId64 " outcome%s failed",
-		gate_percent(r->error_ppm), r->error_minimum, r->error_minimum == 1 ? "" : "s");
+		gate_percent(r->error_ppm), r->error_minimum, fl_plural(r->error_minimum));
 }
 
 /* ---- stop: criteria per type of failure */
@@ -234,9 +237,9 @@ static void sprt_describe(const struct gate_rules *r, char *text)
 {
 	SAY(text,
 		"sequential test: passes %g %% failures with %g %% error, fails %g %% with %g %%; "
-		"after %" PRId64 " clean devices at the earliest",
+		"after %" PRId64 " clean device%s at the earliest",
 		gate_percent(r->p0_ppm), gate_percent(r->alpha_ppm), gate_percent(r->p1_ppm),
-		gate_percent(r->beta_ppm), sprt_needs(r));
+		gate_percent(r->beta_ppm), sprt_needs(r), fl_plural(sprt_needs(r)));
 }
 
 /* ---- bayes: how probable it is that more than a limit fail */
@@ -306,10 +309,10 @@ static void bayes_describe(const struct gate_rules *r, char *text)
 	SAY(text,
 		"prior Beta(%g, %g): passes when more than %g %% failures have a probability of %g "
 		"or "
-		"less, fails at %g; after %" PRId64 " clean devices at the earliest",
+		"less, fails at %g; after %" PRId64 " clean device%s at the earliest",
 		(double)r->prior_a_milli / 1000, (double)r->prior_b_milli / 1000,
 		gate_percent(r->limit_ppm), gate_probability(r->pass_ppm),
-		gate_probability(r->fail_ppm), bayes_needs(r));
+		gate_probability(r->fail_ppm), bayes_needs(r), fl_plural(bayes_needs(r)));
 }
 
 /* ---- external and manual: somebody's word */

@@ -87,6 +87,11 @@ const char *rollout_state_text(enum rollout_state s);
 const char *stage_state_text(enum stage_state s);
 const char *step_state_text(enum step_state s);
 const char *step_cause_text(enum step_cause c);
+
+#define MODEL_WORDS 40
+/* A state's text as it stands in a sentence: "rolling back", "waiting for approval". Returns `out`. */
+const char *model_words(const char *text, char out[MODEL_WORDS]);
+
 enum fl_code rollout_state_parse(
 	const char *s, enum rollout_state *out, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code stage_state_parse(
@@ -100,6 +105,11 @@ enum fl_code step_cause_parse(
 static inline bool step_ended(enum step_state s)
 {
 	return s > STEP_INSTALLED;
+}
+/* Of a step under way: whether its device has begun to switch, so that nothing holds it any more. */
+static inline bool step_switches(enum step_state s)
+{
+	return s > STEP_DOWNLOADED;
 }
 
 #endif

@@ -85,15 +85,15 @@ static bool refuse_hungry_gates(struct plan_builder *b)
 			continue;
 		if (g->carry)
 			(void)snprintf(text, sizeof(text),
-				"the gate of layer %u needs %lld outcomes, but all its waves have "
-				"%lld",
-				s->layer, (long long)needs, (long long)has);
+				"the gate of layer %u needs %lld outcome%s, but all its waves "
+				"have %lld",
+				s->layer, (long long)needs, fl_plural(needs), (long long)has);
 		else
 			(void)snprintf(text, sizeof(text),
-				"the gate of layer %u needs %lld outcomes, but wave %u has %u "
+				"the gate of layer %u needs %lld outcome%s, but wave %u has %u "
 				"device%s in it",
-				s->layer, (long long)needs, s->wave, s->devices,
-				s->devices == 1 ? "" : "s");
+				s->layer, (long long)needs, fl_plural(needs), s->wave, s->devices,
+				fl_plural(s->devices));
 		if (!build_refuse(b, text, NULL, s->devices))
 			return false;
 	}
@@ -168,9 +168,9 @@ static bool note_coarse(struct plan_builder *b)
 	if (asked == 0 || has <= 2 * asked)
 		return true;
 	(void)snprintf(text, sizeof(text),
-		"wave 0 has %lld devices, not %lld: a gateway and the devices behind it come "
+		"wave 0 has %lld device%s, not %lld: a gateway and the devices behind it come "
 		"together",
-		(long long)has, (long long)asked);
+		(long long)has, fl_plural(has), (long long)asked);
 	return build_note(b, text);
 }
 

@@ -535,7 +535,7 @@ static bool note_no_way_back(struct staging *s)
 			continue;
 		(void)snprintf(text, sizeof(text),
 			"after layer %u there is no way back for %u device%s: %s", l, devices,
-			devices == 1 ? "" : "s", why);
+			fl_plural(devices), why);
 		(void)build_note(s->b, text);
 	}
 	return s->b->failure.code == FL_OK;

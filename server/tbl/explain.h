@@ -3,8 +3,8 @@
  * Every sentence of an explanation: EXPLAIN(CODE, "code on the wire", "words").
  *
  * {name} is replaced by the argument of that name (explain_line.h); the same arguments are members of
- * the structured form, so that both say the same. The codes never change once released. To add one: a
- * row here, and its arguments where it is said. */
+ * the structured form, so that both say the same. {name:noun} counts: "1 noun", "2 nouns". The codes never
+ * change once released. To add one: a row here, and its arguments where it is said. */
 
 /* ---- a device by itself */
 EXPLAIN(RETIRED, "retired", "it was retired at {at}: nothing is offered to it")
@@ -45,11 +45,11 @@ EXPLAIN(OFFERED_NEXT, "offered_next", "it is offered {stage} as soon as it asks:
 EXPLAIN(OFFERED_WHEN_BACK, "offered_when_back", "it is offered {stage} as soon as it asks; it should have asked {overdue} ago")
 EXPLAIN(OFFERED_AT_FIRST, "offered_at_first", "it is offered {stage} as soon as it asks for the first time")
 EXPLAIN(BEING_TOLD, "being_told", "{stage} is about to be offered to it: its stage is still going through its devices")
-EXPLAIN(SLOTS, "slots", "{in_flight} devices of the rollout are under way and at most {max} may be: one has to end first")
-EXPLAIN(RATE, "rate", "{recent} devices were offered it within the last minute, {max} may be")
+EXPLAIN(SLOTS, "slots", "the rollout has {in_flight:device} under way and may have {max}: one has to end first")
+EXPLAIN(RATE, "rate", "it was offered to {recent:device} within the last minute, and may be to {max}")
 EXPLAIN(GROUP, "group", "of its {group} only {max} may be under way at once")
 EXPLAIN(BACKOFF, "backoff", "it failed; attempt {attempt} comes in {left}")
-EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice} devices of {stage} go back before the others")
+EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice:device} of {stage} must be back before the others follow")
 EXPLAIN(TURNING_ROUND, "turning_round", "the steps of {stage} are being turned round")
 EXPLAIN(WINDOW, "window", "window opens {opens}, in {left}: it is offered nothing before")
 EXPLAIN(NO_WINDOW, "no_window", "its maintenance window is closed and does not open as far as can be seen")
@@ -69,14 +69,15 @@ EXPLAIN(REACH_UNTIL, "reach_until", "if it does not ask within {left} (until {at
 
 /* ---- an order that it holds */
 EXPLAIN(HAS_ORDER, "has_order", "it was offered {stage} {ago} ago and is {state}")
-EXPLAIN(FROZEN_ORDER, "frozen_order", "freeze {freeze} holds for it: it may download, but not switch before that ends or is lifted")
+EXPLAIN(FROZEN_ORDER, "frozen_order", "freeze {freeze} holds for it: it may download, but not switch before that ends or is lifted; its time to install stands still")
 EXPLAIN(MUST_END, "must_end", "it must have ended within {left}, until {at}; else it counts as timed out")
+EXPLAIN(FROZEN_TOO_LATE, "frozen_too_late", "freeze {freeze} holds for it, but it had begun to switch and goes on")
 EXPLAIN(DEADLINE_STANDS, "deadline_stands", "{left} are left to it; that clock stands still while the rollout is paused")
 EXPLAIN(DEVICE_SAYS, "device_says", "the device says: {detail}")
 EXPLAIN(REJECTED, "rejected", "it rejected the order of {stage} {ago} ago")
 
 /* ---- how it ended */
-EXPLAIN(DONE, "done", "it has done its part: {steps} of {steps} steps, the last one {ago} ago")
+EXPLAIN(DONE, "done", "it has done its part: {steps:step}, the last one {ago} ago")
 EXPLAIN(STEP_FAILED, "step_failed", "it failed in {stage} {ago} ago (cause: {cause}, attempt {attempt})")
 EXPLAIN(STEP_TIMED_OUT, "step_timed_out", "it was offered {stage} and had not ended within {limit}: it counts as a failure since {ago}")
 EXPLAIN(RETRYING, "retrying", "{stage} is going through the devices that failed in it and lets them try again")
@@ -97,18 +98,18 @@ EXPLAIN(STEP_HELD, "step_held", "it keeps what it has since {ago}: there is no w
 /* ---- a stage */
 EXPLAIN(SG_NOT_STARTED, "stage_not_started", "the rollout is {state}: no stage has been opened")
 EXPLAIN(SG_NEEDS, "stage_needs", "it opens after {needed}, which is {state}")
-EXPLAIN(SG_OPENING, "stage_rows", "the rows of its {devices} devices are being made")
-EXPLAIN(SG_CONFIRMATIONS, "waits_confirmations", "it waits for {n} confirmations, if nothing fails: {confirmed} are there, {failed} failed")
-EXPLAIN(SG_CANNOT_PASS, "cannot_pass", "even if all {open} devices that are still open confirm, the gate does not pass by outcomes")
-EXPLAIN(SG_HEAD_OF_LINE, "waits_for_order", "{n} outcomes that are there are not taken yet: outcomes count in the order of delivery, and the gate waits for an earlier device")
+EXPLAIN(SG_OPENING, "stage_rows", "the rows of its {devices:device} are being made")
+EXPLAIN(SG_CONFIRMATIONS, "waits_confirmations", "it waits for {n:confirmation}, if nothing fails: {confirmed} confirmed so far, {failed} failed")
+EXPLAIN(SG_CANNOT_PASS, "cannot_pass", "even with success of the {open:device} still open, the gate does not pass by outcomes")
+EXPLAIN(SG_HEAD_OF_LINE, "waits_for_order", "{n:outcome} not taken yet: outcomes count in the order of delivery, and the gate waits for an earlier device")
 EXPLAIN(SG_GATE, "gate", "gate: {said}")
 EXPLAIN(SG_SOAK, "soak", "success holds; {left} of soak are left, until {at}")
 EXPLAIN(SG_SOAK_STANDS, "soak_stands", "success holds; {left} of soak are left, and that clock stands still while the rollout is paused")
 EXPLAIN(SG_VERDICT, "waits_verdict", "it waits for a verdict from outside for another {left}, until {at}")
 EXPLAIN(SG_BY_HAND, "waits_person", "it waits for a person: promote passes it")
-EXPLAIN(SG_UNDER_WAY, "under_way", "{queued} devices have not asked yet, {in_flight} are under way, {ended} have ended")
-EXPLAIN(SG_SLOTS, "stage_slots", "at most {max} devices of the rollout may be under way, and {in_flight} are: others wait for a place")
-EXPLAIN(SG_RATE, "stage_rate", "at most {max} devices of the rollout are offered it in a minute now, and {recent} were: the {queued} that are left need {left} at least")
+EXPLAIN(SG_UNDER_WAY, "under_way", "{queued:device} still to ask, {in_flight} under way, {ended} ended")
+EXPLAIN(SG_SLOTS, "stage_slots", "the rollout has {in_flight:device} under way and may have {max}: others wait for a place")
+EXPLAIN(SG_RATE, "stage_rate", "at most {max:device} of the rollout may be offered it in a minute now, {recent} so far: for the {queued} left that takes {left} at least")
 EXPLAIN(SG_WINDOW, "stage_window", "window opens {opens}, in {left}: nothing is offered before, and its clocks stand still")
 EXPLAIN(SG_REACH, "stage_reach", "devices that do not ask within {left} (until {at}) are left behind as unreached")
 EXPLAIN(SG_SUCCEEDED, "stage_succeeded", "it succeeded {ago} ago: {said}")
@@ -116,6 +117,6 @@ EXPLAIN(SG_FAILED, "stage_failed", "its gate failed: {said}")
 EXPLAIN(SG_INCONCLUSIVE, "stage_inconclusive", "its gate is inconclusive: {said}")
 EXPLAIN(SG_CUT_SHORT, "stage_cut_short", "the rollout ended before its gate could decide")
 EXPLAIN(SG_DECIDE, "stage_decide", "a person decides: promote, retry, stop or rollback")
-EXPLAIN(SG_GOES_BACK, "stage_goes_back", "it is taken back: {back} devices have still to go back, {done} have, {failed} failed to")
-EXPLAIN(SG_IS_BACK, "stage_is_back", "it has been taken back: {done} devices went back, {failed} failed to, {held} are held")
+EXPLAIN(SG_GOES_BACK, "stage_goes_back", "it is taken back: {back:device} still to go, {done} back, {failed} failed to")
+EXPLAIN(SG_IS_BACK, "stage_is_back", "it has been taken back: {done:device} went back, {failed} failed to, {held} held")
 EXPLAIN(SG_SKIPPED, "stage_was_skipped", "it was skipped: the rollout ended before it")

@@ -38,6 +38,7 @@ def test_frozen_devices_are_offered_nothing(story):
     assert story.idle([d[0]])
     part = why(story, "d0")
     assert part["lines"][0]["code"] == "frozen" and not part["would_be_offered"]
+    assert part["summary"].startswith("freeze sale holds for it")
     story.api.stop()
     story.api.start()
     assert story.idle([d[0]])
@@ -64,6 +65,9 @@ def test_who_has_an_order_must_not_switch(story):
     d[1].poll()
     d[2].poll()
     assert not d[1].device.held and not d[2].device.held
+    codes = {one.id: [line["code"] for line in why(story, one.id)["lines"]] for one in d}
+    assert codes == {"d0": ["has_order", "frozen_order"], "d1": ["has_order", "frozen_too_late", "must_end"],
+                     "d2": ["has_order", "must_end"]}
     d[0].says("waiting", wait="window")
     assert d[0].device.held
     d[1].confirms()

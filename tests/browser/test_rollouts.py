@@ -58,7 +58,7 @@ def test_the_grid_follows_the_devices(story, browser):
     browser.see(cell("L0.W1"), "opens after L2.W0")
     story.work(1)
     browser.see(cell("L0.W0"), "1 of 2 confirmed")
-    browser.see(cell("L0.W0"), "waits for 1 confirmations, if nothing fails: 1 are there")
+    browser.see(cell("L0.W0"), "waits for 1 confirmation, if nothing fails: 1 confirmed so far")
     story.work(1)
     browser.see(cell("L0.W0") + "[data-state=succeeded]", "100 %")
     browser.see(cell("L1.W0") + "[data-state=running]")
@@ -153,9 +153,9 @@ def test_a_sequential_test_says_what_it_waits_for(story, browser):
     sprt = {"p0_percent": 5, "p1_percent": 40, "alpha": 0.1, "beta": 0.2}
     story.start("autumn", gate={"sprt": sprt}, waves=[{"percent": 40}, {"percent": 60}])
     browser.go("/rollouts/autumn")
-    browser.see(cell("L0.W0"), "waits for 4 confirmations, if nothing fails: 0 are there")
+    browser.see(cell("L0.W0"), "waits for 4 confirmations, if nothing fails: 0 confirmed so far")
     story.work(1)
-    browser.see(cell("L0.W0"), "waits for 3 confirmations, if nothing fails: 1 are there")
+    browser.see(cell("L0.W0"), "waits for 3 confirmations, if nothing fails: 1 confirmed so far")
 
 
 def test_soak_counts_down(story, browser):

@@ -26,7 +26,7 @@ def test_a_device_and_a_stage(real, story):
     story.rollout("r", "next", max_in_flight=1)
     d[0].asks()
     said = real("explain", "d1").out.splitlines()
-    assert said[0] == ("d1: 1 devices of the rollout are under way and at most 1 may be: one has to end first"), said
+    assert said[0] == ("d1: the rollout has 1 device under way and may have 1: one has to end first"), said
     assert "rollout r (running), L0.W0: queued" in said
     told = real("explain", "d1", "--rollout", "r", "--json").json
     assert told["rollouts"][0]["lines"][0]["code"] == "slots"

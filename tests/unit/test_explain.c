@@ -22,7 +22,7 @@ static size_t arguments(const char *words, char names[8][32], struct explain_arg
 	size_t n = 0;
 
 	while ((words = strchr(words, '{')) != NULL) {
-		size_t length = strcspn(words, "}") - 1;
+		size_t length = strcspn(words, ":}") - 1;
 
 		(void)snprintf(names[n], 32, "%.*s", (int)length, words + 1);
 		args[n] = EXPLAIN_N(names[n], (int64_t)n + 4711);
@@ -153,14 +153,17 @@ static void test_stages(void **state)
 	(void)state;
 	make(&w);
 	steps(s, STEP_QUEUED, 40);
-	says(&w, 0, 0, "it waits for 40 confirmations, if nothing fails: 0 are there, 0 failed");
+	says(&w, 0, 0,
+		"it waits for 40 confirmations, if nothing fails: 0 confirmed so far, 0 failed");
 	steps(s, STEP_QUEUED, -3);
 	steps(s, STEP_CONFIRMED, 3);
 	s->tally = (struct gate_tally){ .cursor = 3, .successes = 3 };
-	says(&w, 0, 0, "it waits for 37 confirmations, if nothing fails: 3 are there, 0 failed");
+	says(&w, 0, 0,
+		"it waits for 37 confirmations, if nothing fails: 3 confirmed so far, 0 failed");
 	says(&w, 1, 0, "it opens after L0.W0, which is running");
 	w.rules.gate.success_minimum = 10;
-	says(&w, 0, 0, "it waits for 7 confirmations, if nothing fails: 3 are there, 0 failed");
+	says(&w, 0, 0,
+		"it waits for 7 confirmations, if nothing fails: 3 confirmed so far, 0 failed");
 	s->jobs = ENGINE_OPEN;
 	says(&w, 0, 0, "the rows of its 40 devices are being made");
 	s->jobs = 0;
@@ -183,9 +186,9 @@ static void test_stages(void **state)
 	says(&w, 0, 0, "it was skipped: the rollout ended before it");
 	s->state = STAGE_ROLLING_BACK;
 	s->sums.back = 5;
-	says(&w, 0, 0, "it is taken back: 5 devices have still to go back, 0 have, 0 failed to");
+	says(&w, 0, 0, "it is taken back: 5 devices still to go, 0 back, 0 failed to");
 	s->state = STAGE_ROLLED_BACK;
-	says(&w, 0, 0, "it has been taken back: 0 devices went back, 0 failed to, 0 are held");
+	says(&w, 0, 0, "it has been taken back: 0 devices went back, 0 failed to, 0 held");
 	w.rollout.state = ROLLOUT_READY;
 	w.rollout.started_at = 0;
 	says(&w, 1, 1, "the rollout is ready: no stage has been opened");
@@ -221,12 +224,13 @@ static void test_lines_behind_the_first(void **state)
 	make(&w);
 	steps(&w.stages[0], STEP_QUEUED, 120);
 	line_says(&w, 1, 0, "needed_says",
-		"L0.W0: it waits for 120 confirmations, if nothing fails: 0 are there, 0 failed");
+		"L0.W0: it waits for 120 confirmations, if nothing fails: 0 confirmed so far, 0 "
+	        "failed");
 	line_says(&w, 0, 0, "stage_rate", NULL);
 	w.rules.pace.max_per_minute = 50;
 	line_says(&w, 0, 0, "stage_rate",
-		"at most 50 devices of the rollout are offered it in a minute now, and 0 were: the "
-		"120 that are left need 3 min at least");
+		"at most 50 devices of the rollout may be offered it in a minute now, 0 so far: "
+		"for the 120 left that takes 3 min at least");
 }
 
 /* Confirmations that lie behind a device that is still open are there, but do not count yet. */
@@ -256,8 +260,8 @@ static void test_cannot_pass(void **state)
 	w.rules.gate.success_minimum = 50;
 	assert_int_equal(explain_confirmations(&w.in, &w.stages[0]), -1);
 	says(&w, 0, 0,
-		"even if all 4 devices that are still open confirm, the gate does not pass by "
-		"outcomes");
+		"even with success of the 4 devices still open, the gate does not pass by "
+	        "outcomes");
 }
 
 /* ---- devices */
@@ -413,8 +417,7 @@ static void test_reasons(void **state)
 	x.w.rules.max_in_flight = 50;
 	x.p.poll.in_flight = 50;
 	part_says(&x, false,
-		"50 devices of the rollout are under way and at most 50 may be: one has to end "
-		"first");
+		"the rollout has 50 devices under way and may have 50: one has to end first");
 	x.p.other = "hotfix";
 	x.p.other_place = "L1.W3";
 	part_says(&x, false,
@@ -428,7 +431,7 @@ static void test_reasons(void **state)
 	x.steps[0].state = STEP_CONFIRMED;
 	part_says(&x, false, "L1.W0 has not been opened: it comes after L0.W0, which is running");
 	x.changes[1] = false;
-	part_says(&x, false, "it has done its part: 1 of 1 steps, the last one 3 min ago");
+	part_says(&x, false, "it has done its part: 1 step, the last one 3 min ago");
 	x.p.member = EXPLAIN_LEFT_OUT;
 	x.p.kind = PLAN_HELD;
 	x.p.reason = "rollout other has it";
