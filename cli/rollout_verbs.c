@@ -6,6 +6,8 @@
 #include "cli/text.h"
 #include "cli/value.h"
 
+#include <string.h>
+
 /* All verbs share one struct; each command lists the rows that it takes. */
 struct verb_options {
 	const char *plan_digest, *at, *why, *stage, *in_flight, *verdict, *reporter;
@@ -19,6 +21,13 @@ struct verb_options {
 		.name = name_, .type = OPTIONS_##kind,                       \
 		.offset = offsetof(struct verb_options, member), __VA_ARGS__ \
 	}
+
+static bool backwards(const json_t *answer)
+{
+	const char *state = value_text(json_object_get(answer, "rollout"), "state");
+
+	return state != NULL && strcmp(state, "rolling_back") == 0;
+}
 
 /* POST {rollout}/{verb}; `body` is taken. Says what the server did. */
 static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct fl_err *err)
@@ -42,8 +51,9 @@ static enum fl_code act(struct cli *cli, const char *verb, json_t *body, struct 
 	until = value_text(answer, "until");
 	if (may_switch > 0)
 		cli_say(cli, "%s may still switch, %s", text_plural(devices, may_switch, "device"),
-			until != NULL
-				? text_until(end, until, time(NULL))
+			until != NULL ? text_until(end, until, time(NULL))
+				: backwards(answer)
+				? "when they ask for their way back"
 				: "without a limit of time as long as its clocks stand still");
 	return FL_OK;
 }

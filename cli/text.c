@@ -132,8 +132,7 @@ const char *text_plural(char *out, int64_t n, const char *noun)
 {
 	char count[TEXT_SHORT];
 
-	(void)snprintf(
-		out, TEXT_SHORT, "%.24s %.20s%s", text_count(count, n), noun, fl_plural(n));
+	(void)snprintf(out, TEXT_SHORT, "%.24s %.20s%s", text_count(count, n), noun, fl_plural(n));
 	return out;
 }
 

@@ -244,11 +244,10 @@ static enum fl_code write_verb(
 
 /* When the last order under way must have ended. */
 static enum fl_code last_deadline(const struct rollouts_lane *lane, const struct stage_list *list,
-	struct rollouts_verb *verb, struct fl_err *err)
+	const struct engine_rollout *r, struct rollouts_verb *verb, struct fl_err *err)
 {
-	struct engine_rollout r;
 	int64_t last = 0;
-	enum fl_code code = rollout_engine(lane->store, verb->rollout_id, &r, err);
+	enum fl_code code = FL_OK;
 
 	for (size_t i = 0; i < list->n && code == FL_OK; i++) {
 		int64_t clock = 0;
@@ -256,8 +255,8 @@ static enum fl_code last_deadline(const struct rollouts_lane *lane, const struct
 		code = step_last_due(lane->store, list->stages[i].id, &clock, err);
 		last = clock > last ? clock : last;
 	}
-	if (code == FL_OK && last != 0 && r.paused_at == 0)
-		verb->until_ms = engine_wall(&r, last, lane->store->now_ms);
+	if (code == FL_OK && last != 0 && r->paused_at == 0)
+		verb->until_ms = engine_wall(r, last, lane->store->now_ms);
 	return code;
 }
 
@@ -266,11 +265,17 @@ static enum fl_code count_switching(
 	const struct rollouts_lane *lane, struct rollouts_verb *verb, struct fl_err *err)
 {
 	struct stage_list list = { 0 };
+	struct engine_rollout r;
 	enum fl_code code = stage_list(lane->store, verb->rollout_id, &list, err);
 
-	verb->may_switch = engine_may_switch(list.stages, list.n);
-	if (code == FL_OK && verb->may_switch > 0)
-		code = last_deadline(lane, &list, verb, err);
+	if (code == FL_OK)
+		code = rollout_engine(lane->store, verb->rollout_id, &r, err);
+	if (code == FL_OK) {
+		verb->may_switch = engine_may_switch(&r, list.stages, list.n);
+		/* who is still to be told to go back has no deadline yet */
+		if (verb->may_switch == engine_in_flight(list.stages, list.n))
+			code = last_deadline(lane, &list, &r, verb, err);
+	}
 	stage_list_fini(&list);
 	return code;
 }

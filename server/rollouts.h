@@ -111,7 +111,7 @@ struct rollouts_verb {
 	bool changed;
 	int64_t may_switch;
 	int64_t until_ms; /* when the last of them must have ended, wall clock; 0: nobody may switch,
-			   * or the clock stands still */
+			   * some are still to be told to go back, or the clock stands still */
 	char said[ENGINE_REASON_MAX];
 };
 

@@ -132,7 +132,7 @@ static enum fl_code wake_stages(
 
 	(void)arg;
 	for (size_t i = 0; i < s.list.n && code == FL_OK; i++)
-		if (engine_may_switch(&s.list.stages[i], 1) > 0)
+		if (engine_in_flight(&s.list.stages[i], 1) > 0)
 			code = rollouts_scene_fact(&s, (int)i, &fact, NULL, err);
 	if (code == FL_OK)
 		code = rollouts_scene_store(&s, err);

@@ -70,7 +70,7 @@ static enum fl_code count_switching(struct store *store, int64_t *out, struct fl
 		struct stage_list list = { 0 };
 
 		code = stage_list(store, ids[i], &list, err);
-		*out += engine_may_switch(list.stages, list.n);
+		*out += engine_in_flight(list.stages, list.n);
 		stage_list_fini(&list);
 	}
 	return code;

@@ -74,7 +74,7 @@ void engine_load(
 	}
 }
 
-int64_t engine_may_switch(const struct engine_stage *stages, size_t n)
+int64_t engine_in_flight(const struct engine_stage *stages, size_t n)
 {
 	int64_t sum = 0;
 
@@ -165,8 +165,10 @@ void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt
 
 void engine_turn_same(struct engine_turn *t)
 {
+	char words[MODEL_WORDS];
+
 	engine_turn_say(t, ENGINE_NOTHING, "it is %s already; nothing changed",
-		rollout_state_text(engine_turn_rollout(t)->state));
+		model_words(rollout_state_text(engine_turn_rollout(t)->state), words));
 }
 
 /* ---- moving states */

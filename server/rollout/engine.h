@@ -421,8 +421,13 @@ enum engine_fit engine_back_fit(const struct engine_step *upper, size_t n);
 void engine_load(
 	const struct engine_stage *stages, size_t n, int64_t clock, struct engine_fact *fact);
 
-/* Devices that hold an order and may still switch. */
-int64_t engine_may_switch(const struct engine_stage *stages, size_t n);
+/* Devices that hold an order, in n stages. */
+int64_t engine_in_flight(const struct engine_stage *stages, size_t n);
+/* Devices that may still switch if nobody does anything more: those that hold an order and, while the
+ * rollout is taken back, those that are still to be told to go back. `stages`: all n of it. Each device is
+ * counted at least once. */
+int64_t engine_may_switch(
+	const struct engine_rollout *rollout, const struct engine_stage *stages, size_t n);
 
 /* The reason of the edge, NULL if there is none: the tables, for tests and for printing. */
 const char *engine_rollout_edge(enum rollout_state from, enum rollout_state to);

@@ -49,25 +49,42 @@ static void nothing_back(struct engine_turn *t)
 			"wave %d was never opened: there is nothing to take back", wave);
 }
 
-/* At most so many devices go back: those that were given an order in any layer of their wave. */
-static int64_t devices_to_go_back(const struct engine_turn *t, int wave)
+/* Steps of a stage that is to be taken back that have not ended on their way back. */
+static int64_t steps_to_go_back(const struct engine_stage *s)
 {
-	int64_t sum = 0, most = 0;
+	const int64_t *steps = s->sums.steps;
 
-	for (size_t i = 0; i < engine_turn_stages(t); i++) {
-		const struct engine_stage *s = engine_turn_stage(t, i);
-		int64_t n = engine_stage_in_flight(s) + s->sums.steps[STEP_CONFIRMED] +
-			s->sums.steps[STEP_FAILED] + s->sums.steps[STEP_TIMED_OUT];
+	if (s->state == STAGE_ROLLING_BACK && (s->jobs & ENGINE_BACK) == 0)
+		return s->sums.back;
+	return s->sums.back + engine_stage_in_flight(s) + steps[STEP_CONFIRMED] +
+		steps[STEP_FAILED] + steps[STEP_TIMED_OUT];
+}
 
-		if (wave != ENGINE_ALL_WAVES && s->wave != wave)
+/* No more devices than these have something of the stage to lose: one that has switched is counted in the
+ * layer where it did so first. */
+static int64_t devices_touched(const struct engine_stage *s)
+{
+	return s->sums.switched + engine_stage_in_flight(s) + s->sums.steps[STEP_FAILED] +
+		s->sums.steps[STEP_TIMED_OUT];
+}
+
+int64_t engine_may_switch(
+	const struct engine_rollout *rollout, const struct engine_stage *stages, size_t n)
+{
+	int64_t sum = 0, steps = 0, devices = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct engine_stage *s = &stages[i];
+
+		if (rollout->state != ROLLOUT_ROLLING_BACK ||
+			!engine_stage_to_take_back(rollout, s)) {
+			sum += engine_stage_in_flight(s);
 			continue;
-		most = n > most ? n : most;
-		if (s->layer + 1 == t->rules->layers) {
-			sum += most;
-			most = 0;
 		}
+		steps += steps_to_go_back(s);
+		devices += devices_touched(s);
 	}
-	return sum;
+	return sum + (steps < devices ? steps : devices);
 }
 
 /* A rollback again: nothing, or all waves instead of one. */
@@ -96,7 +113,7 @@ void engine_back_verb(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	const char *why = t->fact->text;
-	int64_t n;
+	char words[MODEL_WORDS];
 
 	if (r->state == ROLLOUT_ROLLING_BACK ||
 		(r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK)) {
@@ -110,16 +127,13 @@ void engine_back_verb(struct engine_turn *t)
 	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
 		engine_turn_say(t, ENGINE_REFUSED,
 			"it is %s: it has delivered nothing that could be taken back",
-			rollout_state_text(r->state));
+			model_words(rollout_state_text(r->state), words));
 		return;
 	}
 	if (opened_stages(t, t->fact->wave, false) == 0) {
 		nothing_back(t);
 		return;
 	}
-	n = devices_to_go_back(t, t->fact->wave);
 	engine_back_begin(t, t->fact->wave, why != NULL && why[0] != '\0' ? why : "by hand");
-	engine_turn_say(t, ENGINE_CHANGED,
-		"its layers are taken back, the last one first: at most %lld device%s",
-		(long long)n, n == 1 ? "" : "s");
+	engine_turn_say(t, ENGINE_CHANGED, "its layers are taken back, the last one first");
 }

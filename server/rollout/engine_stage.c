@@ -92,6 +92,20 @@ void engine_stage_advance(struct engine_turn *t)
 
 /* ---- ending */
 
+/* Its gate decides nothing any more: what it said last is no verdict. */
+static void cut_short(struct engine_turn *t, size_t i)
+{
+	const struct engine_rollout *r = engine_turn_rollout(t);
+	struct engine_stage *e;
+
+	engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
+	e = engine_turn_edit_stage(t, i);
+	e->decision = GATE_OPEN;
+	(void)snprintf(e->text, sizeof(e->text), "not decided: the rollout was %s (%.*s)",
+		r->state == ROLLOUT_ROLLING_BACK ? "rolled back" : "stopped", GATE_TEXT_MAX - 60,
+		r->reason);
+}
+
 void engine_stage_shut(struct engine_turn *t, bool cancel_in_flight)
 {
 	for (size_t i = 0; i < engine_turn_stages(t); i++) {
@@ -103,7 +117,7 @@ void engine_stage_shut(struct engine_turn *t, bool cancel_in_flight)
 		if (!engine_stage_opened(s) || s->state == STAGE_ROLLED_BACK)
 			continue;
 		if (s->state == STAGE_RUNNING || s->state == STAGE_SOAKING)
-			engine_turn_move_stage(t, i, STAGE_INCONCLUSIVE);
+			cut_short(t, i);
 		e = engine_turn_edit_stage(t, i);
 		e->jobs = 0;
 		e->reach_at = 0;
@@ -126,20 +140,18 @@ static void settle_stop(struct engine_turn *t)
 
 /* ---- the way back */
 
-/* Whether the stage is what a rollback is about and is not back yet. */
-static bool to_take_back(const struct engine_turn *t, const struct engine_stage *s)
+bool engine_stage_to_take_back(const struct engine_rollout *r, const struct engine_stage *s)
 {
-	int wave = engine_turn_rollout(t)->back_wave;
-
-	return (wave == ENGINE_ALL_WAVES || s->wave == wave) && engine_stage_opened(s) &&
-		s->state != STAGE_ROLLED_BACK;
+	return (r->back_wave == ENGINE_ALL_WAVES || s->wave == r->back_wave) &&
+		engine_stage_opened(s) && s->state != STAGE_ROLLED_BACK;
 }
 
 /* I8: whether a layer above it, in its wave, still has to be taken back. */
 static bool waits_for_upper(const struct engine_turn *t, const struct engine_stage *s)
 {
 	for (int l = s->layer + 1; l < t->rules->layers; l++)
-		if (to_take_back(t, engine_turn_stage(t, engine_turn_place(t, l, s->wave))))
+		if (engine_stage_to_take_back(engine_turn_rollout(t),
+			    engine_turn_stage(t, engine_turn_place(t, l, s->wave))))
 			return true;
 	return false;
 }
@@ -152,7 +164,7 @@ void engine_stage_take_back(struct engine_turn *t)
 		const struct engine_stage *s = engine_turn_stage(t, i);
 		struct engine_stage *e;
 
-		if (!to_take_back(t, s))
+		if (!engine_stage_to_take_back(engine_turn_rollout(t), s))
 			continue;
 		left = true;
 		if (s->state == STAGE_ROLLING_BACK || waits_for_upper(t, s))

@@ -67,6 +67,8 @@ void engine_stage_advance(struct engine_turn *t);
 void engine_stage_take_back(struct engine_turn *t);
 /* No further device: pending stages are skipped, open ones end, who waits is canceled. */
 void engine_stage_shut(struct engine_turn *t, bool cancel_in_flight);
+/* Whether a stage is what a rollback takes back and is not back yet. */
+bool engine_stage_to_take_back(const struct engine_rollout *r, const struct engine_stage *s);
 /* Whether it has rows. */
 bool engine_stage_opened(const struct engine_stage *s);
 /* Steps between delivery and end. */

@@ -87,11 +87,6 @@ const char *rollout_state_text(enum rollout_state s);
 const char *stage_state_text(enum stage_state s);
 const char *step_state_text(enum step_state s);
 const char *step_cause_text(enum step_cause c);
-
-#define MODEL_WORDS 40
-/* A state's text as it stands in a sentence: "rolling back", "waiting for approval". Returns `out`. */
-const char *model_words(const char *text, char out[MODEL_WORDS]);
-
 enum fl_code rollout_state_parse(
 	const char *s, enum rollout_state *out, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code stage_state_parse(
@@ -100,6 +95,10 @@ enum fl_code step_state_parse(
 	const char *s, enum step_state *out, struct fl_err *err) FL_MUST_CHECK;
 enum fl_code step_cause_parse(
 	const char *s, enum step_cause *out, struct fl_err *err) FL_MUST_CHECK;
+
+#define MODEL_WORDS 40
+/* A state's text as it stands in a sentence: "rolling back", "waiting for approval". Returns `out`. */
+const char *model_words(const char *text, char out[MODEL_WORDS]);
 
 /* Whether a step in this state has ended. */
 static inline bool step_ended(enum step_state s)

@@ -81,7 +81,7 @@ def test_a_rollout_from_its_plan_to_its_end(story):
     assert told["codes"] == ["has_order", "must_end"] and told["lines"][0]["state"] == "offered"
     s = stage(story, 0, 0)
     assert s["lines"][0] | {"text": ""} == {"code": "waits_confirmations", "n": 1, "confirmed": 0, "failed": 0, "text": ""}
-    assert s["summary"] == "it waits for 1 confirmations, if nothing fails: 0 are there, 0 failed"
+    assert s["summary"] == "it waits for 1 confirmation, if nothing fails: 0 confirmed so far, 0 failed"
     first.says("downloading")
     assert "downloading" in why(story, first)["summary"]
     first.confirms()
@@ -226,6 +226,8 @@ def test_stop(story):
     assert why(story, by_wave[1])["codes"] == ["step_canceled"]
     assert why(story, by_wave[0])["codes"] == ["has_order", "must_end"]
     assert stage(story, 0, 0)["codes"] == ["stage_cut_short"] and stage(story, 0, 1)["codes"] == ["stage_was_skipped"]
+    gates = [g["gate"]["text"] for g in ok(story.api.get(f"{API}/rollouts/r/stats"))["stages"]]
+    assert gates[0] == "not decided: the rollout was stopped (by hand)"
     by_wave[0].confirms()
     story.wait("r", "stopped")
     assert why(story, by_wave[0])["codes"] == ["done"]

@@ -105,11 +105,12 @@ def test_a_wave_is_taken_back_twice(story):
     story.rollout("r", "next", waves=WAVES)
     story.work(fleet, "r", "completed")
     told = story.verb("r", "rollback", wave=0)
-    assert told["changed"] and told["did"].endswith("the last one first: at most 1 device")
+    assert told["changed"] and told["did"].endswith("the last one first") and told["may_still_switch"] == 1
+    assert told["until"] is None, "no device has its order to go back yet"
     story.work(fleet, "r", "stopped")
     again = story.verb("r", "rollback", wave=0)
     assert not again["changed"] and again["did"] == "wave 0 is back already; nothing changed"
-    assert story.verb("r", "rollback")["did"].endswith("at most 2 devices")
+    assert story.verb("r", "rollback")["may_still_switch"] == 2
 
 
 def test_stop_with_cancel_twice(story):
@@ -151,7 +152,7 @@ def test_a_refusal_says_what_to_do(story):
     ok(story.create("r", "next", approvals=1))
     story.wait("r", "waiting_approval")
     assert story.refused("r", "start") == (
-        'rollout "r": it is waiting_approval and cannot start: its plan must be approved first')
+        'rollout "r": it is waiting for approval and cannot start: its plan must be approved first')
     assert "nothing that could be taken back" in story.refused("r", "rollback")
     story.verb("r", "stop")
     assert "create another rollout" in story.refused("r", "start")

@@ -142,7 +142,7 @@ int world_chosen(
 
 static int64_t flying(const struct world_setup *setup, const struct world *w)
 {
-	return engine_may_switch(w->stages, (size_t)world_stages(setup));
+	return engine_in_flight(w->stages, (size_t)world_stages(setup));
 }
 
 static void recount(struct turn *t)

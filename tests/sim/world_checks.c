@@ -81,7 +81,7 @@ void world_check_gate(struct turn *t, int i)
 	int n = world_in_order(t->w, t->setup->devices, i, order);
 	struct gate_tally tally = { 0 };
 	struct gate_feed feed = { .open = f->steps[STEP_QUEUED] +
-			engine_may_switch(&t->w->stages[i], 1) };
+			engine_in_flight(&t->w->stages[i], 1) };
 	char text[GATE_TEXT_MAX];
 
 	for (int k = 0; k < n; k++)
@@ -163,7 +163,7 @@ static void check_alive(struct turn *t)
 	for (int i = 0; i < world_stages(t->setup); i++) {
 		const struct engine_stage *g = &t->w->stages[i];
 		const struct figures_sums *f = &g->sums;
-		int64_t flying_here = engine_may_switch(g, 1);
+		int64_t flying_here = engine_in_flight(g, 1);
 
 		if (g->jobs != 0)
 			alive = true;

@@ -225,7 +225,7 @@ static void test_lines_behind_the_first(void **state)
 	steps(&w.stages[0], STEP_QUEUED, 120);
 	line_says(&w, 1, 0, "needed_says",
 		"L0.W0: it waits for 120 confirmations, if nothing fails: 0 confirmed so far, 0 "
-	        "failed");
+		"failed");
 	line_says(&w, 0, 0, "stage_rate", NULL);
 	w.rules.pace.max_per_minute = 50;
 	line_says(&w, 0, 0, "stage_rate",
@@ -261,7 +261,7 @@ static void test_cannot_pass(void **state)
 	assert_int_equal(explain_confirmations(&w.in, &w.stages[0]), -1);
 	says(&w, 0, 0,
 		"even with success of the 4 devices still open, the gate does not pass by "
-	        "outcomes");
+		"outcomes");
 }
 
 /* ---- devices */
