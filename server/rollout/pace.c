@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PPM         1000000
+#define MINUTE_MS   60000
 #define RATE_MAX    1000000000LL
 #define WAIT_MAX_MS (30LL * 24 * 3600 * 1000)
 #define FACTOR_MIN  1.1
@@ -26,6 +27,19 @@ int64_t pace_per_minute(const struct pace_rules *r, int64_t notified, int64_t su
 		rate = next > rate ? next : rate + 1; /* a small rate rises too */
 	}
 	return limit != 0 && rate > limit ? limit : rate < RATE_MAX ? rate : RATE_MAX;
+}
+
+int64_t pace_wait_ms(const struct pace_rules *r, int64_t before, int64_t devices)
+{
+	for (int64_t minutes = 0; pace_has_rate(r); minutes++) {
+		int64_t rate = pace_per_minute(r, before, before);
+
+		if (r->base_per_minute == 0 || rate == r->max_per_minute || rate >= devices)
+			return (minutes + (devices - 1) / rate) * MINUTE_MS;
+		before += rate;
+		devices -= rate;
+	}
+	return 0;
 }
 
 /* How many slots of the minute that ends in slot `now` are there still; the older ones are over. */

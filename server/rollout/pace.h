@@ -62,6 +62,9 @@ struct pace_minute {
 	int64_t n[PACE_SLOTS];
 };
 #define PACE_MINUTE_N (sizeof(struct pace_minute) / sizeof(int64_t))
+/* How long the last of `devices` that all ask at once waits for its offer, when `before` were offered theirs
+ * and have succeeded; in ms. A forecast. */
+int64_t pace_wait_ms(const struct pace_rules *r, int64_t before, int64_t devices);
 /* How many offers the last minute has seen at `clock`: all of the last 60 s, and of those up to PACE_SLOT_MS
  * older the ones in the same slot as the oldest of these. Who offers only while this is below N never offers
  * more than N within 60 s, and can offer N within any 65 s. */

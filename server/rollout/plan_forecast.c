@@ -89,16 +89,20 @@ static int64_t ms_to_s(int64_t ms)
 	return (ms + 999) / 1000;
 }
 
-static void forecast_time(const struct plan_builder *b, struct plan_stage *s)
+/* `before`: devices that come before those of the stage. */
+static void forecast_time(const struct plan_builder *b, int64_t before, struct plan_stage *s)
 {
 	const struct strategy *st = b->in->strategy;
 	const struct plan_history *h = &b->in->history;
 	struct plan_forecast *f = &s->forecast;
 	int64_t queue_ms = 0;
 
-	/* So many at a time: the last ones wait for a place. */
+	int64_t rate_ms = pace_wait_ms(&st->pace, before, s->devices);
+
+	/* So many at a time, or a minute: the last ones wait for a place. */
 	if (st->max_in_flight > 0)
 		queue_ms = (s->devices - 1) / st->max_in_flight * took_ms(b, s, h->took_median_ms);
+	queue_ms = queue_ms > rate_ms ? queue_ms : rate_ms;
 	f->time_s = f->reach_p95_s + ms_to_s(queue_ms) + ms_to_s(took_ms(b, s, h->took_p95_ms)) +
 		ms_to_s(st->soak_ms);
 	f->time_max_s = ms_to_s(st->reach_ms + st->install_ms + st->soak_ms);
@@ -107,7 +111,7 @@ static void forecast_time(const struct plan_builder *b, struct plan_stage *s)
 }
 
 static void forecast_load(
-	const struct plan_builder *b, const struct silence *w, struct plan_stage *s)
+	const struct plan_builder *b, const struct silence *w, int64_t before, struct plan_stage *s)
 {
 	const struct strategy *st = b->in->strategy;
 	struct plan_forecast *f = &s->forecast;
@@ -123,11 +127,16 @@ static void forecast_load(
 
 		f->peak_offers_s = f->peak_offers_s < most ? f->peak_offers_s : most;
 	}
+	if (pace_has_rate(&st->pace)) {
+		int64_t rate = pace_per_minute(&st->pace, before, before);
+
+		f->peak_offers_s = f->peak_offers_s < rate ? f->peak_offers_s : rate;
+	}
 	f->peak_bytes_s = s->devices == 0 ? 0 : f->peak_offers_s * (bytes / s->devices);
 }
 
 static void forecast_stage(
-	const struct plan_builder *b, const struct silence *w, struct plan_stage *s)
+	const struct plan_builder *b, const struct silence *w, int64_t before, struct plan_stage *s)
 {
 	const struct plan_history *h = &b->in->history;
 	int64_t per_kib = h->build_us_per_kib >= 0 ? h->build_us_per_kib : GUESS_US_PER_KIB;
@@ -138,8 +147,8 @@ static void forecast_stage(
 	s->forecast.never_seen = (int64_t)w->never * s->devices / w->devices;
 	s->forecast.downtime_ms = h->downtime_ms;
 	s->forecast.build_ms = (s->build_bytes >> 10) * per_kib / 1000;
-	forecast_time(b, s);
-	forecast_load(b, w, s);
+	forecast_time(b, before, s);
+	forecast_load(b, w, before, s);
 }
 
 /* When a stage ends if those that it needs end as forecast: `done` is per stage, in the plan's order. */
@@ -185,11 +194,14 @@ bool build_forecast(struct plan_builder *b)
 {
 	struct plan *p = b->out;
 	struct silence *waves = build_get(b, (size_t)p->n_waves + 1, sizeof(*waves));
+	int64_t before = 0;
 
 	if (waves == NULL || !collect(b, waves))
 		return false;
 	p->observed = b->in->history.took_median_ms >= 0;
-	for (size_t i = 0; i < (size_t)p->n_waves * p->n_layers; i++)
-		forecast_stage(b, &waves[p->stages[i].wave], &p->stages[i]);
+	for (size_t i = 0; i < (size_t)p->n_waves * p->n_layers; i++) {
+		forecast_stage(b, &waves[p->stages[i].wave], before, &p->stages[i]);
+		before += p->stages[i].devices;
+	}
 	return add_up(b);
 }

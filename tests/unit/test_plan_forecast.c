@@ -136,6 +136,31 @@ static void limits_make_it_longer(void **state)
 	assert_int_equal(x->time_s, 0 + 19 * 10 + 20);
 	assert_int_equal(x->peak_offers_s, 5);
 	end(&f, &p);
+	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
+	make(&f, "{\"waves\":[{\"percent\":100}],\"pace\":{\"max_per_minute\":30}}", &p);
+	x = &plan_stage(&p, 0, 0)->forecast;
+	/* 1000 devices, 30 of them at once and then as many a minute. */
+	assert_int_equal(x->time_s, 33 * 60 + 20);
+	assert_int_equal(x->peak_offers_s, 30);
+	end(&f, &p);
+}
+
+/* Behaviour: with a ramp the rate grows from stage to stage. */
+static void a_ramp_makes_it_shorter(void **state)
+{
+	struct plan p;
+
+	(void)state;
+	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
+	make(&f,
+		"{\"waves\":[{\"count\":100},{\"percent\":100}],\"pace\":{\"max_per_minute\":400,"
+		"\"ramp\":{\"base_per_minute\":50,\"increment_factor\":2,\"notified\":100}}}",
+		&p);
+	/* 50, then 50; the next layer of the wave: 100 at once; wave 1: 200 (of 400), then 400, then 300 */
+	assert_int_equal(plan_stage(&p, 0, 0)->forecast.time_s, 60 + 20);
+	assert_int_equal(plan_stage(&p, 1, 0)->forecast.time_s, 0 + 20);
+	assert_int_equal(plan_stage(&p, 0, 1)->forecast.time_s, 2 * 60 + 20);
+	end(&f, &p);
 }
 
 /* Behaviour: the time of the whole follows the order: pipelined stages run beside each other. */
@@ -201,6 +226,7 @@ int main(void)
 		cmocka_unit_test(follows_the_polls),
 		cmocka_unit_test(counts_the_silent),
 		cmocka_unit_test(limits_make_it_longer),
+		cmocka_unit_test(a_ramp_makes_it_shorter),
 		cmocka_unit_test(adds_up_by_order),
 		cmocka_unit_test(stands_beside_the_digest),
 	};
