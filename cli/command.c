@@ -100,6 +100,44 @@ static const struct command *noun_of(const char *verb)
 	return found;
 }
 
+/* What other tools call our commands. */
+static const struct {
+	const char *other, *ours;
+} synonyms[] = {
+	{ "abort", "stop" },
+	{ "add", "create" },
+	{ "cancel", "stop" },
+	{ "continue", "resume" },
+	{ "describe", "show" },
+	{ "events", "audit" },
+	{ "follow", "watch" },
+	{ "get", "show" },
+	{ "halt", "stop" },
+	{ "list", "ls" },
+	{ "log", "audit" },
+	{ "new", "create" },
+	{ "revert", "rollback" },
+	{ "remove", "delete" },
+	{ "rm", "delete" },
+	{ "rm", "revoke" },
+	{ "status", "stats" },
+	{ "status", "show" },
+	{ "tail", "watch" },
+	{ "undo", "rollback" },
+	{ "unfreeze", "lift" },
+};
+
+/* The one of `names` that is meant by `name`, from another tool or mistyped; NULL: who knows? */
+static const char *meant(const char *name, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < FL_COUNT(synonyms); i++) {
+		for (size_t k = 0; k < n && strcmp(name, synonyms[i].other) == 0; k++)
+			if (strcmp(names[k], synonyms[i].ours) == 0)
+				return names[k];
+	}
+	return fl_nearest(name, names, n);
+}
+
 static enum fl_code no_such_child(
 	const struct command_path *path, const char *name, struct fl_err *err)
 {
@@ -115,7 +153,7 @@ static enum fl_code no_such_child(
 		return fl_fail(err, FL_INVALID,
 			"there is no command fleetctl %s; did you mean %s %s?", name,
 			noun_of(name)->name, name);
-	near = fl_nearest(name, names, n);
+	near = meant(name, names, n);
 	command_usage(path, false, &words);
 	text_check(&words);
 	if (near != NULL)

@@ -34,6 +34,9 @@ static const struct {
 	{ "/api/v1/devices/", "'fleetctl device ls' lists the devices" },
 	{ "/api/v1/rollouts/", "'fleetctl rollout ls' lists the rollouts" },
 	{ "/api/v1/tokens/", "'fleetctl token ls' lists the tokens" },
+	{ "/api/v1/freezes/", "'fleetctl freeze ls' lists the freezes" },
+	{ "/api/v1/channels/", "'fleetctl channel ls' lists the channels" },
+	{ "/api/v1/webhooks/", "'fleetctl webhook ls' lists the webhooks" },
 };
 
 static const char *where_to_look(const char *path)

@@ -18,6 +18,9 @@ static const struct {
 	{ "/api/v1/releases", "name" },
 	{ "/api/v1/rollouts", "name" },
 	{ "/api/v1/devices", "id" },
+	{ "/api/v1/freezes", "name" },
+	{ "/api/v1/channels", "name" },
+	{ "/api/v1/webhooks", "name" },
 };
 
 /* The list that `path` names an element of ("/api/v1/modules/app/versions/1.0" -> "…/versions",

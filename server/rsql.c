@@ -176,6 +176,8 @@ static enum fl_code unknown_operator(const struct rsql_parser *p)
 		n++;
 	if (n == 0)
 		return rsql_fail(p, p->at, "an operator is missing, such as == or =in=");
+	if (p->at[0] == '=' && p->at[n - 1] != '=')
+		return rsql_fail(p, p->at, "\"=\" alone is no operator; did you mean \"==\"?");
 	memcpy(text, p->at, n);
 	text[n] = '\0';
 	const char *near = n > 2 ? fl_nearest(text, names, FL_COUNT(names)) : NULL;

@@ -170,7 +170,7 @@ static enum fl_code find_release(
 	}
 	if (code == FL_NOT_FOUND)
 		code = fl_fail(
-			err, FL_REFUSED, "there is no release \"%.128s\"; publish it first", name);
+			err, FL_REFUSED, "there is no release \"%.128s\"; create it first", name);
 	release_fini(&release);
 	if (code == FL_OK && *id != before && *id != 0 && rq->server->settings->approvals > 0)
 		code = fl_fail(err, FL_REFUSED,

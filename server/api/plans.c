@@ -383,7 +383,7 @@ enum fl_code api_plan_preview(struct request *rq, struct fl_err *err)
 	code = planning_load(rq->store, &wanted, &p->snapshot, err);
 	if (code == FL_NOT_FOUND)
 		return fl_fail(
-			err, FL_REFUSED, "there is no release \"%s\"; publish it first", b.release);
+			err, FL_REFUSED, "there is no release \"%s\"; create it first", b.release);
 	if (code == FL_OK)
 		request_then(rq, LANE_WORK, preview_make);
 	return code;

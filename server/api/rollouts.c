@@ -352,7 +352,7 @@ static enum fl_code read_wanted(
 	if (code == FL_OK)
 		code = release_get(rq->store, b.release, &release, err);
 	if (code == FL_NOT_FOUND)
-		code = fl_fail(err, FL_REFUSED, "there is no release \"%.128s\"; publish it first",
+		code = fl_fail(err, FL_REFUSED, "there is no release \"%.128s\"; create it first",
 			b.release);
 	if (code == FL_OK)
 		w->r = (struct rollout){ .name = rq->param[0],

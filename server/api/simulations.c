@@ -157,7 +157,7 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 		code = planning_load(rq->store, &wanted, &s->snapshots[i], err);
 	}
 	if (code == FL_NOT_FOUND)
-		return fl_fail(err, FL_REFUSED, "there is no release \"%s\"; publish it first",
+		return fl_fail(err, FL_REFUSED, "there is no release \"%s\"; create it first",
 			s->compare.release);
 	if (code == FL_OK)
 		request_then(rq, LANE_WORK, plan_all);

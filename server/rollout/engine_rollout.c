@@ -26,8 +26,9 @@ static const char *way_out(enum rollout_state s)
 	case ROLLOUT_SCHEDULED:
 		return "start it now, or wait until its time comes";
 	case ROLLOUT_PAUSED:
+		return "it is on its way back, and resume lets it go on";
 	case ROLLOUT_ROLLING_BACK:
-		return "it is on its way back";
+		return "wait until it is back, or pause it";
 	case ROLLOUT_STOPPED:
 	case ROLLOUT_STOPPING:
 	case ROLLOUT_COMPLETED:

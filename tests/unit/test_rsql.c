@@ -255,6 +255,7 @@ static const struct bad {
 	{ "attribute.==x", "write attribute.<key>" },
 	{ "id.x==1", "write id with nothing behind it" },
 	{ "id=lq=x", "did you mean \"=l" },
+	{ "id=x", "column 3: \"=\" alone is no operator; did you mean \"==\"?" },
 	{ "id=x", "is no operator" },
 	{ "id~x", "is no operator" },
 	{ "id===x", "column 5: a value is missing" },
