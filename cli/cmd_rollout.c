@@ -29,8 +29,7 @@ static const struct table_column ls_columns[] = {
 	{ .title = "STATE" },
 	{ .title = "RELEASE", .cut = true },
 	{ .title = "DEVICES", .right = true },
-	{ .title = "WAVES", .right = true },
-	{ .title = "LAYERS", .right = true },
+	{ .title = "STAGES", .right = true },
 	{ .title = "CREATED" },
 	{ .title = "BY", .cut = true },
 	{ .title = "REASON", .cut = true },
@@ -43,6 +42,15 @@ static void add_count(struct table *t, int64_t n)
 	table_add(t, n < 0 ? NULL : text_count(text, n));
 }
 
+/* "3x4": layers by waves. */
+static void add_stages(struct table *t, int64_t layers, int64_t waves)
+{
+	if (layers < 0 || waves < 0)
+		table_add(t, NULL);
+	else
+		table_addf(t, TERMINAL_PLAIN, "%lldx%lld", (long long)layers, (long long)waves);
+}
+
 static void ls_row(struct table *t, const json_t *rollout)
 {
 	const char *state = value_text(rollout, "state");
@@ -52,8 +60,7 @@ static void ls_row(struct table *t, const json_t *rollout)
 	table_addf(t, stats_style(state), "%s", state != NULL ? state : "-");
 	table_add(t, value_text(rollout, "release"));
 	add_count(t, value_int(rollout, "targets"));
-	add_count(t, value_int(rollout, "waves"));
-	add_count(t, value_int(rollout, "layers"));
+	add_stages(t, value_int(rollout, "layers"), value_int(rollout, "waves"));
 	table_add(t, text_age(text, value_text(rollout, "created_at"), time(NULL)));
 	table_add(t, value_text(rollout, "created_by"));
 	table_add(t, value_text(rollout, "reason"));

@@ -210,12 +210,12 @@ static void show_forecast(const struct cli *cli, const json_t *plan)
 		{ .title = "STAGE" },
 		{ .title = "TIME", .right = true },
 		{ .title = "AT MOST", .right = true },
-		{ .title = "95 % ASK IN", .right = true },
-		{ .title = "NEVER SEEN", .right = true },
+		{ .title = "95 % ASK", .right = true },
+		{ .title = "UNSEEN", .right = true },
 		{ .title = "OFFERS/S", .right = true },
 		{ .title = "BYTES/S", .right = true },
-		{ .title = "DOWNTIME", .right = true },
-		{ .title = "TO BUILD", .right = true },
+		{ .title = "DOWN", .right = true },
+		{ .title = "BUILD", .right = true },
 	};
 	TABLE_AUTO struct table t = { .columns = columns, .n_columns = FL_COUNT(columns) };
 	const json_t *stages = json_object_get(plan, "stages");

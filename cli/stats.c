@@ -84,7 +84,7 @@ enum fl_code stats_stage_parse(const char *text, int64_t *layer, int64_t *wave, 
 	return FL_OK;
 }
 
-/* ---- the table of waves: figures as columns, so that a narrow terminal gets them in two parts */
+/* ---- the table of waves: figures as columns, so that a narrow terminal gets them in parts */
 
 enum kind { COUNT, SHARE, SECONDS, BYTES };
 
@@ -110,7 +110,8 @@ static const struct figure figures[] = {
 	{ "SENT", "bytes_sent", BYTES },
 	{ "SAVED", "bytes_saved", BYTES },
 };
-#define FIRST_PART 8
+/* Where the parts begin that a terminal of 80 columns gets: how it went, what went back, how fast. */
+static const size_t parts[] = { 0, 7, 11, FL_COUNT(figures) };
 
 static void add_figure(struct table *t, const json_t *wave, const struct figure *f)
 {
@@ -232,9 +233,11 @@ void stats_show(const struct cli *cli, const json_t *stats, bool stages)
 	if (cli->out.width == 0 || cli->out.width >= WIDE) {
 		show_part(cli, stats, 0, FL_COUNT(figures));
 	} else {
-		show_part(cli, stats, 0, FIRST_PART);
-		(void)putchar('\n');
-		show_part(cli, stats, FIRST_PART, FL_COUNT(figures));
+		for (size_t i = 0; i + 1 < FL_COUNT(parts); i++) {
+			if (i > 0)
+				(void)putchar('\n');
+			show_part(cli, stats, parts[i], parts[i + 1]);
+		}
 	}
 	if (!stages)
 		return;

@@ -149,6 +149,23 @@ enum fl_code text_time_parse(const char *s, int64_t *out, struct fl_err *err)
 	return FL_OK;
 }
 
+/* One unit is enough to say how long ago something was. */
+static const char *span_of(char *out, int64_t seconds)
+{
+	static const struct {
+		int64_t below, unit;
+		const char *name;
+	} units[] = { { 60, 1, "s" }, { 7200, 60, "min" }, { 172800, 3600, "h" },
+		{ INT64_MAX, 86400, "d" } };
+	size_t i = 0;
+
+	while (seconds >= units[i].below)
+		i++;
+	(void)snprintf(
+		out, TEXT_SHORT, "%lld %s", (long long)(seconds / units[i].unit), units[i].name);
+	return out;
+}
+
 const char *text_age(char *out, const char *when, time_t now)
 {
 	char span[TEXT_SHORT];
@@ -159,10 +176,9 @@ const char *text_age(char *out, const char *when, time_t now)
 	} else if (text_time_parse(when, &at, NULL) != FL_OK) {
 		(void)snprintf(out, TEXT_SHORT, "%.40s", when);
 	} else if (at > now) {
-		(void)snprintf(out, TEXT_SHORT, "in %.40s", text_seconds(span, (double)(at - now)));
+		(void)snprintf(out, TEXT_SHORT, "in %.40s", span_of(span, at - now));
 	} else {
-		(void)snprintf(
-			out, TEXT_SHORT, "%.40s ago", text_seconds(span, (double)(now - at)));
+		(void)snprintf(out, TEXT_SHORT, "%.40s ago", span_of(span, now - at));
 	}
 	return out;
 }

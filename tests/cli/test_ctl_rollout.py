@@ -186,7 +186,7 @@ def test_preview_shows_refusals_and_exits_7(ctl, mock):
 
 def test_rollout_ls_and_show(ctl, rollout):
     """ls and show tell state, release and size."""
-    assert re.search(r"r +running +2026.11 +480 +2 +2", ctl("rollout", "ls").out)
+    assert re.search(r"r +running +2026.11 +480 +2x2", ctl("rollout", "ls").out)
     assert re.search(r"devices +all", ctl("rollout", "show", "r").out)
 
 
@@ -206,8 +206,8 @@ def test_stats_is_the_table_of_waves(ctl, rollout):
     assert re.split(r" {2,}", lines[2].strip())[6:9] == ["0 %", "-", "-"]
     assert lines[3].strip().startswith("all")
     assert "2 of 10 failed, 0.5 allowed" in ctl("rollout", "stats", "r", "--stages").out
-    narrow = ESCAPE.sub("", ctl.terminal("rollout", "stats", "r", columns=90).out).splitlines()
-    assert all(len(line) <= 90 for line in narrow) and len(narrow) == 9
+    narrow = ESCAPE.sub("", ctl.terminal("rollout", "stats", "r", columns=80).out).splitlines()
+    assert all(len(line) <= 80 for line in narrow) and len(narrow) == 14 and not any("…" in line for line in narrow)
 
 
 def test_steps_filter(ctl, rollout):

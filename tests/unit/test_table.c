@@ -155,6 +155,10 @@ static void times_and_durations_are_parsed(void **state)
 	assert_int_equal(n, 1795420800);
 	assert_int_equal(text_time_parse("2026-11-23 08:00", &n, NULL), FL_INVALID);
 	assert_string_equal(text_age(out, "2026-11-23T08:00:00Z", 1795420830), "30 s ago");
+	assert_string_equal(text_age(out, "2026-11-23T08:00:00Z", 1795420800 + 1219), "20 min ago");
+	assert_string_equal(text_age(out, "2026-11-23T08:00:00Z", 1795420800 + 7500), "2 h ago");
+	assert_string_equal(
+		text_age(out, "2026-11-23T08:00:00Z", 1795420800 - 3 * 86400), "in 3 d");
 	assert_string_equal(text_age(out, "2026-11-23T08:00:00Z", 1795420740), "in 1 min");
 	assert_string_equal(text_age(out, NULL, 0), "-");
 	assert_int_equal(text_duration_parse("1h30min", &n, NULL), FL_OK);
