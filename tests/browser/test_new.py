@@ -42,6 +42,25 @@ def test_a_rollout_from_the_form_to_its_start(story, browser):
     browser.see("h1 .badge", "running")
 
 
+def test_windows_are_given(story, browser):
+    """Rules of cron and of RFC 5545, how long they are open and whose clock they mean."""
+    browser.go("/new")
+    browser.type("[name=name]", "nightly")
+    choose(browser, "[name=release]", "autumn")
+    browser.click("summary", "Maintenance windows")
+    browser.type("[name=delivery]", "0 22 * * mon-fri")
+    browser.type("[name=switch]", "FREQ=DAILY;BYHOUR=2")
+    browser.type("[name=switch_h]", "1.5")
+    browser.type("[name=zone]", "Europe/Vienna")
+    browser.type("[name=zone_of]", "attribute.zone")
+    browser.click("button[type=submit]", "Create")
+    browser.see("h1", "nightly")
+    assert story.wait("nightly", "ready")["strategy"]["windows"] == {
+        "delivery": [{"cron": "0 22 * * mon-fri", "duration_s": 28800}],
+        "switch": [{"rrule": "FREQ=DAILY;BYHOUR=2", "duration_s": 5400}],
+        "zone": "Europe/Vienna", "zone_of": "attribute.zone"}
+
+
 def test_what_is_wrong_stands_under_the_form(story, browser):
     """A refusal of the server, a strategy that is none, and a plan that is refused are told where one looks."""
     browser.go("/new?release=winter")

@@ -53,6 +53,9 @@ export interface FormState {
   gate: string
 }
 
+/** Time zones to choose from: those of the browser, its own first. */
+const zones = (): string[] => [Intl.DateTimeFormat().resolvedOptions().timeZone, ...Intl.supportedValuesOf('timeZone')]
+
 /** The sections of the form about the strategy; `changed` draws them anew. */
 export function strategyFields(state: FormState, changed: (state: FormState) => void): Child {
   return [
@@ -72,6 +75,13 @@ export function strategyFields(state: FormState, changed: (state: FormState) => 
         select('Devices that cannot take it', 'conflicts', [['', 'refuse the plan'], ['leave_out', 'are left out']]),
         number('Priority among rollouts', 'priority', '0', 0, '1'), number('Joining devices at most', 'max_joiners', 'no limit', 0, '1')),
       check('New devices join the last wave', 'joiners'), check('Takes devices over from older rollouts of the same priority', 'supersede')),
+    h('details', { class: 'card' }, h('summary', {}, 'Maintenance windows'),
+      h('div', { class: 'fields' },
+        field('Delivered from (cron or RRULE)', 'delivery', 'any time, or 0 22 * * mon-fri'), number('Stays open for, hours', 'delivery_h', '8'),
+        field('Switches from (cron or RRULE)', 'switch', 'any time, or 0 2 * * *'), number('Stays open for, hours', 'switch_h', '2'),
+        field('Clock of the time zone', 'zone', 'UTC', { list: 'zones' }), field('Or of the one that devices name in', 'zone_of', 'attribute.zone')),
+      h('datalist', { id: 'zones' }, zones().map((zone) => h('option', { value: zone, key: zone }))),
+      h('p', { class: 'quiet' }, 'Outside of them nothing is offered, and the times to reach devices, to install and to soak stand still. A rollback does not wait for them.')),
     h('details', { class: 'card' }, h('summary', {}, 'Further members of the strategy, as JSON'),
       h('label', {}, 'They replace those of the form', h('textarea', { name: 'json', rows: 6, spellcheck: 'false', placeholder: '{"pace": {"ramp": {"base_per_minute": 50, "increment_factor": 2, "succeeded": 1000}}}' }))),
   ]
@@ -92,6 +102,11 @@ function wavesOf(waves: Wave[]): object[] {
   const sized = sizes.filter(Boolean).map(waveOf)
   const rest = sizes.at(-1) === '' && !sized.some((w) => 'factor' in w)
   return rest ? [...sized, { percent: 100 }] : sized
+}
+
+/** One window, as the API takes them; none without a rule. */
+function opening(rule: string, hours: number | undefined): object[] {
+  return rule ? [{ [rule.includes('=') ? 'rrule' : 'cron']: rule, duration_s: hours }] : []
 }
 
 const listOf = (text: string): string[] => text.split(/[\s,]+/).filter(Boolean)
@@ -115,6 +130,7 @@ export function strategyOf(form: FormData, state: FormState): object {
   const given = filled({
     waves: wavesOf(state.waves), gate, order: text('order'), early: text('early'), strata: listOf(text('strata')), on_failure: text('on_failure'), soak_s: n('soak_min', 60),
     max_in_flight: n('max_in_flight'), pace: filled({ max_per_minute: n('max_per_minute') }), probation_s: n('probation_s'), install_s: n('install_min', 60), reach_s: n('reach_h', 3600),
+    windows: filled({ delivery: opening(text('delivery'), n('delivery_h', 3600) ?? 8 * 3600), switch: opening(text('switch'), n('switch_h', 3600) ?? 2 * 3600), zone: text('zone'), zone_of: text('zone_of') }),
     max_drift_percent: n('max_drift_percent'), approvals: n('approvals'), approvers: listOf(text('approvers')), conflicts: text('conflicts'), joiners: form.has('joiners') ? 'last_wave' : '', max_joiners: n('max_joiners'), priority: n('priority'), supersede: form.has('supersede') || undefined,
   })
   if (!text('json')) return given

@@ -67,7 +67,7 @@ const VERBS: Verb[] = [
     body: (form, r) => ({ ...(r.plan_digest && { plan_digest: r.plan_digest }), ...(form.get('drift') && { accept_drift: true }), ...(said(form, 'at') && { at: new Date(said(form, 'at')).toISOString() }) }),
   },
   {
-    verb: 'pause', label: 'Pause', states: ['scheduled', 'running', 'rolling_back'], roles: OPERATE, look: '',
+    verb: 'pause', label: 'Pause', states: ['scheduled', 'starting', 'running', 'rolling_back'], roles: OPERATE, look: '',
     title: (r) => `Pause ${r.name}?`,
     fields: (r) => [h('p', {}, r.state === 'scheduled' ? 'It does not start by itself any more.' : 'Nothing more is offered and the clocks stand still. Devices that have begun go on.'), why()],
     body: reason,
@@ -98,13 +98,13 @@ const VERBS: Verb[] = [
     body: (form) => ({ stage: said(form, 'stage'), verdict: said(form, 'verdict'), reporter: 'dashboard', ...reason(form) }),
   },
   {
-    verb: 'retry', label: 'Retry', states: ['running', 'paused'], roles: OPERATE, look: '',
+    verb: 'retry', label: 'Retry', states: ['running', 'paused', 'completed'], roles: OPERATE, look: '',
     title: () => 'Offer it again to devices that failed?',
     fields: (_, stats) => h('p', {}, `${some(stats ? stats.total.failed + stats.total.timed_out : 0, 'device')} failed. They try again in their stages.`),
     body: () => ({}),
   },
   {
-    verb: 'stop', label: 'Stop', states: ['ready', 'scheduled', 'running', 'paused'], roles: OPERATE, look: 'grave',
+    verb: 'stop', label: 'Stop', states: ['ready', 'scheduled', 'starting', 'running', 'paused'], roles: OPERATE, look: 'grave',
     title: (r) => `Stop ${r.name} for good?`,
     fields: (_, stats) => [
       h('p', {}, 'It cannot be started again. ', stats ? `${some(stats.total.confirmed, 'confirmed device')} keep the new versions.` : 'Confirmed devices keep the new versions.'),
