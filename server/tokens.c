@@ -74,6 +74,21 @@ json_t *tokens_roles_json(unsigned bits)
 	return array;
 }
 
+void tokens_roles_words(unsigned bits, struct fl_buf *out)
+{
+	unsigned left = bits & (WHO_ANY_ROLE | WHO_ENROLLER);
+
+	for (size_t i = 0; i < FL_COUNT(roles); i++) {
+		if ((left & roles[i].bit) == 0)
+			continue;
+		left &= ~roles[i].bit;
+		fl_buf_printf(out, "%s%s", roles[i].name,
+			left == 0                          ? ""
+				: (left & (left - 1)) == 0 ? " or "
+							   : ", ");
+	}
+}
+
 /* ---- the text of a token */
 
 static void hash_secret(const uint8_t secret[SECRET_BYTES], uint8_t out[TOKEN_HASH_BYTES])

@@ -68,5 +68,7 @@ enum fl_code tokens_use(struct store *store, struct effects *e, int64_t id, stru
 unsigned tokens_role_parse(const char *name);
 /* `roles` as a new JSON array of their names; NULL without memory. */
 json_t *tokens_roles_json(unsigned roles);
+/* Append `roles` as a choice: "operator or admin". */
+void tokens_roles_words(unsigned roles, struct fl_buf *out);
 
 #endif

@@ -150,12 +150,14 @@ static enum fl_code check_body(const struct exchange *x, int64_t length, struct 
 static enum fl_code check_bearer(struct exchange *x, const char *bearer, struct fl_err *err)
 {
 	struct request *rq = &x->rq;
+	FL_AUTO_BUF struct fl_buf needed = { 0 };
 	enum fl_code code = tokens_auth(rq, bearer, err);
 
-	if (code == FL_OK && (rq->who.roles & rq->route->who) == 0)
-		code = fl_fail(
-			err, FL_FORBIDDEN, "the token %s lacks the role for this", rq->who.name);
-	return code;
+	if (code != FL_OK || (rq->who.roles & rq->route->who) != 0)
+		return code;
+	tokens_roles_words(rq->route->who, &needed);
+	return fl_fail(err, FL_FORBIDDEN, "the token %s lacks the role for this: it takes %s",
+		rq->who.name, needed.p == NULL ? "a device" : (const char *)needed.p);
 }
 
 /* What the headers alone can prove or refute; the rest needs the body (check_proof). */

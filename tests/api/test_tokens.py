@@ -131,6 +131,8 @@ def test_roles_open_what_the_table_says(fleetd):
         assert bulk == (200 if role in ("operator", "admin") else 403), role
         tokens = client.get("/api/v1/tokens").status
         assert tokens == (200 if role == "admin" else 403), role
+    refused = clients["enroller"].post("/api/v1/devices", data=b"").json()["detail"]
+    assert refused == "the token t-enroller lacks the role for this: it takes operator or admin"
 
 
 def test_a_limited_admin_makes_no_tokens(fleetd):
