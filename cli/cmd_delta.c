@@ -113,6 +113,20 @@ static void stats_row(struct table *t, const json_t *codec)
 	table_add(t, text_seconds(text, value_real(codec, "built_ms") / 1000));
 }
 
+/* What builds have cost since the server's start. */
+static void say_builds(const struct cli *cli, const json_t *builds)
+{
+	char made[TEXT_SHORT], workers[TEXT_SHORT], parsed[TEXT_SHORT];
+	int64_t all = value_int(builds, "built") + value_int(builds, "useless") +
+		value_int(builds, "failed");
+
+	cli_say(cli, "since the start %s in %s; %s parsed, %lld found parsed",
+		text_plural(made, all, "build"),
+		text_plural(workers, value_int(builds, "processes"), "worker"),
+		text_plural(parsed, value_int(builds, "parsed"), "module"),
+		(long long)value_int(builds, "reused"));
+}
+
 static enum fl_code stats(struct cli *cli, const void *options, struct fl_err *err)
 {
 	TABLE_AUTO struct table t = { .columns = stats_columns,
@@ -130,6 +144,7 @@ static enum fl_code stats(struct cli *cli, const void *options, struct fl_err *e
 		stats_row(&t, codec);
 	cli_table(cli, &t);
 	say_summary(cli, json_object_get(all, "summary"));
+	say_builds(cli, json_object_get(all, "since_start"));
 	cache = json_object_get(all, "cache");
 	cli_say(cli, "the cache has %s of %s; %lld went since the start",
 		text_bytes(bytes, value_int(cache, "bytes")),

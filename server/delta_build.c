@@ -11,7 +11,6 @@
 #include "lib/log.h"
 #include "server/blobs.h"
 #include "server/delta_tiers.h"
-#include "server/delta_worker.h"
 #include "server/metrics.h"
 #include "server/server.h"
 #include "server/store/artifact.h"
@@ -117,18 +116,13 @@ static enum fl_code run_worker(
 {
 	struct blobs *blobs = w->c->server->blobs;
 	struct delta_build b = {
-		.program = w->options->worker,
 		.codec = tier->codec,
 		.level = tier->level,
 		.old_fd = -1,
 		.new_fd = -1,
 		.out_fd = out_fd,
-		.memory = w->options->worker_memory,
 		.cpu_ms = w->options->worker_cpu_ms,
 		.wall_ms = wall_ms(w),
-		.stop_fd = w->c->stop_fd,
-		.share = w->background ? w->options->share : 100,
-		.background = w->background,
 	};
 	int64_t size;
 	enum fl_code code = blobs_get(blobs, w->to.sha256, &b.new_fd, &size, err);
@@ -136,7 +130,7 @@ static enum fl_code run_worker(
 	if (code == FL_OK && w->from.id != 0)
 		code = blobs_get(blobs, w->from.sha256, &b.old_fd, &size, err);
 	if (code == FL_OK)
-		code = delta_worker_run(&b, err);
+		code = delta_worker_run(&w->c->worker, &b, err);
 	if (b.new_fd >= 0)
 		(void)close(b.new_fd);
 	if (b.old_fd >= 0)

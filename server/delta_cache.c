@@ -34,6 +34,7 @@ void delta_context_seen(struct store *view)
 
 void delta_context_fini(struct delta_context *c)
 {
+	delta_worker_end(&c->worker);
 	db_close(c->reader);
 	c->reader = NULL;
 }

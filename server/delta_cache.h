@@ -6,6 +6,7 @@
 #ifndef DELTA_CACHE_H
 #define DELTA_CACHE_H
 
+#include "server/delta_worker.h"
 #include "server/store/store.h"
 
 #include <pthread.h>
@@ -28,13 +29,14 @@ struct delta_context {
 	struct server *server;
 	struct db *reader; /* opened at first use */
 	int stop_fd;       /* readable: the service stops */
+	struct delta_worker worker;
 };
 
 /* Begin to read a snapshot; end with delta_context_seen, also after a failure. */
 enum fl_code delta_context_look(
 	struct delta_context *c, struct store *out, struct fl_err *err) FL_MUST_CHECK;
 void delta_context_seen(struct store *view);
-/* Close the reader. Safe twice. */
+/* Close the reader, end the worker. Safe twice. */
 void delta_context_fini(struct delta_context *c);
 
 /* Count one use of a delta. When there is no room it is forgotten: uses order the cache, no more. */

@@ -230,7 +230,7 @@ static struct delta_job *full_of(struct delta_service *d, const struct delta_job
 	return full;
 }
 
-static void count(struct delta_service *d, const struct delta_outcome *o)
+static void count_outcome(struct delta_service *d, const struct delta_outcome *o)
 {
 	struct metrics *m = d->server->metrics;
 
@@ -240,6 +240,19 @@ static void count(struct delta_service *d, const struct delta_outcome *o)
 	metrics_add(m, METRIC_DELTAS_BUILT, o->built);
 	metrics_add(m, METRIC_DELTAS_USELESS, o->useless);
 	metrics_add(m, METRIC_DELTAS_FAILED, o->failed);
+}
+
+static void count_work(struct delta_service *d, struct delta_worker_counts *c)
+{
+	struct metrics *m = d->server->metrics;
+
+	d->figures.processes += c->processes;
+	d->figures.parsed += c->parsed;
+	d->figures.reused += c->reused;
+	metrics_add(m, METRIC_DELTA_PROCESSES, c->processes);
+	metrics_add(m, METRIC_DELTA_PARSES, c->parsed);
+	metrics_add(m, METRIC_DELTA_PARSES_REUSED, c->reused);
+	*c = (struct delta_worker_counts){ 0 };
 }
 
 /* Keep the cache below its limit. */
@@ -268,7 +281,8 @@ static void run_job(struct builder *b, struct delta_job *j)
 	(void)pthread_mutex_unlock(&d->lock);
 	delta_build_pair(&b->context, &d->options, &want, &outcome);
 	(void)pthread_mutex_lock(&d->lock);
-	count(d, &outcome);
+	count_outcome(d, &outcome);
+	count_work(d, &b->context.worker.counts);
 	delta_queue_done(&d->queue, j);
 	show_queue(d);
 	(void)pthread_mutex_unlock(&d->lock);
@@ -311,12 +325,25 @@ static void turn(struct builder *b)
 	}
 }
 
+/* Without a job there is no process that waits for one. Under the lock, which is given up meanwhile. */
+static void rest(struct builder *b)
+{
+	struct delta_service *d = b->service;
+
+	if (delta_queue_has(&d->queue, b->background))
+		return;
+	(void)pthread_mutex_unlock(&d->lock);
+	delta_worker_end(&b->context.worker);
+	(void)pthread_mutex_lock(&d->lock);
+}
+
 static void work(struct builder *b)
 {
 	struct delta_service *d = b->service;
 	struct delta_job *j, *full;
 
 	turn(b);
+	rest(b);
 	j = next_job(d, b->background);
 	if (j != NULL) {
 		full = full_of(d, j);
@@ -373,6 +400,19 @@ static void init(struct delta_service *d, struct server *s, const struct delta_o
 	(void)pthread_condattr_destroy(&attr);
 }
 
+static struct delta_worker_options worker_options(const struct delta_service *d, bool background)
+{
+	const struct delta_options *o = &d->options;
+
+	return (struct delta_worker_options){
+		.program = o->worker,
+		.memory = o->worker_memory,
+		.share = background ? o->share : 100,
+		.background = background,
+		.stop_fd = d->stop_fd,
+	};
+}
+
 static enum fl_code start_builders(struct delta_service *d, struct fl_err *err)
 {
 	size_t quick = (size_t)d->options.builders, all = quick + (size_t)d->options.background;
@@ -382,7 +422,11 @@ static enum fl_code start_builders(struct delta_service *d, struct fl_err *err)
 
 		b->service = d;
 		b->background = i >= quick;
-		b->context = (struct delta_context){ .server = d->server, .stop_fd = d->stop_fd };
+		b->context = (struct delta_context){
+			.server = d->server,
+			.stop_fd = d->stop_fd,
+			.worker.options = worker_options(d, b->background),
+		};
 		if (pthread_create(&b->thread, NULL, builder_main, b) != 0)
 			return fl_fail(
 				err, FL_UNAVAILABLE, "cannot start a thread that builds deltas");

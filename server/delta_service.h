@@ -8,17 +8,19 @@
  * jobs, others the background ones, so that a slow build never stands in the way of a quick one. For
  * each pair a builder
  *   1. reads what the store knows (sizes, limits, what is done already),
- *   2. runs `fleetd --delta-worker` on it (delta_worker.h): a child process with limits on memory,
- *      processor share and time, and wall clock, that encodes into a draft, decodes it again and
- *      compares,
+ *   2. gives it to a child process (delta_worker.h) with limits on memory, processor share and time,
+ *      and wall clock, that encodes into a draft, decodes it again and compares,
  *   3. makes the draft a blob, writes the row - ready, useless (not smaller than what is there) or
  *      failed - and wakes those who wait for the pair (delta_service_topic).
  * No row is written before its blob is durable, so a kill at any instruction leaves no half delta.
  * The full artifact compressed is a pair with from = 0. Which codecs with which levels are tried
  * comes from the table of delta_tiers.h.
- * Builds share nothing: of a module of 10 to 14 MB parsing and indexing the old side takes 45 to 90 ms of
- * an encoding of 0.3 to 1.7 s, and less of the whole job, which decodes too. A process that keeps what it
- * has parsed for the next pair would gain less than it could leak.
+ * A builder's process lives as long as its jobs come one behind the other and have a file in common, as
+ * those of a release do: it keeps what it parsed of both modules, and which instructions of a pair come from
+ * which, for the builds that follow. Nothing parsed is kept on disk: of a module of 10 to 18 MB it is
+ * made in a few dozen milliseconds, of a build of 0.3 to 6 s, and would have to be verified when it is
+ * read back. A suffix array there is none to keep: the alignment uses an index of short runs, quicker
+ * to build than to load (lib/delta/wasm/align.h).
  *
  * The sum of all derived blobs is limited; the least recently used go first. */
 #ifndef DELTA_SERVICE_H
@@ -87,8 +89,11 @@ void delta_service_used(struct delta_service *d, int64_t id);
 struct delta_figures {
 	int64_t waiting, warming, improving, building; /* now */
 	int64_t built, useless, failed;                /* builds that ended */
-	int64_t refused;                               /* asked for while the queue was full */
-	int64_t evicted;                               /* derived blobs removed for space */
+	int64_t processes;                             /* started for them */
+	int64_t parsed,
+		reused;  /* modules that builds parsed, and found parsed by the build before */
+	int64_t refused; /* asked for while the queue was full */
+	int64_t evicted; /* derived blobs removed for space */
 };
 struct delta_figures delta_service_figures(struct delta_service *d);
 

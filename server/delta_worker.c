@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The builder's side: start, give, wait, judge, end. */
 #include "server/delta_worker.h"
 
 #include <errno.h>
@@ -7,237 +9,43 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/delta/apply.h"
-#include "lib/delta/codec.h"
-#include "lib/file.h"
-
-/* The worker's descriptors. It says what went wrong on its standard output. */
-enum { WORKER_OLD = 3, WORKER_NEW, WORKER_OUT, WORKER_FDS };
+#include "server/delta_task.h"
 
 #define NICE_QUICK      10
 #define NICE_BACKGROUND 19
 #define SHARE_MS        50 /* how often the worker's share of a core is looked at */
 
-/* ---- in the worker */
+/* ---- start and end */
 
-/* Its arguments, in this order behind the flag. */
-struct arguments {
-	const char *codec;
-	long level, memory, cpu_s, parent, nice;
-	bool has_old;
-};
-
-bool delta_worker_asked(int argc, char *const *argv)
+static int spawn(const struct delta_worker_options *o, int socket, pid_t *pid)
 {
-	return argc > 1 && strcmp(argv[1], DELTA_WORKER_FLAG) == 0;
-}
-
-static enum fl_code parse_arguments(
-	int argc, char *const *argv, struct arguments *a, struct fl_err *err)
-{
-	if (argc != 9)
-		return fl_fail(err, FL_INVALID, "%s is for fleetd itself", DELTA_WORKER_FLAG);
-	*a = (struct arguments){
-		.codec = argv[2],
-		.level = strtol(argv[3], NULL, 10),
-		.memory = strtol(argv[4], NULL, 10),
-		.cpu_s = strtol(argv[5], NULL, 10),
-		.parent = strtol(argv[6], NULL, 10),
-		.has_old = strcmp(argv[7], "old") == 0,
-		.nice = strtol(argv[8], NULL, 10),
-	};
-	return FL_OK;
-}
-
-/* Bytes of private writable memory that this process has now: instrumented builds begin with a lot. */
-static rlim_t data_now(void)
-{
-	FL_AUTO_BUF struct fl_buf b = { 0 };
-	unsigned long pages = 0;
-
-	if (fl_file_get("/proc/self/statm", 4096, &b, NULL) == FL_OK)
-		(void)sscanf((const char *)b.p, "%*u %*u %*u %*u %*u %lu", &pages);
-	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
-}
-
-static enum fl_code limit(__rlimit_resource_t what, rlim_t soft, rlim_t hard, struct fl_err *err)
-{
-	const struct rlimit r = { soft, hard };
-
-	if (setrlimit(what, &r) != 0)
-		return fl_fail_errno(err, errno, "cannot limit the worker");
-	return FL_OK;
-}
-
-static enum fl_code limit_all(const struct arguments *a, struct fl_err *err)
-{
-	rlim_t memory = data_now() + (rlim_t)a->memory, cpu = (rlim_t)a->cpu_s;
-	enum fl_code code = limit(RLIMIT_DATA, memory, memory, err);
-
-	if (code == FL_OK)
-		code = limit(RLIMIT_CPU, cpu, cpu + 1, err);
-	if (code == FL_OK)
-		code = limit(RLIMIT_CORE, 0, 0, err);
-	if (code != FL_OK)
-		return code;
-	(void)setpriority(PRIO_PROCESS, 0, (int)a->nice);
-	/* nobody shall build for a server that has died; it may have died before this call */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != (pid_t)a->parent)
-		return fl_fail(err, FL_STOPPED, "the server is gone");
-	return FL_OK;
-}
-
-/* A sink that compares. */
-struct compared {
-	struct fl_bytes with;
-	size_t at;
-};
-
-static enum fl_code compare(void *ctx, struct fl_bytes bytes, struct fl_err *err)
-{
-	struct compared *c = ctx;
-
-	if (bytes.n > c->with.n - c->at || memcmp(bytes.p, c->with.p + c->at, bytes.n) != 0)
-		return fl_fail(err, FL_CORRUPT, "the delta does not decode to the new bytes");
-	c->at += bytes.n;
-	return FL_OK;
-}
-
-/* Let the data say what decoding them was seen to take. */
-static enum fl_code state(const struct fl_codec *codec, uint64_t memory, struct fl_err *err)
-{
-	FL_AUTO_BUF struct fl_buf data = { 0 };
-	struct fl_bytes mapped;
-	enum fl_code code = fl_apply_map(WORKER_OUT, &mapped, err);
-
-	if (code != FL_OK)
-		return code;
-	fl_buf_add(&data, mapped.p, mapped.n);
-	fl_apply_unmap(&mapped);
-	if (!data.failed)
-		codec->state_memory(&data, memory);
-	code = fl_buf_check(&data, err);
-	if (code != FL_OK)
-		return code;
-	if (lseek(WORKER_OUT, 0, SEEK_SET) != 0 || ftruncate(WORKER_OUT, 0) != 0)
-		return fl_fail_errno(err, errno, "cannot write the delta again");
-	return fl_file_write(WORKER_OUT, (struct fl_bytes){ data.p, data.n }, err);
-}
-
-static enum fl_code check(
-	const struct fl_codec *codec, struct fl_bytes old, struct fl_bytes new, struct fl_err *err)
-{
-	struct fl_heap heap = { 0 };
-	const struct fl_codec_limits limits = { .output_max = new.n, .heap = &heap };
-	const int fd = WORKER_OUT;
-	struct compared c = { new, 0 };
-	const struct fl_sink sink = { compare, &c };
-	struct fl_source data;
-	enum fl_code code = fl_source_file(&fd, &data, err);
-
-	if (code == FL_OK)
-		code = codec->decode(old, &data, &limits, &sink, err);
-	if (code == FL_OK && c.at != new.n)
-		code = fl_fail(err, FL_CORRUPT, "the delta decodes to fewer bytes");
-	if (code == FL_OK && codec->state_memory != NULL)
-		code = state(codec, heap.peak, err);
-	return code;
-}
-
-static enum fl_code build(const struct arguments *a, struct fl_err *err)
-{
-	const struct fl_codec *codec = fl_codec_find(a->codec);
-	const int fd = WORKER_OUT;
-	const struct fl_sink out = fl_sink_file(&fd);
-	struct fl_bytes old = { 0 }, new = { 0 };
-	enum fl_code code = FL_OK;
-
-	if (codec == NULL)
-		return fl_fail(err, FL_INVALID, "there is no codec %s", a->codec);
-	if (a->has_old)
-		code = fl_apply_map(WORKER_OLD, &old, err);
-	if (code == FL_OK)
-		code = fl_apply_map(WORKER_NEW, &new, err);
-	/* said before it is tried: a limit that is hit on the way ends in many ways */
-	if (code == FL_OK &&
-		codec->encode_memory(old.n, new.n, (int)a->level) > (uint64_t)a->memory)
-		code = fl_fail(err, FL_NOMEM,
-			"the build needs %llu bytes of memory, %ld are allowed",
-			(unsigned long long)codec->encode_memory(old.n, new.n, (int)a->level),
-			a->memory);
-	if (code == FL_OK)
-		code = codec->encode(old, new, (int)a->level, &out, err);
-	if (code == FL_OK)
-		code = check(codec, old, new, err);
-	fl_apply_unmap(&old);
-	fl_apply_unmap(&new);
-	return code;
-}
-
-int delta_worker_main(int argc, char *const *argv)
-{
-	struct fl_err err = { 0 };
-	struct arguments a = { 0 };
-	enum fl_code code = parse_arguments(argc, argv, &a, &err);
-
-	if (code == FL_OK)
-		code = limit_all(&a, &err);
-	if (code == FL_OK)
-		code = build(&a, &err);
-	if (code != FL_OK)
-		(void)printf("%s", err.msg);
-	return (int)code;
-}
-
-/* ---- in the server */
-
-/* One running worker. */
-struct worker {
-	pid_t pid;
-	int said; /* reading end of its standard output */
-	int64_t began_ms;
-	clockid_t cpu; /* its processor time */
-	bool held;     /* stopped: it was over its share */
-};
-
-/* Copies above everything that the worker's own numbers could collide with. */
-static int move_up(int fd)
-{
-	return fd < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, 16);
-}
-
-static int spawn(const struct delta_build *b, const int fds[WORKER_FDS], pid_t *pid)
-{
-	char level[16], memory[24], cpu[24], parent[24], nice[8];
-	const char *program = b->program == NULL ? "/proc/self/exe" : b->program;
-	const char *const arguments[] = { "fleetd", DELTA_WORKER_FLAG, b->codec, level, memory, cpu,
-		parent, b->old_fd < 0 ? "none" : "old", nice, NULL };
+	char memory[24], parent[24], nice[8];
+	const char *program = o->program == NULL ? "/proc/self/exe" : o->program;
+	const char *const arguments[] = { "fleetd", DELTA_WORKER_FLAG, memory, parent, nice, NULL };
 	char *const environment[] = { NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t set;
 	int failed;
 
-	(void)snprintf(level, sizeof(level), "%d", b->level);
-	(void)snprintf(memory, sizeof(memory), "%lld", (long long)b->memory);
-	(void)snprintf(cpu, sizeof(cpu), "%lld", (long long)(b->cpu_ms + 999) / 1000);
+	(void)snprintf(memory, sizeof(memory), "%lld", (long long)o->memory);
 	(void)snprintf(parent, sizeof(parent), "%ld", (long)getpid());
-	(void)snprintf(nice, sizeof(nice), "%d", b->background ? NICE_BACKGROUND : NICE_QUICK);
+	(void)snprintf(nice, sizeof(nice), "%d", o->background ? NICE_BACKGROUND : NICE_QUICK);
 	(void)posix_spawn_file_actions_init(&actions);
 	(void)posix_spawnattr_init(&attributes);
-	failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	for (int i = STDOUT_FILENO; i < WORKER_FDS && failed == 0; i++)
-		if (i != STDERR_FILENO)
-			failed = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
+	failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+	if (failed == 0)
+		failed = posix_spawn_file_actions_adddup2(&actions, STDIN_FILENO, STDOUT_FILENO);
+	if (failed == 0)
+		failed = posix_spawn_file_actions_adddup2(&actions, socket, DELTA_TASK_FD);
 	/* no signal that somebody blocked or ignored here, and none from a terminal */
 	(void)sigemptyset(&set);
 	(void)posix_spawnattr_setsigmask(&attributes, &set);
@@ -253,101 +61,168 @@ static int spawn(const struct delta_build *b, const int fds[WORKER_FDS], pid_t *
 	return failed;
 }
 
-static enum fl_code start(const struct delta_build *b, struct worker *w, struct fl_err *err)
+static enum fl_code start(struct delta_worker *w, struct fl_err *err)
 {
-	int fds[WORKER_FDS] = { -1, -1, -1, -1, -1, -1 }, ends[2], failed = 0;
+	int ends[2], theirs, failed;
 
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return fl_fail_errno(err, errno, "cannot make a pipe to a worker");
-	fds[STDOUT_FILENO] = move_up(ends[1]);
-	fds[WORKER_OLD] = move_up(b->old_fd);
-	fds[WORKER_NEW] = move_up(b->new_fd);
-	fds[WORKER_OUT] = move_up(b->out_fd);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+		return fl_fail_errno(err, errno, "cannot make a socket to a worker");
+	/* above everything that the worker's own number could collide with */
+	theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
 	(void)close(ends[1]);
-	if (fds[STDOUT_FILENO] < 0 || fds[WORKER_OLD] < 0 || fds[WORKER_NEW] < 0 ||
-		fds[WORKER_OUT] < 0)
-		failed = errno;
-	else
-		failed = spawn(b, fds, &w->pid);
-	for (int i = 0; i < WORKER_FDS; i++)
-		if (fds[i] >= 0)
-			(void)close(fds[i]);
+	failed = theirs < 0 ? errno : spawn(&w->options, theirs, &w->pid);
+	if (theirs >= 0)
+		(void)close(theirs);
 	if (failed != 0) {
 		(void)close(ends[0]);
+		w->pid = 0;
 		return fl_fail_errno(err, failed, "cannot start a worker for deltas");
 	}
-	w->said = ends[0];
-	w->began_ms = fl_clock_ms(CLOCK_MONOTONIC);
+	w->socket = ends[0];
+	w->counts.processes++;
 	if (clock_getcpuclockid(w->pid, &w->cpu) != 0)
 		w->cpu = CLOCK_MONOTONIC; /* it has ended already: nothing to hold */
 	return FL_OK;
 }
 
-/* Hold a worker that has had more than its share so far; let it go on when that is made up for. */
-static void keep_share(const struct delta_build *b, struct worker *w)
+/* Kill it, if it still runs; its status. */
+static int reap(struct delta_worker *w)
 {
-	int64_t used = fl_clock_ms(w->cpu), since = fl_clock_ms(CLOCK_MONOTONIC) - w->began_ms;
-	bool over = w->cpu != CLOCK_MONOTONIC && used * 100 > since * b->share;
+	int status = 0;
 
-	if (over == w->held)
-		return;
-	(void)kill(w->pid, over ? SIGSTOP : SIGCONT);
-	w->held = over;
+	(void)kill(w->pid, SIGKILL);
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	(void)close(w->socket);
+	w->pid = 0;
+	return status;
 }
 
-/* How long to wait for the worker's next word. */
-static int wait_ms(const struct delta_build *b, struct worker *w, int64_t left)
+void delta_worker_end(struct delta_worker *w)
 {
-	bool limited = b->share > 0 && b->share < 100;
+	if (w->pid != 0)
+		(void)reap(w);
+}
+
+/* ---- which files it knows */
+
+static struct delta_file file_of(int fd)
+{
+	struct stat is;
+
+	if (fd < 0 || fstat(fd, &is) != 0)
+		return (struct delta_file){ 0 };
+	return (struct delta_file){ is.st_dev, is.st_ino };
+}
+
+/* Note the files of a build; true if one of them is of the build before. */
+static bool note_files(struct delta_worker *w, const struct delta_build *b)
+{
+	const struct delta_file now[2] = { file_of(b->old_fd), file_of(b->new_fd) };
+	bool known = false;
+
+	for (size_t i = 0; i < 2; i++)
+		for (size_t k = 0; k < 2; k++)
+			known |= now[i].inode != 0 && now[i].inode == w->files[k].inode &&
+				now[i].device == w->files[k].device;
+	memcpy(w->files, now, sizeof(now));
+	return known;
+}
+
+/* ---- give */
+
+static enum fl_code give(
+	const struct delta_worker *w, const struct delta_build *b, struct fl_err *err)
+{
+	const int fds[DELTA_TASK_FILES] = { b->out_fd, b->new_fd, b->old_fd };
+	size_t bytes = (b->old_fd < 0 ? DELTA_TASK_OLD : DELTA_TASK_FILES) * sizeof(int);
+	_Alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(fds))] = { 0 };
+	struct delta_task task = { .level = b->level, .cpu_ms = b->cpu_ms };
+	struct iovec what = { &task, sizeof(task) };
+	struct msghdr m = { .msg_iov = &what,
+		.msg_iovlen = 1,
+		.msg_control = room,
+		.msg_controllen = CMSG_SPACE(bytes) };
+	struct cmsghdr *files = CMSG_FIRSTHDR(&m);
+
+	(void)strncpy(task.codec, b->codec, sizeof(task.codec) - 1);
+	files->cmsg_level = SOL_SOCKET;
+	files->cmsg_type = SCM_RIGHTS;
+	files->cmsg_len = CMSG_LEN(bytes);
+	memcpy(CMSG_DATA(files), fds, bytes);
+	if (sendmsg(w->socket, &m, MSG_NOSIGNAL) != (ssize_t)sizeof(task))
+		return fl_fail(err, FL_INTERNAL, "the worker takes no build");
+	return FL_OK;
+}
+
+/* ---- wait */
+
+/* One build under way. */
+struct watch {
+	int64_t began_ms, deadline_ms;
+	int64_t cpu_ms; /* of the worker, at the beginning */
+	bool held;      /* stopped: it was over its share */
+};
+
+/* Hold a worker that has had more than its share so far; let it go on when that is made up for. */
+static void keep_share(const struct delta_worker *w, struct watch *watch)
+{
+	int64_t used = fl_clock_ms(w->cpu) - watch->cpu_ms;
+	int64_t since = fl_clock_ms(CLOCK_MONOTONIC) - watch->began_ms;
+	bool over = w->cpu != CLOCK_MONOTONIC && used * 100 > since * w->options.share;
+
+	if (over == watch->held)
+		return;
+	(void)kill(w->pid, over ? SIGSTOP : SIGCONT);
+	watch->held = over;
+}
+
+/* How long to wait for the worker's answer before it is looked at again. */
+static int wait_ms(const struct delta_worker *w, struct watch *watch, int64_t left)
+{
+	bool limited = w->options.share > 0 && w->options.share < 100;
 
 	if (limited)
-		keep_share(b, w);
+		keep_share(w, watch);
 	if (limited && left > SHARE_MS)
 		return SHARE_MS;
 	return (int)(left < 1000000 ? left : 1000000);
 }
 
-/* Read what the worker says until it ends. FL_TIMEOUT, FL_STOPPED: it must be killed. */
-static enum fl_code listen_to(
-	const struct delta_build *b, struct worker *w, char *text, size_t room, struct fl_err *err)
+/* Wait for the answer. FL_TIMEOUT, FL_STOPPED, FL_IO; answer->code FL_INTERNAL: the worker has died. */
+static enum fl_code listen_to(const struct delta_worker *w, const struct delta_build *b,
+	struct delta_answer *answer, struct fl_err *err)
 {
-	int64_t deadline = fl_clock_ms(CLOCK_MONOTONIC) + b->wall_ms;
-	size_t used = 0;
+	struct watch watch = { .began_ms = fl_clock_ms(CLOCK_MONOTONIC),
+		.cpu_ms = w->cpu == CLOCK_MONOTONIC ? 0 : fl_clock_ms(w->cpu) };
+	struct pollfd fds[2] = { { w->socket, POLLIN, 0 }, { w->options.stop_fd, POLLIN, 0 } };
 
+	watch.deadline_ms = watch.began_ms + b->wall_ms;
 	for (;;) {
-		struct pollfd fds[2] = { { w->said, POLLIN, 0 }, { b->stop_fd, POLLIN, 0 } };
-		int64_t left = deadline - fl_clock_ms(CLOCK_MONOTONIC);
-		char rest[64];
-		ssize_t n;
+		int64_t left = watch.deadline_ms - fl_clock_ms(CLOCK_MONOTONIC);
 
 		if (left <= 0)
 			return fl_fail(err, FL_TIMEOUT, "the build took longer than %lld s",
 				(long long)b->wall_ms / 1000);
-		if (poll(fds, 2, wait_ms(b, w, left)) < 0 && errno != EINTR)
+		if (poll(fds, 2, wait_ms(w, &watch, left)) < 0 && errno != EINTR)
 			return fl_fail_errno(err, errno, "cannot wait for a worker");
 		if (fds[1].revents != 0)
 			return fl_fail(err, FL_STOPPED, "the server stops");
-		if (fds[0].revents == 0)
-			continue;
-		/* what does not fit is read and dropped, so that the worker never waits for us */
-		if (used < room - 1)
-			n = read(w->said, text + used, room - 1 - used);
-		else
-			n = read(w->said, rest, sizeof(rest));
-		if (n == 0)
-			return FL_OK;
-		if (n > 0 && used < room - 1)
-			used += (size_t)n;
-		text[used] = '\0';
+		if (fds[0].revents != 0)
+			break;
 	}
+	if (recv(w->socket, answer, sizeof(*answer), 0) != (ssize_t)sizeof(*answer))
+		answer->code = FL_INTERNAL;
+	if (watch.held) /* its answer was on the way */
+		(void)kill(w->pid, SIGCONT);
+	return FL_OK;
 }
 
-static enum fl_code judge(int status, const char *said, struct fl_err *err)
+/* ---- judge */
+
+/* Why a worker died that was not killed for its time. */
+static enum fl_code judge(int status, struct fl_err *err)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return FL_OK;
-	if (WIFEXITED(status) && WEXITSTATUS(status) < FL_CODE_MAX && said[0] != '\0')
-		return fl_fail(err, (enum fl_code)WEXITSTATUS(status), "%s", said);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
 		return fl_fail(err, FL_TIMEOUT, "the build took too much processor time");
 	return fl_fail(err, FL_INTERNAL, "the worker ended with %s %d",
@@ -355,20 +230,45 @@ static enum fl_code judge(int status, const char *said, struct fl_err *err)
 		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-enum fl_code delta_worker_run(const struct delta_build *b, struct fl_err *err)
+/* One build in the process that is there, or a new one. */
+static enum fl_code run_once(
+	struct delta_worker *w, const struct delta_build *b, struct fl_err *err)
 {
-	struct worker w = { 0 };
-	char said[FL_ERR_MSG_MAX] = "";
-	enum fl_code code = start(b, &w, err);
-	int status = 0;
+	struct delta_answer answer = { .code = FL_INTERNAL };
+	enum fl_code code = w->pid == 0 ? start(w, err) : FL_OK;
+	int status;
 
 	if (code != FL_OK)
 		return code;
-	code = listen_to(b, &w, said, sizeof(said), err);
+	code = give(w, b, err);
+	if (code == FL_OK)
+		code = listen_to(w, b, &answer, err);
+	if (code == FL_OK && (answer.code == FL_OK || answer.code == FL_REFUSED)) {
+		w->counts.parsed += answer.parsed;
+		w->counts.reused += answer.reused;
+		return answer.code == FL_OK ? FL_OK : fl_fail(err, FL_REFUSED, "%s", answer.text);
+	}
+	status = reap(w);
 	if (code != FL_OK)
-		(void)kill(w.pid, SIGKILL);
-	while (waitpid(w.pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	(void)close(w.said);
-	return code == FL_OK ? judge(status, said, err) : code;
+		return code;
+	return answer.text[0] != '\0' ? fl_fail(err, answer.code, "%s", answer.text)
+				      : judge(status, err);
+}
+
+enum fl_code delta_worker_run(
+	struct delta_worker *w, const struct delta_build *b, struct fl_err *err)
+{
+	bool shared = note_files(w, b), again;
+	enum fl_code code;
+
+	if (!shared)
+		delta_worker_end(w);
+	again = w->pid != 0;
+	code = run_once(w, b, err);
+	if (!again || (code != FL_NOMEM && code != FL_INTERNAL))
+		return code;
+	/* what it kept of the builds before may be why */
+	if (lseek(b->out_fd, 0, SEEK_SET) != 0 || ftruncate(b->out_fd, 0) != 0)
+		return fl_fail_errno(err, errno, "cannot build a delta again");
+	return run_once(w, b, err);
 }

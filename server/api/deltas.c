@@ -156,6 +156,14 @@ static json_t *render_codec(const struct delta_codec_sums *c)
 		(json_int_t)c->built_ms);
 }
 
+static json_t *render_builds(const struct delta_figures *f)
+{
+	return json_pack("{sI,sI,sI,sI,sI,sI,sI}", "built", (json_int_t)f->built, "useless",
+		(json_int_t)f->useless, "failed", (json_int_t)f->failed, "refused",
+		(json_int_t)f->refused, "processes", (json_int_t)f->processes, "parsed",
+		(json_int_t)f->parsed, "reused", (json_int_t)f->reused);
+}
+
 enum fl_code api_deltas_stats(struct request *rq, struct fl_err *err)
 {
 	const struct delta_figures f = delta_service_figures(rq->server->deltas);
@@ -171,13 +179,10 @@ enum fl_code api_deltas_stats(struct request *rq, struct fl_err *err)
 		(void)json_array_append_new(list, render_codec(&codecs[i]));
 	if (code == FL_OK)
 		reply_json(rq, 200,
-			json_pack("{so,sO,s{sI,sI,sI},s{sI,sI,sI,sI}}", "summary",
-				render_summary(&sum, &f), "codecs", list, "cache", "bytes",
-				(json_int_t)sum.bytes, "limit",
+			json_pack("{so,sO,s{sI,sI,sI},so}", "summary", render_summary(&sum, &f),
+				"codecs", list, "cache", "bytes", (json_int_t)sum.bytes, "limit",
 				(json_int_t)rq->server->settings->delta_cache, "evicted",
-				(json_int_t)f.evicted, "since_start", "built", (json_int_t)f.built,
-				"useless", (json_int_t)f.useless, "failed", (json_int_t)f.failed,
-				"refused", (json_int_t)f.refused));
+				(json_int_t)f.evicted, "since_start", render_builds(&f)));
 	json_decref(list);
 	return code;
 }

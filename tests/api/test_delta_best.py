@@ -111,6 +111,28 @@ def test_savings_show_in_figures(fleetd, versions):
     assert stats["cache"]["bytes"] == sum(r["size"] for r in rows(fleetd, "ready"))
 
 
+def test_modules_are_parsed_once_for_several_models(fleetd):
+    """Forms of one pair for devices of several memories are built by one process, which parses each module once;
+    the figures say so."""
+    old, new = wasm(300), wasm(300, inserted=(1, 2))
+    upload(fleetd, old, new)
+    device = enrol(fleetd)
+    models = "wasm-delta-16m,wasm-delta,identity"
+    held = Held(fleetd, background=True)
+    ask(device, new, old, codecs=models, memory=256 * MIB)
+    held.caught()
+    ask(device, new, old, codecs=models, memory=17 * MIB)
+    held.go_on()
+    until("both models are ready", lambda: {"wasm-delta-16m", "wasm-delta"} <= {r["codec"] for r in rows(fleetd, "ready")})
+    until("nothing is left to build", lambda: fleetd.get("/api/v1/deltas/queue").json()["items"] == [])
+    figures = fleetd.get("/api/v1/deltas/stats").json()["since_start"]
+    assert (figures["parsed"], figures["reused"]) == (2, 2)
+    assert figures["processes"] == 1
+    assert fleetd.metric("fleetd_delta_parses_total") == 2
+    assert fleetd.metric("fleetd_delta_parses_reused_total") == 2
+    assert fleetd.metric("fleetd_delta_processes_total") == 1
+
+
 def test_warming_by_hand(fleetd, versions):
     """An operator has a pair built before anybody asks, in both directions; ready ones cost nothing."""
     old, new = versions[:2]

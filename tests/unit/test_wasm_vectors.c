@@ -66,7 +66,7 @@ static void deltas_of_this_version_decode(void **state)
 	for (size_t i = 0; i < FL_COUNT(deltas); i++) {
 		FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, delta = { 0 }, made = { 0 };
 		FL_AUTO_BUF struct fl_buf again = { 0 };
-		const struct wasm_delta_options options = { WASM_ZSTD, 1 };
+		const struct wasm_delta_options options = { .back = WASM_ZSTD, .level = 1 };
 		const struct fl_codec_limits limits = { .output_max = 1 << 20 };
 		struct fl_sink sink = fl_sink_buf(&again);
 
