@@ -226,10 +226,24 @@ static void show_stages(const struct cli *cli, const json_t *stats)
 	}
 }
 
+/* Only with a limit of the fleet. */
+static void show_slots(const struct cli *cli, const json_t *stats)
+{
+	const json_t *s = json_object_get(stats, "slots");
+
+	if (json_is_object(s))
+		cli_say(cli,
+			"slots of the fleet: %lld of %lld in use, %lld of them here; share %lld\n",
+			(long long)value_int(s, "fleet_in_flight"),
+			(long long)value_int(s, "fleet_max"), (long long)value_int(s, "in_flight"),
+			(long long)value_int(s, "share"));
+}
+
 void stats_show(const struct cli *cli, const json_t *stats, bool stages)
 {
 	if (cli->globals.quiet)
 		return;
+	show_slots(cli, stats);
 	if (cli->out.width == 0 || cli->out.width >= WIDE) {
 		show_part(cli, stats, 0, FL_COUNT(figures));
 	} else {

@@ -268,6 +268,7 @@ static enum fl_code make_rollout(struct channels *p, struct store *store, struct
 		.auto_start = true,
 		.channel_id = c->id,
 		.brings = true,
+		.priority = p->strategy.priority,
 		.created_by = "fleetd",
 		.engine = { .state = ROLLOUT_PLANNING } };
 	char name[STORE_NAME_MAX + 24];

@@ -51,6 +51,7 @@ enum fl_code rollouts_up(struct server *s, struct fl_err *err)
 	r->server = s;
 	fl_list_init(&r->parsed);
 	fl_list_init(&r->slices);
+	rollouts_wishes_init(&r->wishes);
 	r->begin = (struct write_job){ .run = begin, .done = begun, .internal = true };
 	s->rollouts = r;
 	if (lanes_write(s, &r->begin) == FL_OK)
@@ -68,6 +69,7 @@ void rollouts_down(struct server *s)
 	rollouts_schedule_fini(r);
 	rollouts_parsed_drop(r, 0);
 	rollouts_slices_free(r);
+	rollouts_wishes_fini(&r->wishes);
 	free(r);
 	s->rollouts = NULL;
 }

@@ -173,6 +173,12 @@ enum fl_code rollouts_explain_device(struct server *server, struct store *store,
 	const struct device *device, const char *only, json_t **out,
 	struct fl_err *err) FL_MUST_CHECK;
 
+struct rollout;
+/* What the rollout has of the slots of the fleet: {"in_flight","share","fleet_in_flight","fleet_max"}; null
+ * without a limit. *out is a new reference. Any lane that reads. */
+enum fl_code rollouts_slots_json(struct server *server, struct store *store,
+	const struct rollout *r, json_t **out, struct fl_err *err) FL_MUST_CHECK;
+
 struct rollouts_stage_place {
 	int64_t rollout_id;
 	int layer, wave; /* from 0 */

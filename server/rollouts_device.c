@@ -53,6 +53,8 @@ static enum fl_code ask(const struct rollouts_lane *lane, const struct step_plac
 	fact.install_window = open.hours.install;
 	if (code == FL_OK)
 		code = rollouts_step_fact(lane, &view, &fact, &out, err);
+	if (code == FL_OK)
+		rollouts_slots_note(lane, &view, parsed->strategy.priority, &out);
 	if (code == FL_OK && out.hold == ENGINE_HOLD_WINDOW)
 		code = wake_later(lane, &view, &open, err);
 	if (code != FL_OK)

@@ -43,6 +43,9 @@ enum fl_code rollouts_explain_load(
 	code = rollouts_parsed_load(lane, id, &l->parsed, err);
 	if (code != FL_OK)
 		return code;
+	code = rollouts_slots(lane, id, l->row.priority, &l->part.in.fleet, err);
+	if (code != FL_OK)
+		return code;
 	l->part.in.rules = &l->parsed->rules;
 	l->part.in.stages = l->list.n == 0 ? NULL : l->list.stages;
 	if (l->list.n != (size_t)l->parsed->rules.layers * (size_t)l->parsed->rules.waves)

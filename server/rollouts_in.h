@@ -8,6 +8,7 @@
 #include "server/rollouts_set.h"
 
 #include "server/http/lanes.h"
+#include "server/rollout/explain_stage.h"
 #include "server/rollout/plan.h"
 #include "server/store/assignment.h"
 #include "server/store/device.h"
@@ -16,9 +17,22 @@
 
 #include "lib/list.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define ROLLOUTS_AT_ONCE 4096 /* rollouts at once that facts about all of them reach */
+
+/* That a rollout wants a slot of the fleet, and was given one. */
+struct rollouts_wish {
+	int64_t rollout_id, weight;
+	int64_t wanted_ms, served_ms; /* wall clock; 0: not, as far as is known */
+	int64_t noted_ms;             /* the later one of both */
+};
+#define ROLLOUTS_WISHES_MAX 64 /* the longest unused ones are forgotten */
+struct rollouts_wishes {
+	pthread_mutex_t lock;
+	struct rollouts_wish of[ROLLOUTS_WISHES_MAX];
+};
 
 /* A rollout's strategy and plan, parsed. Writer thread only. */
 struct rollouts_parsed {
@@ -53,13 +67,14 @@ struct rollouts_start {
 struct rollouts {
 	struct server *server;
 	struct rollouts_start start;
-	struct fl_list parsed;  /* of struct rollouts_parsed; writer only */
-	int64_t uses;           /* writer only */
-	struct fl_list slices;  /* of struct rollouts_slice: jobs under way; writer only */
-	struct write_job begin; /* what is done once, at start */
-	struct write_job tick;  /* the timer's work */
-	atomic_bool ticking;    /* it is queued */
-	struct write_job shift; /* of the clocks, after an absence; writer only */
+	struct fl_list parsed;         /* of struct rollouts_parsed; writer only */
+	int64_t uses;                  /* writer only */
+	struct fl_list slices;         /* of struct rollouts_slice: jobs under way; writer only */
+	struct rollouts_wishes wishes; /* rollouts_slots.c */
+	struct write_job begin;        /* what is done once, at start */
+	struct write_job tick;         /* the timer's work */
+	atomic_bool ticking;           /* it is queued */
+	struct write_job shift;        /* of the clocks, after an absence; writer only */
 	int64_t seen_ms; /* wall clock of the last batch, 0 until the start is over; writer only */
 	int64_t shifted_ms; /* wall clock to which `shift` shifts; writer only */
 	int64_t beat_at;    /* when the heartbeat was last written; writer only */
@@ -286,6 +301,22 @@ enum fl_code rollouts_gateway_lost(const struct rollouts_lane *lane, const struc
 enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_view *view,
 	const struct rollouts_parsed *parsed, struct engine_fact *fact,
 	struct fl_err *err) FL_MUST_CHECK;
+
+/* ---- rollouts_slots.c: slots of the fleet */
+
+/* Nobody wants any; *w is zeroed. */
+void rollouts_wishes_init(struct rollouts_wishes *w);
+/* The lanes have ended. */
+void rollouts_wishes_fini(struct rollouts_wishes *w);
+/* How the slots of the fleet are shared if the rollout wants one more now. Any lane. */
+enum fl_code rollouts_slots(const struct rollouts_lane *lane, int64_t rollout_id, int64_t priority,
+	struct explain_fleet *out, struct fl_err *err) FL_MUST_CHECK;
+/* Remember what became of a poll: the step got a slot, or found none. Writer. */
+void rollouts_slots_note(const struct rollouts_lane *lane, const struct step_view *view,
+	int64_t priority, const struct engine_out *out);
+/* Set the figures on /metrics. */
+enum fl_code rollouts_slots_measure(
+	const struct rollouts_lane *lane, struct fl_err *err) FL_MUST_CHECK;
 
 /* ---- rollouts_requires.c: what is installed goes on working together */
 

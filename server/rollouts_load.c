@@ -21,6 +21,7 @@ enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_v
 	const struct engine_rules *rules = &parsed->rules;
 	const struct pace_rules *pace = &rules->pace;
 	struct stage_list list = { 0 };
+	struct explain_fleet fleet;
 	enum fl_code code = FL_OK;
 
 	if (rules->max_in_flight != 0 || pace_has_rate(pace)) {
@@ -28,6 +29,10 @@ enum fl_code rollouts_load(const struct rollouts_lane *lane, const struct step_v
 		engine_load(list.stages, list.n, engine_clock(&view->rollout, lane->store->now_ms),
 			fact);
 		stage_list_fini(&list);
+	}
+	if (code == FL_OK) {
+		code = rollouts_slots(lane, parsed->id, parsed->strategy.priority, &fleet, err);
+		fact->no_slot = fleet.full;
 	}
 	if (code == FL_OK && pace->group != PACE_NO_GROUP)
 		code = count_group(lane, view, pace, &fact->in_group, err);

@@ -175,6 +175,8 @@ static enum fl_code run(
 		code = stage_is_due(&lane, ids[i], err);
 	if (code == FL_OK)
 		code = rollouts_look_at_freezes(&lane, err);
+	if (code == FL_OK)
+		code = rollouts_slots_measure(&lane, err);
 	return code == FL_OK ? rollouts_schedule_look(&lane, err) : code;
 }
 

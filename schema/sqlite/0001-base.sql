@@ -177,6 +177,7 @@ CREATE TABLE rollout (
   release_id INTEGER NOT NULL REFERENCES release(id),
   selector TEXT NOT NULL,            -- RSQL; '' is every device
   strategy TEXT NOT NULL,            -- JSON
+  priority INTEGER NOT NULL DEFAULT 0, -- of the strategy
   state TEXT NOT NULL,
   reason TEXT NOT NULL DEFAULT '',   -- why it is paused, stopped or failed
   auto_start INTEGER NOT NULL DEFAULT 0, -- 1: starts as soon as it is planned
@@ -234,6 +235,7 @@ CREATE TABLE stage (
   retry_causes INTEGER NOT NULL DEFAULT 0,
   delivered INTEGER NOT NULL DEFAULT 0, -- last place given in the order of delivery
   counted_delivered INTEGER NOT NULL DEFAULT 0, -- the same when the sums were brought up to date
+  in_flight INTEGER NOT NULL DEFAULT 0, -- devices between delivery and end, never too few
   minute BLOB NOT NULL DEFAULT x'',  -- offers of the last minute, struct pace_minute
   gate_tally BLOB NOT NULL DEFAULT x'', -- outcomes that the gate has taken, gate.h
   gate_decision INTEGER NOT NULL DEFAULT 0, -- enum gate_decision
@@ -254,6 +256,7 @@ CREATE TABLE stage (
   UNIQUE (rollout_id, wave, layer)
 ) STRICT;
 CREATE INDEX stage_by_due ON stage(due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX stage_in_flight ON stage(rollout_id, in_flight) WHERE in_flight > 0;
 CREATE INDEX stage_by_opens ON stage(opens_at) WHERE opens_at IS NOT NULL;
 
 -- content: outcomes of a rollout by stratum, where its strategy watches them

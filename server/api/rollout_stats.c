@@ -134,8 +134,11 @@ static enum fl_code stats_text(
 {
 	struct rollout r = { 0 };
 	struct stage_list list = { 0 };
+	FL_AUTO_JSON json_t *slots = NULL;
 	enum fl_code code = rollout_get(rq->store, rq->param[0], &r, err);
 
+	if (code == FL_OK)
+		code = rollouts_slots_json(rq->server, rq->store, &r, &slots, err);
 	if (code == FL_OK)
 		code = stage_list(rq->store, r.engine.id, &list, err);
 	if (code == FL_OK) {
@@ -143,6 +146,8 @@ static enum fl_code stats_text(
 		add_member(out, "{\"rollout\":", r.name);
 		add_member(out, ",\"state\":", rollout_state_text(r.engine.state));
 		add_member(out, ",\"reason\":", r.engine.reason);
+		fl_buf_str(out, ",\"slots\":");
+		fl_json_write(out, slots);
 		add_stages(&list, &r.engine, rq->now_ms, out);
 		add_waves(&list, out);
 		fl_buf_byte(out, '}');

@@ -278,9 +278,9 @@ static enum fl_code check_selectors(const struct strategy *s, struct fl_err *err
 	return FL_OK;
 }
 
-/* The complete strategy; *joins says if it lets new devices join. */
+/* The complete strategy; r->joins and r->priority are its. */
 static enum fl_code complete(const json_t *strategy, const struct given *given, struct fl_buf *out,
-	bool *joins, struct fl_err *err)
+	struct rollout *r, struct fl_err *err)
 {
 	struct strategy s = { 0 };
 	FL_AUTO_JSON json_t *json = NULL;
@@ -295,7 +295,8 @@ static enum fl_code complete(const json_t *strategy, const struct given *given, 
 	if (code == FL_OK && given->now_ms != 0)
 		code = rollouts_windows_check(&s.windows, given->now_ms, err);
 	json = code == FL_OK ? strategy_json(&s) : NULL;
-	*joins = s.joiners == JOINERS_LAST_WAVE;
+	r->joins = s.joiners == JOINERS_LAST_WAVE;
+	r->priority = s.priority;
 	strategy_fini(&s);
 	if (code != FL_OK)
 		return code;
@@ -335,7 +336,7 @@ static enum fl_code read_wanted(
 	struct given given = there != NULL ? given_before(there->strategy) : given_now(rq);
 	struct release release = { 0 };
 	struct channel channel = { 0 };
-	bool joins = false;
+	struct rollout told = { 0 };
 	enum fl_code code = request_read(rq, fields, FL_COUNT(fields), &b, err);
 
 	if (code == FL_OK)
@@ -348,7 +349,7 @@ static enum fl_code read_wanted(
 	if (code == FL_OK)
 		code = join_selector(rq, b.selector, &w->selector, err);
 	if (code == FL_OK)
-		code = complete(b.strategy, &given, &w->strategy, &joins, err);
+		code = complete(b.strategy, &given, &w->strategy, &told, err);
 	if (code == FL_OK)
 		code = release_get(rq->store, b.release, &release, err);
 	if (code == FL_NOT_FOUND)
@@ -362,7 +363,8 @@ static enum fl_code read_wanted(
 			.strategy = (const char *)w->strategy.p,
 			.auto_start = strcmp(b.start, "auto") == 0,
 			.channel_id = channel.id,
-			.joins = joins,
+			.joins = told.joins,
+			.priority = told.priority,
 			.created_by = rq->who.name,
 			.engine = { .state = ROLLOUT_PLANNING } };
 	release_fini(&release);

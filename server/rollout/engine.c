@@ -60,14 +60,18 @@ bool engine_needs(enum engine_order order, const struct engine_stage *stage,
 	return false;
 }
 
+int64_t engine_under_way(const struct engine_stage *s)
+{
+	return engine_stage_in_flight(s) + s->delivered - s->counted_delivered;
+}
+
 void engine_load(
 	const struct engine_stage *stages, size_t n, int64_t clock, struct engine_fact *fact)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct engine_stage *s = &stages[i];
 
-		/* who was told after the last count is still under way */
-		fact->in_flight += engine_stage_in_flight(s) + s->delivered - s->counted_delivered;
+		fact->in_flight += engine_under_way(s);
 		fact->recent += pace_recent(&s->minute, clock);
 		fact->notified += s->delivered;
 		fact->succeeded += s->sums.outcome_confirmed;

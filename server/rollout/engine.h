@@ -275,6 +275,7 @@ struct engine_fact {
 	int64_t recent;    /* offers of this rollout in the last minute */
 	int64_t notified;  /* devices that were ever offered it, per layer; and who has confirmed */
 	int64_t succeeded;
+	bool no_slot;     /* the fleet has no slot for this rollout now: share.h */
 	int64_t in_group; /* devices of its group (pace.group) between delivery and end */
 	int64_t manifest;
 	enum step_state reported;
@@ -307,6 +308,7 @@ struct engine_view {
 	X(ROWS)    /* the stage's rows are being made, or turned round */                       \
 	X(WINDOW)  /* its maintenance window is closed */                                       \
 	X(SLOTS)   /* as many devices are under way as may be */                                \
+	X(FLEET)   /* as many devices of the fleet are, or of this rollout's share of it */     \
 	X(SLICE)   /* the first slice of a rollback is not back yet */                          \
 	X(FROZEN)  /* a freeze holds for the device */                                          \
 	X(BLOCKED) /* it would bring a version that is blocked */                               \
@@ -428,6 +430,8 @@ int64_t engine_in_flight(const struct engine_stage *stages, size_t n);
  * counted at least once. */
 int64_t engine_may_switch(
 	const struct engine_rollout *rollout, const struct engine_stage *stages, size_t n);
+/* Devices of a stage between delivery and end, never too few: who was told after the last count is one. */
+int64_t engine_under_way(const struct engine_stage *stage);
 
 /* The reason of the edge, NULL if there is none: the tables, for tests and for printing. */
 const char *engine_rollout_edge(enum rollout_state from, enum rollout_state to);

@@ -159,6 +159,15 @@ static enum engine_hold may_offer(const struct engine_turn *t)
 	return t->view->step->back ? may_go_back(t) : may_go_on(t);
 }
 
+/* Whether the step would be delivered: other ends need no slot of the fleet. */
+static bool needs_slot(const struct engine_turn *t)
+{
+	enum engine_fit fit = t->fact->fit;
+
+	return fit == ENGINE_FITS ||
+		(t->view->step->back && (fit == ENGINE_ALREADY || fit == ENGINE_UNFIT));
+}
+
 /* Whether a device that is held now must ask again by itself: nobody wakes it when it may. */
 static bool asks_again(const struct engine_turn *t)
 {
@@ -231,6 +240,9 @@ static void polled(struct engine_turn *t)
 		t->out->hold = ENGINE_HOLD_BLOCKED;
 	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->fit == ENGINE_FROZEN)
 		t->out->hold = ENGINE_HOLD_FROZEN;
+	/* last: who is told so counts as one who wants a slot */
+	if (t->out->hold == ENGINE_HOLD_NONE && t->fact->no_slot && needs_slot(t))
+		t->out->hold = ENGINE_HOLD_FLEET;
 	t->out->keep = asks_again(t);
 	if (t->out->hold != ENGINE_HOLD_NONE)
 		return;

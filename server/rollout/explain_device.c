@@ -277,6 +277,11 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 		EXPLAIN_SAY(e, SLOTS, EXPLAIN_N("in_flight", p->poll.in_flight),
 			EXPLAIN_N("max", p->in.rules->max_in_flight));
 		break;
+	case ENGINE_HOLD_FLEET:
+		EXPLAIN_SAY(e, FLEET, EXPLAIN_N("in_use", p->in.fleet.in_use),
+			EXPLAIN_N("max", p->in.fleet.limit), EXPLAIN_N("mine", p->in.fleet.mine),
+			EXPLAIN_N("share", p->in.fleet.share));
+		break;
 	case ENGINE_HOLD_SLICE:
 		EXPLAIN_SAY(
 			e, FIRST_SLICE, stage, EXPLAIN_N("slice", p->in.rules->pace.back_first));

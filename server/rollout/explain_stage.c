@@ -129,6 +129,10 @@ static void say_limits(struct explain *e, const struct explain_rollout *r, int64
 	if (r->rules->max_in_flight > 0 && load.in_flight >= r->rules->max_in_flight && queued > 0)
 		EXPLAIN_SAY(e, SG_SLOTS, EXPLAIN_N("max", r->rules->max_in_flight),
 			EXPLAIN_N("in_flight", load.in_flight));
+	if (r->fleet.full && queued > 0)
+		EXPLAIN_SAY(e, SG_FLEET, EXPLAIN_N("max", r->fleet.limit),
+			EXPLAIN_N("in_use", r->fleet.in_use), EXPLAIN_N("mine", r->fleet.mine),
+			EXPLAIN_N("share", r->fleet.share));
 	if (rate > 0 && queued > 0)
 		EXPLAIN_SAY(e, SG_RATE, EXPLAIN_N("max", rate), EXPLAIN_N("recent", load.recent),
 			EXPLAIN_N("queued", queued),

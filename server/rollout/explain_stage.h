@@ -9,6 +9,13 @@
 #include "server/rollout/engine.h"
 #include "server/rollout/explain_line.h"
 
+/* How the slots of the fleet (share.h) stand for a rollout. */
+struct explain_fleet {
+	int64_t limit; /* 0: there is none, and the rest says nothing */
+	int64_t in_use, mine, share;
+	bool full; /* for this rollout */
+};
+
 /* A rollout as the engine sees it. All borrowed. */
 struct explain_rollout {
 	const char *name;
@@ -22,6 +29,7 @@ struct explain_rollout {
 	const struct window *window;
 	int64_t opens_ms;
 	const char *opens; /* NULL: it is open */
+	struct explain_fleet fleet;
 };
 
 /* Say what there is to say about the stage. */

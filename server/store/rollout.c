@@ -16,7 +16,8 @@
 	"(SELECT coalesce(max(layer) + 1, 0) FROM stage WHERE rollout_id = r.id AND wave = 0), "   \
 	"(SELECT coalesce(max(wave) + 1, 0) FROM stage WHERE rollout_id = r.id), "                 \
 	"(SELECT total(assigned) FROM stage WHERE rollout_id = r.id AND layer = 0), "              \
-	"r.channel_id, (SELECT name FROM channel WHERE id = r.channel_id), r.brings, r.joins "     \
+	"r.channel_id, (SELECT name FROM channel WHERE id = r.channel_id), r.brings, r.joins, "    \
+	"r.priority "                                                                              \
 	"FROM rollout r LEFT JOIN plan p ON p.rollout_id = r.id "
 
 DB_SQL(rollout_select_name, "SELECT " COLUMNS "WHERE r.name = $1");
@@ -41,8 +42,8 @@ DB_SQL(rollout_select_newest, "SELECT coalesce(max(id), 0) FROM rollout");
 DB_SQL(rollout_select_plan, "SELECT content FROM plan WHERE rollout_id = $1");
 DB_SQL(rollout_insert,
 	"INSERT INTO rollout (name, release_id, selector, strategy, state, auto_start, created_at, "
-	"created_by, channel_id, brings, joins) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+	"created_by, channel_id, brings, joins, priority) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
 DB_SQL(rollout_update,
 	"UPDATE rollout SET state = $1, resume_to = $2, pause = $3, reason = $4, back_wave = $5, "
 	"started_at = $6, ended_at = $7, paused_at = $8, stood_ms = $9, clock_floor = $10, "
@@ -78,6 +79,7 @@ static enum fl_code read_row(const struct db_rows *rows, struct rollout *r, stru
 		.channel = db_text(rows, c + 13),
 		.brings = db_int(rows, c + 14) != 0,
 		.joins = db_int(rows, c + 15) != 0,
+		.priority = db_int(rows, c + 16),
 	};
 	if (r->planned)
 		memcpy(r->plan_digest, digest.p, digest.n);
@@ -245,7 +247,7 @@ enum fl_code rollout_add(
 			DB_T(rollout_state_text(r->engine.state)), DB_I(r->auto_start),
 			DB_I(store->now_ms), DB_T(r->created_by),
 			r->channel_id == 0 ? DB_NULL : DB_I(r->channel_id), DB_I(r->brings),
-			DB_I(r->joins)),
+			DB_I(r->joins), DB_I(r->priority)),
 		id, err);
 	if (code == FL_CONFLICT)
 		return fl_fail(err, FL_CONFLICT, "there is a rollout \"%s\" already", r->name);

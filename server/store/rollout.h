@@ -16,6 +16,7 @@ struct rollout {
 	const char *release;  /* name */
 	const char *selector; /* RSQL; "" is every device */
 	const char *strategy; /* JSON */
+	int64_t priority;     /* of the strategy */
 	bool auto_start;
 	int64_t channel_id;  /* the channel that it moves when it is completed … */
 	const char *channel; /* … by name; 0 and NULL: none */
@@ -70,7 +71,7 @@ enum fl_code rollout_numbers(
 enum fl_code rollout_plan_text(
 	struct store *store, int64_t id, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
 
-/* Insert: name, release_id, selector, strategy, auto_start, channel_id, brings, joins, created_by,
+/* Insert: name, release_id, selector, strategy, priority, auto_start, channel_id, brings, joins, created_by,
  * engine.state. FL_CONFLICT if
  * the name is taken. Write lane, as is what follows. */
 enum fl_code rollout_add(struct store *store, const struct rollout *r, int64_t *id,

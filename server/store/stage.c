@@ -15,6 +15,10 @@ DB_SQL(stage_select_place, "SELECT rollout_id, layer, wave FROM stage WHERE id =
 DB_SQL(stage_select_due,
 	"SELECT id FROM stage WHERE due_at IS NOT NULL AND due_at <= $1 UNION "
 	"SELECT id FROM stage WHERE opens_at IS NOT NULL AND opens_at <= $1 LIMIT $2");
+DB_SQL(stage_select_flight,
+	"SELECT g.rollout_id, r.priority, sum(g.in_flight) FROM stage g JOIN rollout r ON "
+	"r.id = g.rollout_id WHERE g.in_flight > 0 GROUP BY g.rollout_id, r.priority "
+	"ORDER BY g.rollout_id");
 DB_SQL(stage_update_opens,
 	"UPDATE stage SET opens_at = $1 WHERE id = $2 AND (opens_at IS NULL OR opens_at > $1)");
 DB_SQL(stage_update_opened, "UPDATE stage SET opens_at = NULL WHERE id = $1 AND opens_at <= $2");
@@ -32,10 +36,10 @@ DB_SQL(stage_update,
 	"verdict_at = $13, back_place = $14, back_ok = $15, back_failed = $16, reach_at = $17, "
 	"soak_until = $18, opened_at = $19, ended_at = $20, sums = $21, " EARLIER(
 		"$22") ", reach_since = $23, reach_since_at = $24, soak_since = $25, soak_since_at "
-		       "= $26 "
-		       "WHERE id = $27");
+		       "= $26, in_flight = $27 WHERE id = $28");
 DB_SQL(stage_update_delivered,
-	"UPDATE stage SET delivered = $1, " EARLIER("$2") ", minute = $3 WHERE id = $4");
+	"UPDATE stage SET delivered = $1, " EARLIER(
+		"$2") ", minute = $3, in_flight = $4 WHERE id = $5");
 DB_SQL(stage_update_due, "UPDATE stage SET due_at = $1 WHERE id = $2");
 DB_SQL(stage_update_all_due, "UPDATE stage SET due_at = $1 WHERE rollout_id = $2 AND due_at > $1");
 
@@ -160,6 +164,21 @@ enum fl_code stage_due(struct store *store, int64_t *ids, size_t max, size_t *n,
 	return code;
 }
 
+enum fl_code stage_each_flight(
+	struct store *store, stage_flight_fn fn, void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, stage_select_flight, DB_NO_ARGS, &rows, err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		code = fn(context,
+			&(struct stage_flight){
+				db_int(&rows, 0), db_int(&rows, 1), db_int(&rows, 2) },
+			err);
+	return code;
+}
+
 enum fl_code stage_join(
 	struct store *store, int64_t rollout_id, int64_t wave, int64_t devices, struct fl_err *err)
 {
@@ -207,7 +226,7 @@ enum fl_code stage_put(
 			DB_I(s->reach_at), DB_I(s->soak_until), DB_I(s->opened_at),
 			DB_I(s->ended_at), DB_B(sums.p, sums.n), time_or_null(due_at),
 			DB_I(s->reach.since), DB_I(s->reach.since_at), DB_I(s->soak.since),
-			DB_I(s->soak.since_at), DB_I(s->id)),
+			DB_I(s->soak.since_at), DB_I(engine_under_way(s)), DB_I(s->id)),
 		err);
 }
 
@@ -227,7 +246,7 @@ enum fl_code stage_put_delivered(
 		return code;
 	return db_exec(store->db, stage_update_delivered,
 		DB_ARGS(DB_I(s->delivered), time_or_null(due_at), DB_B(minute.p, minute.n),
-			DB_I(s->id)),
+			DB_I(engine_under_way(s)), DB_I(s->id)),
 		err);
 }
 

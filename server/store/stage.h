@@ -31,6 +31,17 @@ enum fl_code stage_place(struct store *store, int64_t stage_id, int64_t *rollout
 enum fl_code stage_due(
 	struct store *store, int64_t *ids, size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
 
+/* Devices of a rollout that hold an order, of all its stages. */
+struct stage_flight {
+	int64_t rollout_id, priority;
+	int64_t in_flight; /* above 0; never too few */
+};
+typedef enum fl_code (*stage_flight_fn)(
+	void *context, const struct stage_flight *f, struct fl_err *err);
+/* Call fn for each rollout that has some, by id. Another code than FL_OK ends the loop. */
+enum fl_code stage_each_flight(
+	struct store *store, stage_flight_fn fn, void *context, struct fl_err *err) FL_MUST_CHECK;
+
 /* Insert a pending stage. Write lane, as is what follows. */
 enum fl_code stage_add(struct store *store, int64_t rollout_id, const struct engine_stage *s,
 	int64_t assigned, struct fl_err *err) FL_MUST_CHECK;

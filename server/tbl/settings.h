@@ -66,6 +66,13 @@ SETTING(DURATION, poll_interval, "60s", 1000, 86400000, true, false,
 SETTING(DURATION, session_life, "24h", 60000, 2592000000, true, false,
 	"How long the session of a device may be used before it makes a new one.")
 
+/* ---- rollouts */
+SETTING(INT, max_in_flight, "0", 0, 1000000000, true, false,
+	"Devices that may carry out orders of rollouts at the same time, of all rollouts together; 0 is no "
+	"limit. Rollouts that want more share these slots by the priority of their strategies (one without a "
+	"priority counts as 1): with priorities 3 and 1 the first has three quarters of them. What one does "
+	"not use the others may, and no slots are kept for devices that do not ask.")
+
 /* ---- channels */
 SETTING(DURATION, channel_interval, "60s", 100, 86400000, true, false,
 	"How often each channel looks for devices that do not have its release, and rollouts for devices "

@@ -262,6 +262,27 @@ static void a_way_back_obeys_the_limit_and_rates_if_it_is_told_to(void **unused)
 	assert_true(at(&s, NOON, fact)->offer);
 }
 
+/* Without a slot of the fleet nothing is delivered, forward or back, and the device asks again; who would get
+ * no order anyhow wants none. */
+static void a_slot_of_the_fleet_is_needed_for_an_order_alone(void **unused)
+{
+	struct engine_fact fact;
+	struct scene s;
+
+	(void)unused;
+	a_way_back(&s);
+	fact = polled(&s);
+	fact.no_slot = true;
+	assert_int_equal(at(&s, NOON, fact)->hold, ENGINE_HOLD_FLEET);
+	assert_true(at(&s, NOON, fact)->keep);
+	fact.fit = ENGINE_FROZEN;
+	assert_int_equal(at(&s, NOON, fact)->hold, ENGINE_HOLD_FROZEN);
+	fact.fit = ENGINE_ALREADY;
+	assert_int_equal(at(&s, NOON, fact)->hold, ENGINE_HOLD_FLEET);
+	fact.fit = ENGINE_NO_WAY;
+	assert_int_equal(at(&s, NOON, fact)->hold, ENGINE_HOLD_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +298,7 @@ int main(void)
 		cmocka_unit_test(devices_are_woken_when_it_opens),
 		cmocka_unit_test(a_way_back_waits_for_windows_only_if_it_is_told_to),
 		cmocka_unit_test(a_way_back_obeys_the_limit_and_rates_if_it_is_told_to),
+		cmocka_unit_test(a_slot_of_the_fleet_is_needed_for_an_order_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

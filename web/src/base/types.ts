@@ -176,6 +176,7 @@ export interface Stats {
   rollout: string
   state: string
   reason: string
+  slots: { in_flight: number; share: number; fleet_in_flight: number; fleet_max: number } | null
   stages: Stage[]
   waves: Figures[]
   total: Figures

@@ -3,7 +3,7 @@
 
 import { api } from '../base/api'
 import { h, show, type Child, type Described } from '../base/dom'
-import { ago, clock, some } from '../base/format'
+import { ago, clock, count, some } from '../base/format'
 import { icon } from '../base/icon'
 import { listen, once, refresher } from '../base/live'
 import type { Decision, Event, Plan, Rollout, Stats, Step } from '../base/types'
@@ -48,6 +48,12 @@ function approvals(r: Rollout): Described | false {
       r.strategy.approvers && r.strategy.approvers.length > 0 && h('span', { class: 'quiet' }, ` · of ${r.strategy.approvers.join(', ')}`)))
 }
 
+/** What it has of the fleet's slots, where there is a limit. */
+function slots(stats: Stats | null): Described | false {
+  const s = stats?.slots
+  return s ? h('p', { class: 'quiet' }, `Slots of the fleet: ${count(s.fleet_in_flight)} of ${count(s.fleet_max)} in use, ${count(s.in_flight)} of them here; its share is ${count(s.share)}.`) : false
+}
+
 /** Name, state, what it waits for, and what can be done. */
 export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[], explained: Explained): Described {
   return h('header', { class: 'title' },
@@ -56,7 +62,7 @@ export function rolloutHead(r: Rollout, stats: Stats | null, roles: string[], ex
       h('p', { class: 'quiet' }, `Release ${r.release} to `, r.selector ? h('code', {}, r.selector) : 'every device',
         ` · made by ${r.created_by} `, h('time', { datetime: r.created_at, title: clock(r.created_at) }, ago(r.created_at))),
       r.reason && h('p', { class: 'reason' }, `Why: ${r.reason}`),
-      h('p', { class: 'now' }, rolloutSentence(r, stats, explained)), approvals(r)),
+      h('p', { class: 'now' }, rolloutSentence(r, stats, explained)), slots(stats), approvals(r)),
     verbButtons(r, stats, roles))
 }
 
