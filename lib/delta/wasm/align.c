@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/delta/wasm/align.h"
 
+#include "lib/delta/wasm/align_gap.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +10,6 @@
 #define CANDIDATES  48 /* that one search looks at */
 #define NONE        UINT32_MAX
 #define GAP_CELLS   6000000 /* of one dynamic programme */
-#define GAP_OPEN    5       /* a new piece must win this much */
 #define GAP_OLD_MAX 20000
 
 /* ---- the index of the old sequence */
@@ -250,51 +251,6 @@ struct gap {
 	int64_t old_at, old_n, new_at, new_n;
 };
 
-enum { DIAGONAL_GOES_ON = 1, TAKE_DIAGONAL = 2, FROM_LEFT = 4 };
-
-/* Fill the table of decisions; returns the score of the best alignment. */
-static int32_t gap_table(
-	const struct aligner *a, const struct gap *g, uint8_t *decision, int32_t *row)
-{
-	int64_t width = g->old_n + 1;
-	int32_t *best = row, *best_up = row + width, *run = row + 2 * width,
-		*run_up = row + 3 * width;
-
-	for (int64_t j = 0; j < width; j++) {
-		best_up[j] = 0;
-		run_up[j] = INT32_MIN / 2;
-	}
-	for (int64_t i = 1; i <= g->new_n; i++) {
-		uint8_t *d = decision + i * width, symbol = a->new.p[g->new_at + i - 1];
-		int32_t *swap;
-
-		best[0] = 0;
-		run[0] = INT32_MIN / 2;
-		for (int64_t j = 1; j < width; j++) {
-			int32_t score = a->old.p[g->old_at + j - 1] == symbol ? 1 : -1;
-			int32_t on = run_up[j - 1], fresh = best_up[j - 1] - GAP_OPEN;
-			uint8_t bits = 0;
-
-			if (on >= fresh)
-				bits = DIAGONAL_GOES_ON;
-			run[j] = (on >= fresh ? on : fresh) + score;
-			best[j] = best_up[j];
-			if (best[j - 1] > best[j]) {
-				best[j] = best[j - 1];
-				bits |= FROM_LEFT;
-			}
-			if (run[j] > best[j]) {
-				best[j] = run[j];
-				bits = (uint8_t)((bits & DIAGONAL_GOES_ON) | TAKE_DIAGONAL);
-			}
-			d[j] = bits;
-		}
-		swap = best, best = best_up, best_up = swap;
-		swap = run, run = run_up, run_up = swap;
-	}
-	return best_up[g->old_n];
-}
-
 /* Walk the decisions back from the end; the pieces come out in reverse order. */
 static void gap_trace(struct aligner *a, const struct gap *g, const uint8_t *decision)
 {
@@ -304,18 +260,18 @@ static void gap_trace(struct aligner *a, const struct gap *g, const uint8_t *dec
 	while (i > 0 && j > 0) {
 		uint8_t bits = decision[i * (g->old_n + 1) + j];
 
-		if (!inside && (bits & TAKE_DIAGONAL) != 0) {
+		if (!inside && (bits & ALIGN_GAP_COPY) != 0) {
 			inside = true;
 			end = i;
 		} else if (!inside) {
-			if ((bits & FROM_LEFT) != 0)
+			if ((bits & ALIGN_GAP_SKIP_OLD) != 0)
 				j--;
 			else
 				i--;
 		} else {
 			i--;
 			j--;
-			if ((bits & DIAGONAL_GOES_ON) == 0) {
+			if ((bits & ALIGN_GAP_GOES_ON) == 0) {
 				add(a, g->old_at + j, end - i,
 					i); /* i for now in the place of extra */
 				inside = false;
@@ -326,23 +282,28 @@ static void gap_trace(struct aligner *a, const struct gap *g, const uint8_t *dec
 		add(a, g->old_at + j, end - i, i);
 }
 
+/* Append the copies of the gap's best alignment, the last one first. */
+static void align_gap_symbols(struct aligner *a, const struct gap *g)
+{
+	const struct fl_bytes old = { a->old.p + g->old_at, (size_t)g->old_n };
+	const struct fl_bytes new = { a->new.p + g->new_at, (size_t)g->new_n };
+	int32_t score = 0;
+	uint8_t *decisions = align_gap(old, new, &score);
+
+	a->no_memory |= decisions == NULL;
+	if (decisions != NULL && score > 0)
+		gap_trace(a, g, decisions);
+	free(decisions);
+}
+
 /* Append what covers the gap, as copies behind the last one of a->out. */
 static void fill_gap(struct aligner *a, const struct gap *g)
 {
-	size_t width = (size_t)g->old_n + 1, before = a->out.n;
-	uint8_t *decision = NULL;
-	int32_t *row = NULL;
+	size_t before = a->out.n;
 	int64_t done = 0;
 
-	if (g->old_n >= 3 && g->new_n >= 3 && (g->new_n + 1) * (g->old_n + 1) <= GAP_CELLS) {
-		decision = calloc((size_t)g->new_n + 1, width);
-		row = malloc(4 * width * sizeof(*row));
-		a->no_memory |= decision == NULL || row == NULL;
-		if (!a->no_memory && gap_table(a, g, decision, row) > 0)
-			gap_trace(a, g, decision);
-		free(decision);
-		free(row);
-	}
+	if (g->old_n >= 3 && g->new_n >= 3 && (g->new_n + 1) * (g->old_n + 1) <= GAP_CELLS)
+		align_gap_symbols(a, g);
 	for (size_t l = before, r = a->out.n; l + 1 < r; l++, r--) {
 		struct wasm_copy swap = a->out.list[l];
 

@@ -25,6 +25,8 @@
 #include "lib/delta/wasm/module.h"
 #include "lib/delta/wasm/old_code.h"
 
+#include <string.h>
+
 #define MODEL_NONE UINT32_MAX
 
 #define MODEL_SMALL_MIN (-512) /* constants from here to below the data are learned per function */
@@ -142,6 +144,11 @@ static inline uint64_t most(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static inline bool model_equal(struct fl_bytes a, struct fl_bytes b)
+{
+	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
+}
+
 /* Note a failure; coding goes on with harmless values until the next check. */
 void model_fail(struct model *m, enum fl_code code, const char *why);
 static inline bool model_ok(const struct model *m)
@@ -174,6 +181,10 @@ static inline unsigned model_length_class(uint32_t n)
 
 	return 2 * log + (log > 0 && (n >> (log - 1) & 1) != 0);
 }
+/* Memory for n + 1 elements, zeroed, for those parts; NULL and a failure without it. */
+void *model_table(struct model *m, size_t n, size_t size);
+/* The old partners of the new functions, and what follows from them for their indices. */
+void model_partners(struct model *m);
 /* The tokens of function `f`: they are then those of the present one, with the places of their old ones. */
 void model_ops(struct model *m, size_t f);
 /* Likewise those of old function `f`, coded as if all were new. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The parts of the model that come before the first instruction: layout, residue, and the maps of
- * functions, types, table slots and addresses. */
+ * types, table slots and addresses; that of functions is in model_partners.c. */
 #include "lib/delta/wasm/model.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ static const struct wasm_align_options bytes_options = {
 	.far_gain = 8, .near_gain = 8, .near = 0, .fill_gaps = false
 };
 
-static void *table(struct model *m, size_t n, size_t size)
+void *model_table(struct model *m, size_t n, size_t size)
 {
 	void *p = fl_heap_alloc(m->heap, n + 1, size);
 
@@ -92,7 +92,7 @@ static void code_layout(struct model *m)
 		return;
 	}
 	if (!m->encoding) {
-		new->sections = table(m, (size_t)n, sizeof(*new->sections));
+		new->sections = model_table(m, (size_t)n, sizeof(*new->sections));
 		new->n_sections = new->sections == NULL ? 0 : (size_t)n;
 	}
 	for (size_t i = 0; i < new->n_sections &&model_ok(m); i++) {
@@ -208,178 +208,7 @@ static void code_residue(struct model *m)
 	}
 }
 
-/* ---- functions */
-
-static bool equal(struct fl_bytes a, struct fl_bytes b)
-{
-	return a.n == b.n && memcmp(a.p, b.p, a.n) == 0;
-}
-
-/* Encoding: the old function at whose first token the new one's first token is aligned. */
-static uint32_t aligned_partner(struct model *m, size_t f)
-{
-	uint32_t place = m->alignment.from[m->alignment.start[f]];
-	uint32_t body;
-
-	if (place-- == 0)
-		return MODEL_NONE;
-	body = old_code_body(&m->old_code, place);
-	return m->old_code.start[body] == place ? body : MODEL_NONE;
-}
-
-/* Which old functions have no partner yet: a Fenwick tree of their numbers, so that they can be counted
- * and found. */
-struct unpaired {
-	uint32_t *count; /* [n + 1]; of the functions that node i stands for */
-	uint32_t n, left;
-};
-
-static void unpaired_init(struct unpaired *u, uint32_t n)
-{
-	u->n = u->left = n;
-	for (uint32_t i = 1; u->count != NULL && i <= n; i++)
-		u->count[i] = i & -i;
-}
-
-/* How many of the functions before `f`. */
-static uint32_t unpaired_before(const struct unpaired *u, uint32_t f)
-{
-	uint32_t sum = 0;
-
-	for (uint32_t i = f; i > 0; i &= i - 1)
-		sum += u->count[i];
-	return sum;
-}
-
-/* The one that has `before` of them before it; before < left. */
-static uint32_t unpaired_find(const struct unpaired *u, uint32_t before)
-{
-	uint32_t at = 0;
-
-	for (uint32_t step = 1u << 31; step > 0; step >>= 1)
-		if (step <= u->n - at && u->count[at + step] <= before) {
-			at += step;
-			before -= u->count[at];
-		}
-	return at;
-}
-
-static bool is_unpaired(const struct unpaired *u, uint32_t f)
-{
-	return unpaired_before(u, f + 1) != unpaired_before(u, f);
-}
-
-static void unpaired_take(struct unpaired *u, uint32_t f)
-{
-	u->left--;
-	for (uint32_t i = f + 1; i <= u->n; i += i & -i)
-		u->count[i]--;
-}
-
-enum { PAIR_NONE, PAIR_AGAIN, PAIR_DISTANCE };
-
-/* A partner that was not expected: how many old functions without one lie between. */
-static uint32_t code_partner(struct model *m, const struct unpaired *u, uint32_t partner,
-	uint32_t expected, uint64_t *last)
-{
-	bool again = m->encoding && partner != MODEL_NONE && !is_unpaired(u, partner);
-	uint32_t rank = unpaired_before(u, expected);
-	int64_t distance = 0;
-	uint64_t word = PAIR_NONE;
-
-	if (again)
-		word = PAIR_AGAIN;
-	else if (m->encoding && partner != MODEL_NONE) {
-		distance = (int64_t)unpaired_before(u, partner) - rank;
-		word = ((uint64_t)distance << 1 ^ (uint64_t)(distance >> 63)) + PAIR_DISTANCE;
-	}
-	*last = word = coder_value(m->c, STREAM_PAIR, word, CONTEXT(*last));
-	if (word == PAIR_NONE)
-		return MODEL_NONE;
-	if (word == PAIR_AGAIN)
-		return (uint32_t)coder_value(m->c, STREAM_PAIR, partner, CONTEXT(~0u));
-	word -= PAIR_DISTANCE;
-	word = rank + (word >> 1 ^ -(word & 1));
-	if (word >= u->left) {
-		m->c->bad = true;
-		return MODEL_NONE;
-	}
-	return unpaired_find(u, (uint32_t)word);
-}
-
-static void code_partners(struct model *m)
-{
-	uint32_t n = (uint32_t)m->old->n_bodies, at = 0;
-	struct unpaired u = { .count = table(m, n, sizeof(*u.count)) };
-	uint64_t last = 0;
-
-	unpaired_init(&u, n);
-	for (size_t f = 0; f < m->new->n_bodies &&model_ok(m); f++) {
-		uint32_t partner = m->encoding ? aligned_partner(m, f) : 0;
-		uint32_t rank = unpaired_before(&u, at), expected = MODEL_NONE, gap = 0;
-
-		if (rank < u.left)
-			expected = unpaired_find(&u, rank);
-		if (rank > 0)
-			gap = at - unpaired_find(&u, rank - 1);
-		if (coder_hit(m->c, STREAM_PAIR_HIT, partner == expected,
-			    CONTEXT(gap < 20 ? gap : 20, last, context(last, gap < 20 ? gap : 20))))
-			partner = expected;
-		else
-			partner = code_partner(m, &u, partner, at, &last);
-		if (partner != MODEL_NONE && partner >= n)
-			m->c->bad = true;
-		m->partner[f] = m->c->bad ? MODEL_NONE : partner;
-		if (m->partner[f] == MODEL_NONE)
-			continue;
-		at = partner + 1;
-		if (is_unpaired(&u, partner))
-			unpaired_take(&u, partner);
-	}
-	fl_heap_free(m->heap, u.count);
-}
-
-static void map_imports(struct model *m)
-{
-	size_t guess = 0; /* imports mostly keep their order */
-
-	for (size_t n = 0; n < m->new->n_imports; n++) {
-		for (size_t tries = 0; tries < m->old->n_imports; tries++) {
-			size_t o = (guess + tries) % m->old->n_imports;
-
-			if (!equal(m->old->imports[o], m->new->imports[n]))
-				continue;
-			m->function_map[o] = (uint32_t)n;
-			m->function_known[o] = 1;
-			m->old_of[n] = (uint32_t)o;
-			guess = o + 1;
-			break;
-		}
-	}
-}
-
-static void map_functions(struct model *m)
-{
-	uint32_t old_imports = (uint32_t)m->old->n_imports,
-		 new_imports = (uint32_t)m->new->n_imports;
-
-	memset(m->old_of, 0xff, (m->n_new_functions + 1) * sizeof(*m->old_of));
-	map_imports(m);
-	for (uint32_t f = 0; f < m->new->n_bodies; f++) {
-		uint32_t o = m->partner[f];
-
-		if (o == MODEL_NONE)
-			continue;
-		m->old_of[new_imports + f] = old_imports + o;
-		if (m->function_known[old_imports + o] == 0) {
-			m->function_map[old_imports + o] = new_imports + f;
-			m->function_known[old_imports + o] = 1;
-		}
-	}
-	for (uint32_t o = 0; o < m->n_old_functions; o++)
-		if (m->function_known[o] == 0)
-			m->function_map[o] = o == 0 ? 0 : m->function_map[o - 1] + 1;
-}
+/* ---- types of functions */
 
 /* Types are few: of equal ones the first counts. */
 static void map_types(struct model *m)
@@ -389,7 +218,7 @@ static void map_types(struct model *m)
 		for (size_t tries = 0; tries < m->new->n_types; tries++) {
 			size_t n = (o + tries) % m->new->n_types;
 
-			if (equal(m->old->types[o], m->new->types[n])) {
+			if (model_equal(m->old->types[o], m->new->types[n])) {
 				m->type_map[o] = (uint32_t)n;
 				break;
 			}
@@ -432,7 +261,8 @@ static const struct wasm_export *old_export(
 	for (size_t tries = 0; tries < m->old->n_exports; tries++) {
 		size_t o = (*at + tries) % m->old->n_exports;
 
-		if (m->old->exports[o].kind == e->kind && equal(m->old->exports[o].name, e->name)) {
+		if (m->old->exports[o].kind == e->kind &&
+			model_equal(m->old->exports[o].name, e->name)) {
 			*at = o + 1;
 			return &m->old->exports[o];
 		}
@@ -568,11 +398,11 @@ static bool make_tables(struct model *m)
 {
 	m->n_old_functions = (uint32_t)(m->old->n_imports + m->old->n_bodies);
 	m->n_new_functions = (uint32_t)(m->new->n_imports + m->new->n_bodies);
-	m->partner = table(m, m->new->n_bodies, sizeof(*m->partner));
-	m->function_map = table(m, m->n_old_functions, sizeof(*m->function_map));
-	m->function_known = table(m, m->n_old_functions, 1);
-	m->old_of = table(m, m->n_new_functions, sizeof(*m->old_of));
-	m->type_map = table(m, m->old->n_types, sizeof(*m->type_map));
+	m->partner = model_table(m, m->new->n_bodies, sizeof(*m->partner));
+	m->function_map = model_table(m, m->n_old_functions, sizeof(*m->function_map));
+	m->function_known = model_table(m, m->n_old_functions, 1);
+	m->old_of = model_table(m, m->n_new_functions, sizeof(*m->old_of));
+	m->type_map = model_table(m, m->old->n_types, sizeof(*m->type_map));
 	for (uint32_t g = 0; g < MODEL_GLOBALS; g++)
 		m->global_map[g] = g;
 	return model_ok(m);
@@ -587,8 +417,7 @@ void model_tables(struct model *m)
 		return;
 	if (old_code_count(&m->old_code, m->old, m->err) != FL_OK)
 		model_fail(m, FL_NOMEM, "no memory for the functions of a delta");
-	code_partners(m);
-	map_functions(m);
+	model_partners(m);
 	map_types(m);
 	code_types(m);
 	code_exports(m);
