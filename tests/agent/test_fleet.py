@@ -3,12 +3,13 @@
 confirmed, and taken back when it fails."""
 import hashlib
 import os
+import resource
 import signal
 from collections import Counter
 
 import pytest
 
-from deltas import wasm
+from deltas import Held, wasm
 from fleet_agent import Agent, Swarm
 from waiting import ok, until
 
@@ -71,6 +72,10 @@ class Fleet:
             return rollout if rollout["state"] in states else None
 
         return until(f"{name} is {states}", there)
+
+    def warm(self, old, new):
+        body = {"from": sha256_of(old), "to": sha256_of(new)}
+        assert self.api.post("/api/v1/deltas/warm", body).json()["pairs"] == 1
 
     def devices(self):
         out, cursor = [], ""
@@ -159,6 +164,93 @@ def test_a_real_agent_takes_a_wasm_aware_delta(fleet, tmp_path):
     assert (agent.install / "current/engine").read_bytes() == new
     assert fleet.stats("second")["bytes_sent"] == best()[0]["size"] < 1000
     end(process)
+
+
+MID_APP = OLD_APP[:60_000] + b"between" + OLD_APP[60_000:]
+LAST_APP = NEW_APP[:60_000] + b"between" + NEW_APP[60_000:] + b"the end" * 20
+ONE_WAVE = {"waves": [{"percent": 100}], "probation_s": 0}
+
+
+def patch(fleet, old, new):
+    """The ready zstd-patch between two artifacts; None: there is none."""
+    rows = ok(fleet.api.get("/api/v1/deltas?limit=1000"))["items"]
+    pair = (sha256_of(old), sha256_of(new), "zstd-patch", "ready")
+    return next((r for r in rows if (r["from"], r["to"], r["codec"], r["state"]) == pair), None)
+
+
+def lose_direct(fleet, why):
+    """See to it that there will be no delta from OLD_APP to LAST_APP."""
+    if why == "too large":
+        fleet.api.stop()
+        fleet.api.start(delta_background=0, delta_size="100KiB")
+        return
+    held = Held(fleet.api)
+    fleet.warm(OLD_APP, LAST_APP)
+    os.kill(held.caught(), signal.SIGXCPU)
+    held.go_on()
+    until("its job has failed", lambda: fleet.api.metric("fleetd_deltas_failed_total") == 1)
+
+
+@pytest.fixture
+def chained(request, new_fleetd, tmp_path):
+    """A device with OLD_APP that is to get LAST_APP; patches to MID_APP and from there are ready, the direct one is
+    not and will not be. -> fleet, agent, the sizes of both patches."""
+    fleet = Fleet(new_fleetd().start(delta_background=0))
+    fleet.publish("app", "2.5.0", MID_APP, requires={"lib": "^1.0"})
+    fleet.publish("app", "3.0.0", LAST_APP, requires={"lib": "^1.0"})
+    fleet.release("last", ("app", "3.0.0", "update"))
+    agent = Agent(tmp_path / "a", fleet.place, name="a1")
+    del agent.settings["factory"]
+    agent.once()
+    fleet.rollout("factory", **ONE_WAVE)
+    until("the old version runs", lambda: agent.once() and agent.runs() == {"app": "1.0.0", "lib": "1.0.0"})
+    fleet.wait("factory", "completed")
+    fleet.warm(OLD_APP, MID_APP)
+    fleet.warm(MID_APP, LAST_APP)
+    legs = [until("the patch is ready", lambda p=p: patch(fleet, *p)) for p in ((OLD_APP, MID_APP), (MID_APP, LAST_APP))]
+    until("nothing is left to build", lambda: fleet.api.metric("fleetd_delta_queue_length") == 0)
+    lose_direct(fleet, request.param)
+    agent.settings["server"] = f"http://127.0.0.1:{fleet.api.port}"
+    fleet.rollout("last", **ONE_WAVE)
+    assert patch(fleet, OLD_APP, LAST_APP) is None
+    return fleet, agent, [leg["size"] for leg in legs]
+
+
+def check_chained(fleet, agent, sizes):
+    """LAST_APP runs, it is confirmed, and two patches have travelled, nothing else."""
+    fleet.wait("last", "completed")
+    assert (agent.install / "current/app").read_bytes() == LAST_APP
+    assert agent.leftovers() == []
+    total = fleet.stats("last")
+    assert (total["confirmed"], total["bytes_sent"]) == (1, sum(sizes))
+    assert total["bytes_saved"] == len(LAST_APP) - sum(sizes) > len(LAST_APP) * 0.9
+
+
+@pytest.mark.parametrize("chained", ["too large"], indirect=True)
+def test_a_chain_of_two_deltas_goes_where_the_direct_one_cannot_be_built(chained):
+    """The artifact is over delta_size by now: the device takes the two deltas that are ready, and what it reports are
+    their bytes."""
+    fleet, agent, sizes = chained
+    until("the new version runs", lambda: agent.once() and agent.runs()["app"] == "3.0.0")
+    check_chained(fleet, agent, sizes)
+
+
+@pytest.mark.parametrize("chained", ["over its time"], indirect=True)
+def test_a_power_cut_between_two_deltas_of_a_chain(chained):
+    """The job of the direct delta took too much time. Killed behind the first delta, while it writes what the second gives, the agent keeps what the first gave,
+    does not decode that again (here it could not), and reports the bytes once."""
+    fleet, agent, sizes = chained
+    most = len(MID_APP) + 50
+    cut = until("the agent is killed", lambda: (done := agent.once(
+        code=None, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))).returncode != 0 and done)
+    assert cut.returncode == -signal.SIGXFSZ, cut.stderr
+    parts = agent.state_dir / "parts"
+    assert (parts / f"{sha256_of(MID_APP)}.middle").read_bytes() == MID_APP
+    assert agent.runs()["app"] == "1.0.0"
+    first = patch(fleet, OLD_APP, MID_APP)["sha256"]
+    (parts / first).write_bytes(b"this is no patch")
+    until("the new version runs", lambda: agent.once() and agent.runs()["app"] == "3.0.0")
+    check_chained(fleet, agent, sizes)
 
 
 @pytest.fixture
