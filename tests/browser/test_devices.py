@@ -75,8 +75,18 @@ def test_a_device_tells_its_story(story, browser):
     browser.see(".list a", "L0.W0")
     browser.see(".why", "it asked last")
     browser.see(".list", "installing")
-    browser.go("/devices/nobody")
-    browser.see("#notice [role=alert]", "nobody")
+
+
+def test_what_is_not_there_says_so_in_its_place(story, browser):
+    """A device, a rollout and a page that do not exist: said where they would be, with a way on, and gone on the next page."""
+    for path, said in (("/devices/nobody", 'There is no device "nobody".'), ("/rollouts/nope", 'There is no rollout "nope".')):
+        browser.go(path)
+        browser.see("#page > .empty[role=alert]", said)
+        browser.gone("#notice .notice")
+    browser.go("/nope")
+    browser.see(".empty", "There is no such page.")
+    browser.click(".empty a", "Rollouts")
+    browser.see("h1", "Rollouts")
     assert browser.complaints(but=["404"]) == []
 
 

@@ -37,7 +37,7 @@ def test_the_list_shows_rollouts_as_they_come(story, browser):
     story.verb("autumn", "start")
     browser.see("[data-rollout=autumn] .badge", "running")
     story.work(6)
-    browser.see("[data-rollout=autumn]", "10.0 %\n2 of 20 devices")
+    browser.see("[data-rollout=autumn]", "10 %\n2 of 20 devices")
     story.work_until("autumn", "completed")
     browser.see("[data-rollout=autumn] .badge", "completed")
     browser.see("h2", "Ended 1")
@@ -102,7 +102,7 @@ def test_failures_show_and_are_taken_back(story, browser):
     browser.see(".reason", "the gate of L0.W1 failed: 2 of 2 failed")
     browser.see(cell("L0.W1") + "[data-state=failed]", "2 failed")
     browser.see(".list", "the health command ended with 1")
-    assert browser.see(".tile.bad").text.startswith("Failure\n50.0 %")
+    assert browser.see(".tile.bad").text.startswith("Failure\n50 %")
     story.verb("autumn", "rollback")
     browser.see("h1 .badge", "rolling back")
     story.work_until("autumn", "rolled_back")
@@ -145,7 +145,7 @@ def test_decisions_are_kept_with_their_numbers(story, browser):
     browser.click(".decisions a", "L0.W0")
     browser.see("h2", "Decisions")
     browser.go("/rollouts/autumn/plan")
-    browser.see(".facts", "tells 5.0 % of failures from 40.0 %: stops a good release with a chance of 10.0 %")
+    browser.see(".facts", "tells 5 % of failures from 40 %: stops a good release with a chance of 10 %")
 
 
 def test_a_sequential_test_says_what_it_waits_for(story, browser):
@@ -179,7 +179,7 @@ def test_the_plan_is_read_before_the_start(story, browser):
     browser.see(".planned", "12 devices")
     browser.see(".list", "runtime 1.0.0 → 1.1.0")
     browser.see(".facts", plan["digest"])
-    browser.see(".facts", "when more than 40.0 % fail of at least 2 outcomes")
+    browser.see(".facts", "when more than 40 % fail of at least 2 outcomes")
     browser.see(".tiles", "of 20 devices")
     worst = plan["gates"]["whole"][-1]
     row = browser.see(".chances tbody tr:first-child", "Passes every gate").text.split()

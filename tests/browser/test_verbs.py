@@ -124,7 +124,7 @@ def test_a_plan_is_approved_by_those_who_may(story, browser):
     for name, word in (("anna", "read it"), ("bob", "me too")):
         browser.open(story.api, approver(story, name))
         browser.go("/rollouts/autumn")
-        browser.see(".badge", "waiting approval")
+        browser.see(".badge", "waiting for approval")
         assert buttons(browser) == ["Approve", "Deny"]
         act(browser, "Approve", ("[name=why]", word))
         browser.see(".approvals", f"approved by {name}")

@@ -5,7 +5,7 @@ import { api, Problem, token } from './base/api'
 import { byId, h, show } from './base/dom'
 import { icon } from './base/icon'
 import { hangUp, link } from './base/live'
-import { notice, sentence } from './base/notice'
+import { notice, sentence, turnPage } from './base/notice'
 import type { Server, WhoAmI } from './base/types'
 import { auditPage } from './pages/audit'
 import { channelsPage } from './pages/channels'
@@ -126,6 +126,7 @@ async function route(): Promise<void> {
 
 window.addEventListener('hashchange', () => {
   window.scrollTo(0, 0)
+  turnPage()
   void route()
 })
 void route()

@@ -37,8 +37,11 @@ export async function call(method: string, path: string, init: RequestInit = {})
   return answer
 }
 
+const PATIENCE = 15000 // ms; a server that is silent for so long does not answer
+
 async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const answer = await call('GET', path, { signal })
+  const patience = AbortSignal.timeout(PATIENCE)
+  const answer = await call('GET', path, { signal: signal ? AbortSignal.any([signal, patience]) : patience })
   return (await answer.json()) as T
 }
 

@@ -6,8 +6,11 @@ export function percent(share: number | null | undefined): string {
   const value = share * 100
   if (value === 0 || value === 100) return `${value} %`
   // never round to a perfect figure that is none
-  return `${value > 99.9 ? '99.9' : value < 0.1 ? '<0.1' : value.toFixed(1)} %`
+  return `${value > 99.9 ? '99.9' : value < 0.1 ? '<0.1' : tenths(value)} %`
 }
+
+/** "12.5", "12" */
+const tenths = (n: number): string => n.toFixed(1).replace(/\.0$/, '')
 
 export function count(n: number): string {
   return n.toLocaleString('en')
@@ -43,7 +46,7 @@ export function seconds(s: number | null | undefined): string {
 export function roughly(s: number): string {
   if (s < 60) return `${Math.max(0, Math.ceil(s))} s`
   if (s < 3600) return `${Math.round(s / 60)} min`
-  if (s < 86400) return `${(s / 3600).toFixed(s < 36000 ? 1 : 0)} h`
+  if (s < 86400) return `${s < 36000 ? tenths(s / 3600) : Math.round(s / 3600)} h`
   return `${Math.round(s / 86400)} days`
 }
 
@@ -66,7 +69,7 @@ export function clock(time: string | null | undefined): string {
 }
 
 export function words(state: string): string {
-  return state.replaceAll('_', ' ')
+  return state === 'waiting_approval' ? 'waiting for approval' : state.replaceAll('_', ' ')
 }
 
 /** The beginning of a digest, enough to tell it from others. */

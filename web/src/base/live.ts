@@ -3,7 +3,7 @@
 // says, by answers that wait for a change, and by the clock.
 
 import { call, Problem } from './api'
-import { notice } from './notice'
+import { refused } from './notice'
 import type { Event } from './types'
 
 const LONGEST_WAIT = 15000
@@ -35,7 +35,7 @@ function recover(error: unknown): boolean {
     return true
   }
   if (error.status === 401) location.hash = '#/login'
-  else notice(error.message, 'bad')
+  else refused(error.message)
   return false
 }
 
@@ -69,10 +69,13 @@ export function everyWhile(signal: AbortSignal, ms: number, turn: () => Promise<
   })()
 }
 
-/** Do it once for the page that is shown; a refusal is told. */
+/** Do it once for the page that is shown, when the server answers; a refusal is told. */
 export function once(signal: AbortSignal, turn: () => Promise<void>): void {
-  void turn().catch((error: unknown) => {
-    if (!signal.aborted) recover(error)
+  const done = new AbortController()
+  signal.addEventListener('abort', () => done.abort(), { once: true })
+  everyWhile(done.signal, 0, async () => {
+    await turn()
+    done.abort()
   })
 }
 

@@ -17,6 +17,19 @@ export function notice(text: string, kind: 'good' | 'bad' = 'good'): void {
   if (kind === 'good') timer = window.setTimeout(close, 6000)
 }
 
+/** What was said of another page is of no use on this one. */
+export function turnPage(): void {
+  if (byId('notice').querySelector('.bad')) show(byId('notice'))
+}
+
+/** The server refuses what a page asks for: said in its place as long as it shows nothing yet, else beside it. */
+export function refused(text: string): void {
+  const page = byId('page')
+  if (!page.querySelector(':scope > [aria-busy]:only-child')) return notice(text, 'bad')
+  show(page, h('div', { class: 'empty card', role: 'alert' }, h('p', {}, `${text.charAt(0).toUpperCase()}${text.slice(1)}.`),
+    h('p', { class: 'quiet' }, h('a', { href: '#/' }, 'Rollouts'), ' or ', h('a', { href: '#/devices' }, 'devices'))))
+}
+
 export const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Do it and say what it answers, or why it was refused. */

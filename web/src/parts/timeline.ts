@@ -2,7 +2,7 @@
 // Events in words.
 
 import { h, type Described } from '../base/dom'
-import { clock, short, words } from '../base/format'
+import { clock, short, some, words } from '../base/format'
 import { icon } from '../base/icon'
 import type { Event } from '../base/types'
 import { stateIcon, toneOf } from './state'
@@ -21,7 +21,7 @@ export function eventSentence(e: Event): string {
   const d = e.data
   switch (e.kind) {
     case 'rollout.created': return `created for release ${text(d['release'])}`
-    case 'rollout.planned': return `planned: ${text(d['devices'])} devices, ${text(d['layers'])} layers, ${text(d['waves'])} waves`
+    case 'rollout.planned': return `planned: ${some(Number(d['devices']), 'device')}, ${some(Number(d['layers']), 'layer')}, ${some(Number(d['waves']), 'wave')}`
     case 'rollout.approved': return `approved${d['why'] ? `: ${text(d['why'])}` : ''}`
     case 'rollout.denied': return `denied: ${text(d['why'])}`
     case 'rollout.state': return `${words(text(d['state']))}${d['reason'] ? `: ${text(d['reason'])}` : ''}`

@@ -3,7 +3,7 @@
 
 import { api } from '../base/api'
 import { h, type Child, type Described } from '../base/dom'
-import { clock, count, some, stageName, words } from '../base/format'
+import { clock, some, stageName, words } from '../base/format'
 import { ask, told } from '../base/notice'
 import type { Rollout, Stats } from '../base/types'
 
@@ -104,9 +104,9 @@ const VERBS: Verb[] = [
     body: () => ({}),
   },
   {
-    verb: 'stop', label: 'Stop', states: ['ready', 'scheduled', 'starting', 'running', 'paused'], roles: OPERATE, look: 'grave',
+    verb: 'stop', label: 'Stop', states: ['waiting_approval', 'ready', 'scheduled', 'starting', 'running', 'paused'], roles: OPERATE, look: 'grave',
     title: (r) => `Stop ${r.name} for good?`,
-    fields: (_, stats) => [
+    fields: (r, stats) => r.started_at === null ? h('p', {}, 'It has delivered nothing, and never will.') : [
       h('p', {}, 'It cannot be started again. ', stats ? `${some(stats.total.confirmed, 'confirmed device')} keep the new versions.` : 'Confirmed devices keep the new versions.'),
       h('fieldset', {}, h('legend', {}, 'Devices that are under way'),
         radio('in_flight', 'finish', 'may finish', true), radio('in_flight', 'cancel', 'are called back unless they install already', false)),
@@ -118,7 +118,7 @@ const VERBS: Verb[] = [
     title: (r) => `Roll ${r.name} back?`,
     fields: (_, stats) => [
       h('p', {}, 'Devices go back to what they ran before, in reverse order of layers. Devices that a newer rollout has changed are left alone.'),
-      choice('wave', [['', 'every wave'], ...(stats?.waves.map((w): [string, string] => [String(w.wave), `wave ${w.wave} (${count(w.devices)} devices)`]) ?? [])], 'Of'),
+      choice('wave', [['', 'every wave'], ...(stats?.waves.map((w): [string, string] => [String(w.wave), `wave ${w.wave} (${some(w.devices, 'device')})`]) ?? [])], 'Of'),
       why(),
     ],
     body: (form) => ({ ...(said(form, 'wave') && { wave: Number(said(form, 'wave')) }), ...reason(form) }),
