@@ -13,9 +13,9 @@ static const char *state_of(const struct engine_turn *t, char out[MODEL_WORDS])
 }
 
 /* What there is to do about a rollout whose state has just refused a verb. */
-static const char *way_out(enum rollout_state s)
+static const char *way_out(const struct engine_rollout *r)
 {
-	switch (s) {
+	switch (r->state) {
 	case ROLLOUT_DRAFT:
 	case ROLLOUT_PLANNING:
 		return "wait for its plan";
@@ -32,7 +32,8 @@ static const char *way_out(enum rollout_state s)
 	case ROLLOUT_STOPPED:
 	case ROLLOUT_STOPPING:
 	case ROLLOUT_COMPLETED:
-		return "it can only be rolled back; create another rollout";
+		return r->started_at == 0 ? "create another rollout"
+					  : "it can only be rolled back; create another rollout";
 	default:
 		return "it is over; create another rollout";
 	}
@@ -43,7 +44,7 @@ static void refuse(struct engine_turn *t, const char *verb)
 	char words[MODEL_WORDS];
 
 	engine_turn_say(t, ENGINE_REFUSED, "it is %s and cannot %s: %s", state_of(t, words), verb,
-		way_out(engine_turn_rollout(t)->state));
+		way_out(engine_turn_rollout(t)));
 }
 
 /* Every stage with steps that wait gets its devices' attention (again). */

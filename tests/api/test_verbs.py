@@ -113,6 +113,14 @@ def test_a_wave_is_taken_back_twice(story):
     assert story.verb("r", "rollback")["may_still_switch"] == 2
 
 
+def test_one_stopped_before_its_start_has_nothing_to_take_back(story):
+    """A start afterwards is refused without advice that cannot be followed."""
+    story.devices(1, app="1.0.0")
+    story.rollout("r", "next", start=False)
+    story.verb("r", "stop")
+    assert story.refused("r", "start") == 'rollout "r": it is stopped and cannot start: create another rollout'
+
+
 def test_stop_with_cancel_twice(story):
     """Devices are called back once; who installs is waited for."""
     fleet = story.devices(1, app="1.0.0")
