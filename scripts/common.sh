@@ -24,6 +24,16 @@ die() {
 	exit 1
 }
 
+# help "$@": on -h or --help the words at the top of the script, and nothing else.
+help() {
+	case ${1:-} in
+	-h | --help)
+		sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"
+		exit 0
+		;;
+	esac
+}
+
 # quietly LOG COMMAND...: run with its output in LOG; show the end of it when it fails.
 quietly() {
 	local log=$1
