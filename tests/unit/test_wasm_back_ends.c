@@ -127,11 +127,37 @@ static void sections_that_come_twice_come_back(void **state)
 	}
 }
 
+static void names_of_functions_that_come_twice_come_back(void **state)
+{
+	/* A name section with two maps of functions, the second larger than the first: nothing is written
+	 * behind the table of names, on whichever side it is, and the module comes back. */
+	static const uint8_t first[] = { 0, 80, 4, 'n', 'a', 'm', 'e', 1, 10, 3, 0, 1, 'a', 1, 1,
+		'b', 2, 1, 'c', 1, 61, 20 };
+	static const uint8_t name[] = { 0, 1, 'a' };
+	struct pair pair = { 0 };
+	uint64_t chance = 3;
+
+	(void)state;
+	make_pair(&pair, &chance);
+	for (unsigned side = 0; side < 2; side++) {
+		struct fl_buf *module = side == 0 ? &pair.new : &pair.old;
+
+		module->n = 8; /* nothing but names */
+		fl_buf_add(module, first, sizeof(first));
+		for (unsigned i = 0; i < 20; i++)
+			fl_buf_add(module, name, sizeof(name));
+		for (unsigned back = WASM_ZSTD; back <= WASM_ADAPTIVE_256K; back++)
+			assert_true(takes(&pair, back));
+	}
+	pair_fini(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_back_ends_give_the_same_module),
 		cmocka_unit_test(sections_that_come_twice_come_back),
+		cmocka_unit_test(names_of_functions_that_come_twice_come_back),
 	};
 
 	return cmocka_run_group_tests_name("wasm_back_ends", tests, NULL, NULL);

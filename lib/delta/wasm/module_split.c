@@ -161,10 +161,12 @@ static bool split_name_map(struct splitter *s)
 	return true;
 }
 
-/* The custom section "name": the map of function names goes into the table, other subsections stay. */
+/* The custom section "name": the map of function names goes into the table, other subsections stay. With a
+ * second such map the section stays whole. */
 static bool split_names(struct splitter *s)
 {
 	struct fl_bytes title = wasm_take(&s->r, module_any(&s->r));
+	bool mapped = false;
 
 	if (title.n != 4 || memcmp(title.p, "name", 4) != 0)
 		return false;
@@ -179,6 +181,9 @@ static bool split_names(struct splitter *s)
 			keep(s);
 			continue;
 		}
+		if (mapped)
+			return false;
+		mapped = true;
 		/* The size follows from the names; the map must fill it. */
 		content = wasm_take(&s->r, module_plain(&s->r));
 		end = s->r.p;
