@@ -188,7 +188,7 @@ static enum fl_code consider(struct offer *o, const struct artifact *from, struc
 	size_t n = 0;
 	enum fl_code code;
 
-	if (missing == 0 || pair.from == pair.to)
+	if (pair.from == pair.to)
 		return FL_OK;
 	code = delta_of_pair(o->rq->store, pair.from, pair.to, rows, &n, err);
 	for (size_t i = 0; i < n && code == FL_OK; i++) {

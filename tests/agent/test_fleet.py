@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from deltas import Held, wasm
+from deltas import Held, wasm, workers
 from fleet_agent import Agent, Swarm
 from waiting import ok, until
 
@@ -237,8 +237,9 @@ def test_a_chain_of_two_deltas_goes_where_the_direct_one_cannot_be_built(chained
 
 @pytest.mark.parametrize("chained", ["over its time"], indirect=True)
 def test_a_power_cut_between_two_deltas_of_a_chain(chained):
-    """The job of the direct delta took too much time. Killed behind the first delta, while it writes what the second gives, the agent keeps what the first gave,
-    does not decode that again (here it could not), and reports the bytes once."""
+    """The job of the direct delta took too much time. Killed behind the first delta, while it writes what the second
+    gives, the agent keeps what the first gave, does not decode that again (here it could not), and reports the bytes
+    once."""
     fleet, agent, sizes = chained
     most = len(MID_APP) + 50
     cut = until("the agent is killed", lambda: (done := agent.once(
@@ -251,6 +252,24 @@ def test_a_power_cut_between_two_deltas_of_a_chain(chained):
     (parts / first).write_bytes(b"this is no patch")
     until("the new version runs", lambda: agent.once() and agent.runs()["app"] == "3.0.0")
     check_chained(fleet, agent, sizes)
+
+
+def test_a_build_that_stands_still_does_not_hold_a_rollout(new_fleetd, tmp_path):
+    """With the only builder busy for as long as its limit of time allows, devices take the artifacts themselves and the
+    rollout completes meanwhile."""
+    fleet = Fleet(new_fleetd().start(delta_background=0, delta_wait="200ms"))
+    agent = Agent(tmp_path / "a", fleet.place, name="a1")
+    del agent.settings["factory"]
+    agent.once()
+    held = Held(fleet.api)
+    fleet.rollout("factory", **ONE_WAVE)
+    until("the old version runs", lambda: agent.once() and agent.runs() == {"app": "1.0.0", "lib": "1.0.0"})
+    fleet.rollout("next", **ONE_WAVE)
+    until("the new version runs", lambda: agent.once() and agent.runs() == {"app": "2.0.0", "lib": "1.1.0"})
+    fleet.wait("next", "completed")
+    assert fleet.stats("next")["bytes_sent"] == len(NEW_APP) + len(NEW_LIB)
+    assert workers(fleet.api) == [held.caught()]
+    held.go_on()
 
 
 @pytest.fixture

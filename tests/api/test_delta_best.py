@@ -178,6 +178,29 @@ def test_a_module_travels_in_the_largest_model_that_the_device_can_hold(fleetd, 
     assert (tmp_path / "new").read_bytes() == new
 
 
+def test_the_offer_is_the_smallest_that_is_ready_for_the_device(fleetd):
+    """Whatever a device can decode, in whatever memory, from whichever old versions: no delta that it could take is
+    smaller than its offer, and neither is the artifact, compressed or as it is."""
+    old, new, other = wasm(300), wasm(300, inserted=(1, 2)), module(3, 60_000) + wasm(300)[60_000:]
+    upload(fleetd, old, new, other)
+    device = enrol(fleetd)
+    ask(device, new, old, other, codecs=WASM, memory=256 * MIB)
+    ask(device, new, old, other, codecs=WASM, memory=17 * MIB)
+    until("all is built", lambda: fleetd.get("/api/v1/deltas/queue").json()["items"] == [])
+    known = [r for r in rows(fleetd, "ready") if r["to"] == digest(new)]
+    assert len({r["codec"] for r in known}) >= 4
+    names = WASM.split(",")
+    for n in range(1, len(names) + 1):
+        for codecs in (names[:n], names[-n:]):
+            for memory in (0, 256 * MIB, 17 * MIB, 4 * MIB, 100_000):
+                for have in ((), (old,), (other,), (old, other)):
+                    offer = ask(device, new, *have, codecs=",".join(codecs), memory=memory)
+                    sources = {None, *map(digest, have)}
+                    sizes = [r["size"] for r in known if r["from"] in sources and r["codec"] in codecs
+                             and (memory == 0 or r["memory"] <= memory)]
+                    assert offer["size"] <= min([len(new), *sizes]), (codecs, memory, offer)
+
+
 def test_a_model_that_runs_out_of_time_is_replaced_by_the_quickest(fleetd):
     """The build with the large model is cut by its limit of processor time: the failure is noted, and the
     module still travels wasm-aware, in the form that is built fastest."""
