@@ -2,7 +2,6 @@
 #include "server/freezes.h"
 
 #include "server/events.h"
-#include "server/rollout/opening.h"
 
 #include "lib/civil.h"
 #include "lib/envelope.h" /* fl_utc_write */
@@ -17,7 +16,7 @@
 
 /* ---- spans */
 
-/* When the rules hold within the horizon. *out (zeroed) is to be finished, also on failure. */
+/* The same of one that recurs. */
 static enum fl_code expand(const struct freeze *f, const struct opening_horizon *horizon,
 	struct window *out, struct fl_err *err)
 {
@@ -33,6 +32,23 @@ static enum fl_code expand(const struct freeze *f, const struct opening_horizon 
 	fl_zone_free(zone);
 	opening_rules_fini(&rules);
 	return code == FL_OK ? FL_OK : fl_fail(err, FL_INVALID, "every: %s", err->msg);
+}
+
+enum fl_code freezes_expand(const struct freeze *f, const struct opening_horizon *horizon,
+	struct window *out, struct fl_err *err)
+{
+	int64_t from = f->from_ms > horizon->from ? f->from_ms : horizon->from;
+	int64_t until =
+		f->until_ms != 0 && f->until_ms < horizon->until ? f->until_ms : horizon->until;
+	enum fl_code code = FL_OK;
+
+	if (f->every[0] != '\0')
+		code = expand(f, &(struct opening_horizon){ from, until }, out, err);
+	else
+		code = window_add(out, from, until, err);
+	out->from = horizon->from;
+	out->until = horizon->until;
+	return code;
 }
 
 /* Store the spans up to the first one that comes, and when the one behind it is to be made. */

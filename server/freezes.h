@@ -11,7 +11,13 @@
 #define FREEZES_H
 
 #include "server/effects.h"
+#include "server/rollout/opening.h"
 #include "server/store/freeze.h"
+
+/* When it holds within the horizon, whatever its spans say: as its rules have it. *out (zeroed) is to be
+ * finished, also on failure. FL_INVALID with a sentence; FL_NOMEM. */
+enum fl_code freezes_expand(const struct freeze *f, const struct opening_horizon *horizon,
+	struct window *out, struct fl_err *err) FL_MUST_CHECK;
 
 /* Store what is wanted in place of what is `there` (zeroed: nothing), with its spans. A span that holds and
  * goes on stays what it is. wanted->from_ms lies not in the past, or is that of `there`. FL_INVALID with a

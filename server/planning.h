@@ -31,7 +31,7 @@ struct planning_request {
 	uint32_t silent_s; /* of a channel: devices that have been silent longer are left out */
 	uint32_t poll_s;   /* how often devices are told to ask; 0: no forecast is wanted */
 	int64_t after_no; /* only devices with higher numbers that the rollout does not have; 0: all */
-	bool simulated;            /* say what only simulations ask of devices too */
+	int64_t simulated_ms; /* say what simulations ask of devices too, so far ahead; 0: there is none */
 	const struct fleet *fleet; /* knows better than the rows when devices last spoke; NULL */
 };
 

@@ -111,6 +111,7 @@ static void devices_fini(struct planning_devices *d)
 	free(d->held);
 	free(d->zone);
 	free(d->group);
+	free(d->frozen);
 	free(d->wave);
 	free(d->silent_s);
 	free(d->flags);
@@ -398,7 +399,9 @@ static void write_input(struct planning_snapshot *s, const struct planning_reque
 		.silent_s = d->silent_s,
 		.flags = d->flags,
 		.group = d->group,
-		.zone = d->zone };
+		.zone = d->zone,
+		.frozen = d->frozen };
+	s->in.freezes = s->freezes;
 	s->in.zones = (const char *const *)s->zones;
 }
 
@@ -494,6 +497,9 @@ void planning_free(struct planning_snapshot *s)
 	for (uint32_t i = 0; i < s->in.n_zones; i++)
 		free(s->zones[i]);
 	free(s->zones);
+	for (uint32_t i = 0; i < s->in.n_freezes; i++)
+		window_fini(&s->freezes[i]);
+	free(s->freezes);
 	free(s->state_ids);
 	free(s->signatures);
 	free(s->holds);

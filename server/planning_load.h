@@ -5,7 +5,7 @@
  *   planning_load.c     the order of things; devices, neighbours, states, waves
  *   planning_software.c modules, versions, deltas -> universe
  *   planning_traits.c   attributes and labels -> signatures and strata
- *   planning_values.c   whose clock and which group, for simulations
+ *   planning_values.c   whose clock, which group and which freezes, for simulations
  *   planning_holds.c    what other rollouts are changing
  *   planning_channel.c  which of its devices a channel may bring
  *   planning_history.c  what rollouts have taken so far */
@@ -26,7 +26,7 @@ struct planning_map {
 struct planning_devices {
 	size_t n, cap;
 	int64_t *no, *gateway_no, *state_id;
-	uint32_t *state, *signature, *gateway, *stratum, *held, *zone;
+	uint32_t *state, *signature, *gateway, *stratum, *held, *zone, *frozen;
 	uint64_t *group;
 	uint16_t *wave;
 	uint32_t *silent_s;
@@ -37,9 +37,10 @@ struct planning_snapshot {
 	struct plan_input in;
 	struct universe universe;
 	struct planning_devices devices;
-	int64_t *state_ids;   /* per state of the universe */
-	uint64_t *signatures; /* owned */
-	char **zones;         /* in.n_zones; owned, and each of them */
+	int64_t *state_ids;     /* per state of the universe */
+	uint64_t *signatures;   /* owned */
+	char **zones;           /* in.n_zones; owned, and each of them */
+	struct window *freezes; /* in.n_freezes; owned, and each of them */
 	struct plan_hold *holds;
 	struct plan_delta *deltas;
 	struct resolve_entry *entries;

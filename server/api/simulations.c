@@ -151,7 +151,7 @@ static enum fl_code load_all(struct request *rq, struct simulation *s, struct fl
 			.scope = rq->who.selector,
 			.strategy = &s->compare.strategies[i].strategy,
 			.poll_s = planning_poll_s(rq->server),
-			.simulated = true,
+			.simulated_ms = s->compare.until_ms,
 			.fleet = rq->server->fleet };
 
 		code = planning_load(rq->store, &wanted, &s->snapshots[i], err);

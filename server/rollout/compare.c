@@ -20,6 +20,10 @@ static void fini_strategy(struct compare_strategy *s)
 	free(s->group);
 	free(s->zone);
 	free(s->layers);
+	free(s->frozen);
+	for (size_t k = 0; k < s->n_freezes; k++)
+		window_fini(&s->freezes[k]);
+	free(s->freezes);
 	for (size_t k = 0; k < s->n_zones; k++) {
 		free(s->zones[k]);
 		opening_made_fini(&s->made[k]);
@@ -119,6 +123,9 @@ static struct simulate_in input_of(
 		.hours = windows ? s->hours : NULL,
 		.n_hours = windows ? s->n_zones : 0,
 		.zone = s->zone,
+		.freezes = s->freezes,
+		.n_freezes = s->n_freezes,
+		.frozen = s->frozen,
 		.start_at = c->start_at,
 		.until_ms = c->until_ms,
 		.facts_max = FACTS_MAX };

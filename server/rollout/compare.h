@@ -36,6 +36,10 @@ struct compare_strategy {
 	/* names of the zones, [0] the strategy's own; owned */
 	char *zones[COMPARE_ZONES_MAX + 1];
 	size_t n_zones;
+	uint32_t
+		*frozen; /* per device: which freezes are about it, as bits; NULL: none is. Owned */
+	struct window *freezes; /* owned, and each of them */
+	size_t n_freezes;
 	/* [(case * classes + class) * layers + layer]; owned */
 	struct simulate_layer *layers;
 	size_t classes;

@@ -92,8 +92,9 @@ static bool make_devices(struct compare_strategy *s, size_t n)
 	s->silent_s = calloc(n + 1, sizeof(*s->silent_s));
 	s->gateway = calloc(n + 1, sizeof(*s->gateway));
 	s->zone = calloc(n + 1, sizeof(*s->zone));
+	s->frozen = calloc(n + 1, sizeof(*s->frozen));
 	return s->wave != NULL && s->class != NULL && s->silent_s != NULL && s->gateway != NULL &&
-		s->zone != NULL;
+		s->zone != NULL && s->frozen != NULL;
 }
 
 /* Of which devices not all may be under way together; 0: it is none of those. */
@@ -139,6 +140,22 @@ static enum fl_code take_zones(
 	return FL_OK;
 }
 
+static enum fl_code take_freezes(
+	struct compare_strategy *s, const struct plan_input *in, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	s->freezes = calloc((size_t)in->n_freezes + 1, sizeof(*s->freezes));
+	if (s->freezes == NULL)
+		return compare_nomem(err);
+	for (; s->n_freezes < in->n_freezes && code == FL_OK; s->n_freezes++) {
+		const struct window *w = &in->freezes[s->n_freezes];
+
+		code = window_copy(w, w->from, w->until, &s->freezes[s->n_freezes], err);
+	}
+	return code;
+}
+
 static void take_device(struct compare_strategy *s, const struct plan_input *in,
 	const struct plan *p, const uint32_t *place, size_t i)
 {
@@ -150,6 +167,7 @@ static void take_device(struct compare_strategy *s, const struct plan_input *in,
 	s->silent_s[at] = devices->silent_s == NULL ? SIMULATE_NEVER : devices->silent_s[i];
 	/* one that is not updated has no part in it */
 	s->gateway[at] = gateway == PLAN_NO_DEVICE ? SIMULATE_NOBODY : place[gateway];
+	s->frozen[at] = devices->frozen == NULL ? 0 : devices->frozen[i];
 	s->zone[at] = devices->zone == NULL ? 0 : (uint8_t)devices->zone[i];
 }
 
@@ -195,6 +213,8 @@ enum fl_code compare_fleet(struct compare *c, size_t i, const struct plan_input 
 
 	FL_BUG_IF(i >= c->n_strategies || s->wave != NULL);
 	code = take_zones(s, in, err);
+	if (code == FL_OK)
+		code = take_freezes(s, in, err);
 	if (code == FL_OK)
 		code = take_devices(s, in, p, err);
 	if (code == FL_OK && i == 0)

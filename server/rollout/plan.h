@@ -54,8 +54,9 @@ struct plan_devices {
 	const uint8_t *flags;
 	const uint32_t *silent_s; /* seconds since it last spoke, PLAN_NEVER_SEEN; NULL: unknown */
 	/* for simulations alone; NULL: not asked for */
-	const uint64_t *group; /* equal ones may not all be under way together; 0: none */
-	const uint32_t *zone;  /* whose clock it goes by: index of plan_input.zones */
+	const uint64_t *group;  /* equal ones may not all be under way together; 0: none */
+	const uint32_t *zone;   /* whose clock it goes by: index of plan_input.zones */
+	const uint32_t *frozen; /* which freezes are about it, as bits: plan_input.freezes */
 };
 
 /* What rollouts and builds so far have taken; below 0: there were none. */
@@ -94,6 +95,8 @@ struct plan_input {
 	struct plan_history history;
 	const char *const *zones; /* [0] is the strategy's own; 0 of them: not asked for */
 	uint32_t n_zones;
+	const struct window *freezes; /* each open while it holds */
+	uint32_t n_freezes;           /* at most 32 */
 };
 
 /* ---- what comes out */

@@ -37,13 +37,9 @@ static int waiting_layer(const struct simulate_world *w, uint32_t device)
 static int64_t turn_in(
 	const struct simulate_world *w, uint32_t device, const struct engine_step *s, int64_t took)
 {
-	const struct window *turn = simulate_hours(w, device, s).turn;
-	int64_t ready = simulate_wall(w) + took, opens;
+	int64_t ready = simulate_wall(w) + took;
 
-	if (turn == NULL)
-		return 0;
-	opens = window_opens(turn, ready);
-	return (opens >= 0 ? opens : turn->until) - ready;
+	return simulate_turn(w, device, s, ready) - ready;
 }
 
 /* Whether the order is the end of a gateway, whatever it brings. */
@@ -90,6 +86,7 @@ static void poll(struct simulate_world *w, uint32_t device)
 {
 	int layer = waiting_layer(w, device);
 	struct opening_hours hours;
+	int64_t wall = simulate_wall(w), thaws;
 	struct engine_fact fact = {
 		.kind = FACT_POLLED, .in_flight = w->in_flight, .manifest = w->manifests + 1
 	};
@@ -97,6 +94,9 @@ static void poll(struct simulate_world *w, uint32_t device)
 	if (layer < 0)
 		return;
 	simulate_look_around(w, device, layer, &fact);
+	thaws = simulate_thaws(w, device, wall);
+	if (fact.fit == ENGINE_FITS && thaws > wall)
+		fact.fit = ENGINE_FROZEN;
 	hours = simulate_hours(w, device, simulate_step(w, layer, device));
 	fact.window = hours.offer;
 	fact.install_window = hours.install;
@@ -109,7 +109,8 @@ static void poll(struct simulate_world *w, uint32_t device)
 		w->manifests++;
 		begin_order(w, device, layer);
 	} else if (w->keep && !w->device[device].acts) {
-		simulate_act_at(w, device, simulate_next_poll(w, device) / 1000);
+		/* what it asks while a freeze holds changes nothing */
+		simulate_act_at(w, device, (simulate_next_poll(w, device) + thaws - wall) / 1000);
 	}
 }
 
@@ -152,6 +153,7 @@ static void look_at_deadline(struct simulate_world *w, uint32_t device)
 	struct simulate_device *d = &w->device[device];
 	const struct engine_step *s = simulate_step(w, d->layer, device);
 	struct engine_fact fact = { .kind = FACT_INSTALL_DUE };
+	struct window thawed = { 0 };
 	int64_t wall = simulate_wall(w), due;
 
 	d->due = false;
@@ -159,10 +161,12 @@ static void look_at_deadline(struct simulate_world *w, uint32_t device)
 		return;
 	due = engine_wall(&w->rollout, s->deadline, wall);
 	if (due <= wall) {
-		fact.install_window = simulate_hours(w, device, s).install;
+		fact.install_window = simulate_thaw_device(
+			w, simulate_hours(w, device, s).install, device, &thawed);
 		if (simulate_lost_with_gateway(w, device))
 			fact.flags = ENGINE_WITH_GATEWAY;
 		(void)simulate_give_step(w, simulate_stage_of(w, d->layer, device), device, &fact);
+		window_fini(&thawed);
 		/* the window was closed meanwhile: it has more time */
 		due = engine_wall(&w->rollout, s->deadline, wall);
 	}
@@ -199,7 +203,7 @@ static void look_at_stages(struct simulate_world *w)
 	struct engine_fact fact = { .kind = FACT_STAGE_DUE, .opened = simulate_has_opened(w) };
 
 	for (int i = 0; i < w->n_stages && w->out->broken == NULL; i++) {
-		fact.window = w->united == NULL ? NULL : &w->united[w->stages[i].wave];
+		fact.window = simulate_united(w, w->stages[i].wave);
 		if (fact.opened || w->stages[i].reach_at != 0 || w->stages[i].soak_until != 0 ||
 			w->stages[i].verdict_at != 0)
 			simulate_give(w, i, &fact);

@@ -74,8 +74,11 @@ struct simulate_in {
 	/* the windows by every clock that devices go by; NULL: no strategy has some */
 	const struct opening_hours *hours;
 	size_t n_hours;
-	const uint8_t *zone; /* per device: index of hours; NULL: 0 */
-	int64_t start_at;    /* wall clock; 0: some moment */
+	const uint8_t *zone;          /* per device: index of hours; NULL: 0 */
+	const struct window *freezes; /* each open while it holds; at most 32 */
+	size_t n_freezes;
+	const uint32_t *frozen; /* per device: which are about it, as bits; NULL: none is */
+	int64_t start_at;       /* wall clock; 0: some moment */
 	/* fleetd is away; devices take no orders but finish what they have begun. Ascending */
 	const struct simulate_span *outages, *sleeps;
 	size_t n_outages, n_sleeps;

@@ -26,35 +26,55 @@ static int64_t opens_again(const struct simulate_world *w)
 }
 
 /* The windows of all devices of a wave in one. */
-static bool unite(struct simulate_world *w, int wave)
+static bool unite(const struct simulate_world *w, int wave, struct window *out)
 {
 	bool has[UINT8_MAX + 1] = { false };
 
 	for (uint32_t i = w->first[wave]; i < w->first[wave + 1]; i++) {
 		size_t zone = (size_t)(hours_of(w, w->members[i]) - w->in->hours);
 
-		if (!has[zone] &&
-			window_unite(&w->united[wave], w->in->hours[zone].offer, NULL) != FL_OK)
+		if (!has[zone] && window_unite(out, w->in->hours[zone].offer, NULL) != FL_OK)
 			return false;
 		has[zone] = true;
 	}
 	return true;
 }
 
+/* What counts for the deadlines of a wave. */
+static bool make_united(struct simulate_world *w, int wave)
+{
+	bool windows = w->in->hours != NULL && w->in->hours[0].offer != NULL;
+	struct window all = { 0 };
+
+	if (windows && !unite(w, wave, &all))
+		return false;
+	if (simulate_thaw(w, windows ? &all : NULL, simulate_freezes_of(w, wave),
+		    &w->united[wave]) == &w->united[wave])
+		window_fini(&all);
+	else
+		w->united[wave] = all;
+	w->closes[wave] = windows || simulate_freezes_of(w, wave) != 0;
+	return !w->nomem;
+}
+
 bool simulate_hours_init(struct simulate_world *w)
 {
-	int waves = w->in->rules->waves;
+	size_t waves = (size_t)w->in->rules->waves;
 
 	w->opens_at = opens_again(w);
-	if (w->in->hours == NULL || w->in->hours[0].offer == NULL)
-		return true;
-	w->united = calloc((size_t)waves + 1, sizeof(*w->united));
-	if (w->united == NULL)
+	w->united = calloc(waves + 1, sizeof(*w->united));
+	w->closes = calloc(waves + 1, sizeof(*w->closes));
+	if (w->united == NULL || w->closes == NULL)
 		return false;
-	for (int i = 0; i < waves; i++)
-		if (!unite(w, i))
+	for (int i = 0; i < (int)waves; i++)
+		if (!make_united(w, i))
 			return false;
 	return true;
+}
+
+const struct window *simulate_united(const struct simulate_world *w, int wave)
+{
+	return w->closes[wave] ? &w->united[wave] : NULL;
 }
 
 void simulate_hours_fini(struct simulate_world *w)
@@ -62,6 +82,7 @@ void simulate_hours_fini(struct simulate_world *w)
 	for (int i = 0; i < w->in->rules->waves && w->united != NULL; i++)
 		window_fini(&w->united[i]);
 	free(w->united);
+	free(w->closes);
 }
 
 struct opening_hours simulate_hours(

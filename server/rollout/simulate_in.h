@@ -83,8 +83,10 @@ struct simulate_world {
 	size_t outage;    /* next one */
 	bool offer, keep; /* what the last fact about a step led to */
 	bool due_changed; /* stages may have something else due */
-	struct window
-		*united;  /* per wave: open while it is for any of its devices; NULL: no windows */
+	/* per wave: open while it is for any of its devices and no freeze is about all of them; whether it
+	 * closes at all */
+	struct window *united;
+	bool *closes;
 	int64_t opens_at; /* wall clock, when a window opens next; -1: none does */
 	struct engine_out result;
 	bool nomem;
@@ -129,12 +131,29 @@ bool simulate_lost_before(struct simulate_world *w, int layer, const struct engi
 
 /* ---- simulate_hours.c: maintenance windows */
 bool simulate_hours_init(struct simulate_world *w);
+/* Those that count for the deadlines of a wave; NULL: always open. */
+const struct window *simulate_united(const struct simulate_world *w, int wave);
 void simulate_hours_fini(struct simulate_world *w);
 /* Those that count for a step now. */
 struct opening_hours simulate_hours(
 	const struct simulate_world *w, uint32_t device, const struct engine_step *step);
 /* Note when a window opens next; whether one has done so. */
 bool simulate_has_opened(struct simulate_world *w);
+
+/* ---- simulate_freeze.c: freezes */
+/* The first moment from `at` on, wall clock, at which no freeze holds for the device. */
+int64_t simulate_thaws(const struct simulate_world *w, uint32_t device, int64_t at);
+/* When a device may switch that is ready to at `ready`, wall clock. */
+int64_t simulate_turn(const struct simulate_world *w, uint32_t device,
+	const struct engine_step *step, int64_t ready);
+/* A window, NULL for one that is always open, closed as well while freezes hold: those of a mask, or that are
+ * about a device. Borrowed, or made in *room (zeroed), which is to be finished. */
+const struct window *simulate_thaw(
+	struct simulate_world *w, const struct window *of, uint32_t frozen, struct window *room);
+const struct window *simulate_thaw_device(
+	struct simulate_world *w, const struct window *of, uint32_t device, struct window *room);
+/* The freezes that are about every device of a wave, as bits. */
+uint32_t simulate_freezes_of(const struct simulate_world *w, int wave);
 
 /* ---- simulate_world.c */
 /* The device acts, or its deadline is looked at, in that second; it is not in the wheel. */

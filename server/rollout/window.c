@@ -175,6 +175,15 @@ enum fl_code window_unite(struct window *w, const struct window *other, struct f
 	return code;
 }
 
+enum fl_code window_cut_all(struct window *w, const struct window *other, struct fl_err *err)
+{
+	enum fl_code code = FL_OK;
+
+	for (size_t i = 0; i < other->n && code == FL_OK; i++)
+		code = window_cut(w, other->spans[i].open, other->spans[i].close, err);
+	return code;
+}
+
 enum fl_code window_copy(
 	const struct window *w, int64_t from, int64_t until, struct window *out, struct fl_err *err)
 {

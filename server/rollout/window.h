@@ -49,6 +49,9 @@ enum fl_code window_cut(
 /* Open it where `other` is; what is known of it is what is known of the other one. FL_NOMEM. */
 enum fl_code window_unite(
 	struct window *w, const struct window *other, struct fl_err *err) FL_MUST_CHECK;
+/* Close it where `other` is open. FL_NOMEM. */
+enum fl_code window_cut_all(
+	struct window *w, const struct window *other, struct fl_err *err) FL_MUST_CHECK;
 /* Make `out` (zeroed) a copy; of NULL, one that is open from `from` to `until`. FL_NOMEM. */
 enum fl_code window_copy(const struct window *w, int64_t from, int64_t until, struct window *out,
 	struct fl_err *err) FL_MUST_CHECK;

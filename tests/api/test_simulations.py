@@ -152,6 +152,24 @@ def test_groups_and_clocks_are_the_fleets(fleetd):
     assert results["turns", "good"]["max_s"] > 6 * 600, "six after each other"
 
 
+def test_freezes_are_those_of_the_fleet(fleetd):
+    """Devices of a freeze that holds, or comes again and again, wait for its end; a lifted one holds nobody."""
+    story = Story(fleetd)
+    story.module("app", "1.0.0", "2.0.0")
+    story.release("next", app="2.0.0")
+    story.devices(4, app="1.0.0")
+    until = (datetime.now(timezone.utc) + timedelta(hours=10)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ok(fleetd.put("/api/v1/freezes/night", {"selector": "id=in=(d0,d1)", "until": until}))
+    ok(fleetd.put("/api/v1/freezes/always", {"selector": "id==d3", "every": [{"cron": "* * * * *", "duration_s": 60}]}))
+    body = {"release": "next", "runs": 1, "cases": [{"name": "good", "install_s": 60}], "links": [{"kind": "always", "poll_s": 1}],
+            "strategies": [{"name": "s", "strategy": {"waves": EVERYBODY}}]}
+    curve = ok(fleetd.post(API, body))["results"][0]["curve"]
+    assert curve[4] < 600 and 9.9 * 3600 < curve[5] <= curve[14] < 10.2 * 3600 and curve[15] is None
+    ok(fleetd.delete("/api/v1/freezes/night"))
+    curve = ok(fleetd.post(API, body))["results"][0]["curve"]
+    assert curve[14] < 600
+
+
 def test_strategies_are_known_by_name(shared_fleetd):
     """A strategy that is only named is one of those that are compared when nothing is said."""
     body = {"devices": 300, "runs": 2}

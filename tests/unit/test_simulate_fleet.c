@@ -223,6 +223,65 @@ static void groups_take_turns(void **state)
 	assert_true(alone[1] > 4 * 300 && alone[1] < 4 * 450);
 }
 
+/* ---- freezes */
+
+/* Behaviour: nobody is offered anything while a freeze holds for it, who has an order does not switch, and none
+ * of them times out; the others are not held up. */
+static void freezes_hold_whom_they_are_about(void **state)
+{
+	static uint32_t frozen[100];
+	const int64_t start = 1700000000000;
+	struct window freezes[2] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		freezes[i] =
+			(struct window){ .from = start - HOUR, .until = start + 60 * 24 * HOUR };
+	/* the second one holds on from the first */
+	assert_int_equal(window_add(&freezes[0], start - HOUR, start + 20 * HOUR, NULL), FL_OK);
+	assert_int_equal(
+		window_add(&freezes[1], start + 19 * HOUR, start + 30 * HOUR, NULL), FL_OK);
+	for (int all = 0; all < 2; all++) {
+		set_up(&b, LENIENT, 100);
+		/* the stage's own time runs as long as somebody may be reached */
+		b.rules.reach_ms = all ? HOUR : 48 * HOUR;
+		b.rules.install_ms = HOUR;
+		b.in.start_at = start;
+		for (uint32_t d = 0; d < 100; d++)
+			frozen[d] = all ? 3 : d < 50 ? 0 : d < 75 ? 1 : 2;
+		b.in.freezes = freezes;
+		b.in.n_freezes = 2;
+		b.in.frozen = frozen;
+		run(&b);
+		assert_int_equal(b.out.harmed + b.out.failures, 0);
+		assert_int_equal(b.out.confirmed, 100);
+		if (all) {
+			assert_true(b.out.reached_s[0] > 30 * 3600);
+		} else {
+			/* those of the second one are through before it */
+			assert_true(b.out.reached_s[14] < 3600 && b.out.reached_s[15] > 20 * 3600);
+			assert_true(b.out.max_s < 20.5 * 3600);
+		}
+	}
+	/* orders that are being installed when it begins */
+	set_up(&b, LENIENT, 100);
+	b.rules.install_ms = 2 * HOUR;
+	b.layers[0].install_ms = HOUR;
+	b.in.start_at = start + 18 * HOUR + 30 * MINUTE;
+	for (uint32_t d = 0; d < 100; d++)
+		frozen[d] = 2;
+	b.in.freezes = freezes;
+	b.in.n_freezes = 2;
+	b.in.frozen = frozen;
+	run(&b);
+	assert_int_equal(b.out.failures, 0);
+	assert_int_equal(b.out.confirmed, 100);
+	assert_true(b.out.reached_s[0] >= 11.5 * 3600 || b.out.reached_s[0] <= 1800 + 60);
+	assert_true(b.out.max_s >= 11.5 * 3600 && b.out.max_s < 13 * 3600);
+	window_fini(&freezes[0]);
+	window_fini(&freezes[1]);
+}
+
 /* ---- the way back */
 
 /* Behaviour: a rollback that obeys the rates takes as many minutes as it has devices, one that does not is
@@ -262,6 +321,7 @@ int main(void)
 		cmocka_unit_test(gateways_come_first),
 		cmocka_unit_test(gateways_go_back_last),
 		cmocka_unit_test(groups_take_turns),
+		cmocka_unit_test(freezes_hold_whom_they_are_about),
 		cmocka_unit_test(ways_back_have_rates),
 	};
 
