@@ -225,6 +225,7 @@ class Adaptive:
         while self.low >> 24 == self.high >> 24:
             byte = self.data[self.at] if self.at < len(self.data) else 0
             self.at += 1
+            need(self.at <= len(self.data) + 4, "the data are cut off")
             self.low = self.low << 8 & 0xFFFFFFFF
             self.high = self.high << 8 & 0xFFFFFFFF | 255
             self.code = self.code << 8 & 0xFFFFFFFF | byte

@@ -236,9 +236,9 @@ double adaptive_position(const struct adaptive *a)
 	return 8 * (double)bytes - log2((double)(a->high - a->low) + 1);
 }
 
-size_t adaptive_overrun(const struct adaptive *a)
+bool adaptive_is_cut_off(const struct adaptive *a)
 {
-	return a->overrun;
+	return a->overrun > sizeof(a->code);
 }
 
 /* ---- the range coder: carryless, 32 bits */

@@ -46,7 +46,7 @@ void adaptive_flush(struct adaptive *a);
 bool adaptive_is_silent(const struct adaptive *a);
 /* Decoding: how many bits of information were read so far. */
 double adaptive_position(const struct adaptive *a);
-/* Decoding: bytes read behind the end; more than a few mean that the data are cut off. */
-size_t adaptive_overrun(const struct adaptive *a);
+/* Decoding: whether more was read behind the end than an encoder leaves out. */
+bool adaptive_is_cut_off(const struct adaptive *a);
 
 #endif

@@ -56,6 +56,7 @@ static void count(struct coder *c, unsigned stream, bool missed)
 	struct coder_stream_stats *s;
 	double position;
 
+	c->bad |= c->adaptive != NULL && adaptive_is_cut_off(c->adaptive);
 	if (c->stats == NULL || (c->adaptive != NULL && adaptive_is_silent(c->adaptive)))
 		return;
 	s = &c->stats->of[stream];
