@@ -216,6 +216,7 @@ class Recipe:
                 section(6, vector([b"\x7f\0\x41" + sleb(2048 + self.shift) + b"\x0b", b"\x7d\1\x43\0\0\0\0\x0b"])),
                 section(7, vector(exports)),
                 section(8, put_leb(n)),
+                section(9, b"\0") if self.seed % 7 == 2 else b"",
                 section(9, self.elements()),
                 section(12, b"\1"),
                 section(10, vector(bodies), 1),

@@ -279,7 +279,8 @@ def split(data):
         s = SimpleNamespace(id=number, pad=pad, structured=False, residue=payload, payload=payload)
         try:
             name = TABLES.get(number)
-            need(name is not None and not getattr(m, name), "nothing is taken from it")
+            taken = any(s.structured and s.id == number for s in m.sections)
+            need(name is not None and not taken, "nothing is taken from it")
             splitter = Splitter(payload)
             table = SPLIT[number](splitter)
             need(splitter.left() == 0, "it does not end where it should")
