@@ -59,22 +59,6 @@ static enum fl_code look_above(struct way *w, struct fl_err *err)
 
 /* ---- whose the modules are */
 
-static bool under_way(const struct step_past *p)
-{
-	return !step_ended(p->state) && p->state != STEP_REJECTED;
-}
-
-/* Whether the device has, or may have, what the step brought. */
-static bool holds(const struct step_past *p)
-{
-	if (p->back)
-		return p->state != STEP_ROLLED_BACK && p->state != STEP_SUPERSEDED &&
-			p->state != STEP_REMOVED;
-	if (p->state == STEP_FAILED)
-		return (p->flags & ENGINE_SWITCHED) != 0 && (p->flags & ENGINE_BACK_BY_DEVICE) == 0;
-	return under_way(p) || p->state == STEP_CONFIRMED || p->state == STEP_TIMED_OUT;
-}
-
 /* The change that a step of the past made to a module; *there: it made one. */
 static enum fl_code change_in(const struct way *w, const struct step_past *p, const char *module,
 	const char **to, bool *there, struct fl_err *err)
@@ -82,7 +66,7 @@ static enum fl_code change_in(const struct way *w, const struct step_past *p, co
 	struct rollouts_borrowed b = { 0 };
 	struct rollouts_changes changes;
 	const struct rollouts_change *c = NULL;
-	enum fl_code code = rollouts_borrow(w->lane, p->rollout_id, &b, err);
+	enum fl_code code = rollouts_borrow(w->lane, p->order.rollout_id, &b, err);
 
 	if (code == FL_OK)
 		code = rollouts_changes(&b.parsed->plan, p->class, p->layer, &changes, err);
@@ -99,18 +83,15 @@ static enum fl_code change_in(const struct way *w, const struct step_past *p, co
 	return code;
 }
 
-static bool is_later(const struct way *w, const struct step_past *p)
-{
-	return p->rollout_id != w->view->rollout.id && p->manifest > w->view->step.manifest;
-}
-
 /* Whether another rollout has set one of the modules since. */
 static enum fl_code look_at_owner(struct way *w, struct fl_err *err)
 {
+	const struct owner_order ours = { .rollout_id = w->view->rollout.id,
+		.manifest = w->view->step.manifest };
 	enum fl_code code = FL_OK;
 
 	for (size_t i = 0; i < w->n && code == FL_OK; i++) {
-		if (!is_later(w, &w->past[i]) || !holds(&w->past[i]))
+		if (!owner_since(&w->past[i].order, &ours))
 			continue;
 		for (size_t k = 0; k < w->o->changes.n && code == FL_OK; k++) {
 			const char *to;
@@ -144,7 +125,7 @@ static enum fl_code find_origin(const struct way *w, const struct stop *at,
 		const char *to;
 		bool there;
 
-		if (w->past[i].manifest >= at->manifest || w->past[i].had == 0)
+		if (w->past[i].order.manifest >= at->manifest || w->past[i].had == 0)
 			continue;
 		code = change_in(w, &w->past[i], at->module, &to, &there, err);
 		if (code == FL_OK && there && rollouts_same_version(to, at->version))
@@ -177,10 +158,28 @@ static enum fl_code version_allows(
 	return code;
 }
 
-static bool taken_back(const struct way *w, const struct step_past *origin)
+static enum fl_code look_behind(void *context, const struct owner_order *o, struct fl_err *err)
 {
-	return origin != NULL && origin->rollout_id != w->view->rollout.id &&
-		(origin->rollout == ROLLOUT_ROLLING_BACK || origin->rollout == ROLLOUT_ROLLED_BACK);
+	struct way *w = context;
+	enum engine_fit fit = owner_behind(o);
+
+	(void)err;
+	if (fit == ENGINE_NO_WAY || w->o->fit == ENGINE_FITS)
+		w->o->fit = fit;
+	return FL_OK;
+}
+
+/* A gateway goes past what that order brought no sooner than the devices behind it are back from what the
+ * same rollout has brought them. */
+static enum fl_code look_past(struct way *w, const struct step_past *origin, struct fl_err *err)
+{
+	const struct step_side behind = { .rollout_id = origin->order.rollout_id,
+		.device_no = w->view->step.device_no,
+		.layer = origin->layer };
+
+	return w->o->device.gateway
+		? step_orders_behind(w->lane->store, &behind, look_behind, w, err)
+		: FL_OK;
 }
 
 /* What the device had of the module when that order was delivered. */
@@ -192,12 +191,12 @@ static enum fl_code step_down(
 
 	if (code == FL_OK)
 		at->version = rollouts_set_version(&had, at->module);
-	at->manifest = origin->manifest;
+	at->manifest = origin->order.manifest;
 	return code;
 }
 
 /* Go on from the stop until there is one where the device may stay; *there: there is. */
-static enum fl_code find_stop(const struct way *w, struct stop *at, bool *there, struct fl_err *err)
+static enum fl_code find_stop(struct way *w, struct stop *at, bool *there, struct fl_err *err)
 {
 	enum fl_code code = FL_OK;
 
@@ -207,7 +206,8 @@ static enum fl_code find_stop(const struct way *w, struct stop *at, bool *there,
 		bool left = false;
 
 		code = find_origin(w, at, &origin, err);
-		if (code == FL_OK && !taken_back(w, origin))
+		if (code == FL_OK &&
+			(origin == NULL || !owner_passed_by(&origin->order, w->view->rollout.id)))
 			code = version_allows(w, at, true, there, err);
 		if (code != FL_OK || *there || origin == NULL)
 			return code;
@@ -215,6 +215,8 @@ static enum fl_code find_stop(const struct way *w, struct stop *at, bool *there,
 		if (code != FL_OK || !left)
 			return code;
 		code = step_down(w, origin, at, err);
+		if (code == FL_OK && owner_passed_by(&origin->order, w->view->rollout.id))
+			code = look_past(w, origin, err);
 	}
 	*there = code == FL_OK;
 	return code;
@@ -260,14 +262,9 @@ static enum fl_code go_all_back(struct way *w, struct fl_err *err)
 /* Whether another rollout is about to take something of the device back. */
 static bool another_goes_back(const struct way *w)
 {
-	for (size_t i = 0; i < w->n; i++) {
-		const struct step_past *p = &w->past[i];
-
-		if (p->rollout_id != w->view->rollout.id && holds(p) &&
-			(p->rollout == ROLLOUT_ROLLING_BACK ||
-				(p->back && (under_way(p) || p->state == STEP_UNREACHED))))
+	for (size_t i = 0; i < w->n; i++)
+		if (owner_goes_back(&w->past[i].order, w->view->rollout.id))
 			return true;
-	}
 	return false;
 }
 

@@ -38,15 +38,20 @@ static enum fl_code overlap(const struct plan *p, int class, const struct plan *
 	return code;
 }
 
-/* Whether the claimant gives way: a rollout that is over does to every other. */
-static bool yields(const struct rollouts_claim *claim, const struct rollouts_parsed *mine,
-	const struct rollouts_parsed *theirs, const struct assignment_rival *rival)
+/* What the claim is against one rival, whatever the two change. */
+static enum engine_fit fit_of(const struct rollouts_claim *claim,
+	const struct rollouts_parsed *mine, const struct rollouts_parsed *theirs,
+	const struct assignment_rival *rival)
 {
-	const struct rival us = rival_of(mine, claim->rollout, claim->rollout->started_at);
+	const struct rival_claim ours = { .us = rival_of(
+						  mine, claim->rollout, claim->rollout->started_at),
+		.over = claim->rollout->ended_at != 0,
+		.any = claim->any,
+		.since = claim->since };
 	const struct rival them = { rival->rollout_id, rival->started_at, theirs->strategy.priority,
 		theirs->strategy.supersede };
 
-	return claim->any || claim->rollout->ended_at != 0 || rival_yields(&us, &them);
+	return rival_fit(&ours, &them);
 }
 
 /* How the claim stands against one rival. */
@@ -54,19 +59,19 @@ static enum fl_code compare(const struct rollouts_lane *lane, const struct rollo
 	const struct assignment_rival *rival, struct rollouts_rivalry *out, struct fl_err *err)
 {
 	struct rollouts_borrowed mine = { 0 }, theirs = { 0 };
+	enum engine_fit fit = ENGINE_FITS;
 	bool same = false;
 	enum fl_code code = rollouts_borrow(lane, claim->rollout->id, &mine, err);
 
 	if (code == FL_OK)
 		code = rollouts_borrow(lane, rival->rollout_id, &theirs, err);
-	if (code == FL_OK && yields(claim, mine.parsed, theirs.parsed, rival))
+	if (code == FL_OK)
+		fit = fit_of(claim, mine.parsed, theirs.parsed, rival);
+	if (code == FL_OK && fit != ENGINE_FITS)
 		code = overlap(&mine.parsed->plan, claim->class, &theirs.parsed->plan, rival->class,
 			&same, err);
 	if (code == FL_OK && same)
-		*out = (struct rollouts_rivalry){ .fit = !claim->any &&
-					rival->started_at > claim->rollout->started_at
-				? ENGINE_NOT_OURS
-				: ENGINE_UNFIT,
+		*out = (struct rollouts_rivalry){ .fit = fit,
 			.by = rival->rollout_id,
 			.priority = theirs.parsed->strategy.priority };
 	rollouts_borrowed_fini(&mine);
@@ -83,8 +88,7 @@ enum fl_code rollouts_rival(const struct rollouts_lane *lane, const struct rollo
 
 	*out = (struct rollouts_rivalry){ .fit = ENGINE_FITS };
 	for (size_t i = 0; i < rivals.n && code == FL_OK && out->fit == ENGINE_FITS; i++)
-		if (rivals.of[i].started_at >= claim->since)
-			code = compare(lane, claim, &rivals.of[i], out, err);
+		code = compare(lane, claim, &rivals.of[i], out, err);
 	return code;
 }
 

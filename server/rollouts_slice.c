@@ -11,6 +11,7 @@
 #include "server/rollouts_in.h"
 
 #include "server/fleet.h"
+#include "server/rollout/rival.h"
 #include "server/server.h"
 #include "server/store/job.h"
 
@@ -81,13 +82,6 @@ static enum fl_code open_some(struct work *w, struct fl_err *err)
 	return code;
 }
 
-/* Whether somebody else may have the device now: who is being installed finishes first. */
-static bool is_reviewed(const struct engine_step *s)
-{
-	return (s->state <= STEP_DOWNLOADED || s->state == STEP_UNREACHED ||
-		(s->state == STEP_HELD && !s->back));
-}
-
 /* The fact that the job is to a step; false: none. */
 static bool fact_for(const struct work *w, const struct engine_step *step, struct engine_fact *fact)
 {
@@ -102,7 +96,7 @@ static bool fact_for(const struct work *w, const struct engine_step *step, struc
 		fact->kind = FACT_BACK;
 		return true;
 	case ENGINE_REVIEW:
-		return is_reviewed(step);
+		return rival_reviews(step);
 	case ENGINE_RETRY:
 		fact->kind = FACT_AGAIN;
 		fact->causes = w->scene->list.stages[w->stage].retry_causes;
@@ -134,12 +128,11 @@ static enum fl_code look_again(const struct work *w, const struct engine_step *s
 {
 	struct rollouts_rivalry rivalry;
 	bool held = false;
-	/* an order to go back that is newer than the rival is meant as it is said */
 	enum fl_code code = rollouts_rival(w->lane,
 		&(struct rollouts_claim){ .rollout = &w->scene->rollout,
 			.device_no = step->device_no,
 			.class = step->class,
-			.since = step->back ? step->changed_at : 0 },
+			.since = rival_since(step) },
 		&rivalry, err);
 
 	if (code == FL_OK && rivalry.fit == ENGINE_FITS)

@@ -12,3 +12,25 @@ bool rival_yields(const struct rival *a, const struct rival *b)
 		return a->priority < b->priority;
 	return is_later(b, a) ? b->supersede : !a->supersede;
 }
+
+enum engine_fit rival_fit(const struct rival_claim *claim, const struct rival *them)
+{
+	const struct rival *us = &claim->us;
+
+	if (them->started_at < claim->since)
+		return ENGINE_FITS;
+	if (!claim->over && !claim->any && !rival_yields(us, them))
+		return ENGINE_FITS;
+	return !claim->any && them->started_at > us->started_at ? ENGINE_NOT_OURS : ENGINE_UNFIT;
+}
+
+bool rival_reviews(const struct engine_step *s)
+{
+	return s->state <= STEP_DOWNLOADED || s->state == STEP_UNREACHED ||
+		(s->state == STEP_HELD && !s->back);
+}
+
+int64_t rival_since(const struct engine_step *s)
+{
+	return s->back ? s->changed_at : 0;
+}

@@ -42,6 +42,10 @@ DB_SQL(step_select_behind,
 	"g.wave = $2 AND g.layer > $3 JOIN step s ON s.stage_id = g.id AND s.device_no = d.no "
 	"WHERE d.gateway_no = $4 AND s.back = 1 AND s.state <> 18 LIMIT $5");
 _Static_assert(STEP_ROLLED_BACK == 18, "the number in step_select_behind");
+DB_SQL(step_select_orders_behind,
+	"SELECT s.state, s.back, s.flags, s.manifest FROM device d JOIN stage g ON "
+	"g.rollout_id = $1 AND g.layer > $2 JOIN step s ON s.stage_id = g.id AND "
+	"s.device_no = d.no WHERE d.gateway_no = $3 AND s.manifest <> 0");
 DB_SQL(step_select_slice,
 	"SELECT " STEP_ROW_COLUMNS " FROM step s WHERE s.stage_id = $1 AND s.device_no > $2 "
 	"ORDER BY s.device_no LIMIT $3");
@@ -162,19 +166,19 @@ enum fl_code step_open(struct store *store, int64_t device_no, struct step_place
 static enum fl_code read_past(const struct db_rows *rows, struct step_past *out, struct fl_err *err)
 {
 	*out = (struct step_past){
+		.order = { .rollout_id = db_int(rows, 1),
+			.manifest = db_int(rows, 2),
+			.state = (enum step_state)db_int(rows, 6),
+			.back = db_int(rows, 7) != 0,
+			.flags = (unsigned)db_int(rows, 8) },
 		.stage_id = db_int(rows, 0),
-		.rollout_id = db_int(rows, 1),
-		.manifest = db_int(rows, 2),
 		.had = db_int(rows, 3),
 		.layer = (int)db_int(rows, 4),
 		.class = (int)db_int(rows, 5),
-		.state = (enum step_state)db_int(rows, 6),
-		.back = db_int(rows, 7) != 0,
-		.flags = (unsigned)db_int(rows, 8),
 	};
-	if (rollout_state_parse(db_text(rows, 9), &out->rollout, err) != FL_OK)
+	if (rollout_state_parse(db_text(rows, 9), &out->order.rollout, err) != FL_OK)
 		return fl_fail(err, FL_CORRUPT, "rollout %lld has an unknown state",
-			(long long)out->rollout_id);
+			(long long)out->order.rollout_id);
 	return FL_OK;
 }
 
@@ -227,6 +231,26 @@ enum fl_code step_behind(struct store *store, const struct step_side *side, stru
 		&rows, err);
 
 	return code == FL_OK ? read_steps(&rows, out, n, err) : code;
+}
+
+enum fl_code step_orders_behind(struct store *store, const struct step_side *side, step_order_fn fn,
+	void *context, struct fl_err *err)
+{
+	DB_AUTO_ROWS struct db_rows rows = { 0 };
+	bool more = false;
+	enum fl_code code = db_query(store->db, step_select_orders_behind,
+		DB_ARGS(DB_I(side->rollout_id), DB_I(side->layer), DB_I(side->device_no)), &rows,
+		err);
+
+	while (code == FL_OK && (code = db_next(&rows, &more, err)) == FL_OK && more)
+		code = fn(context,
+			&(struct owner_order){ .rollout_id = side->rollout_id,
+				.state = (enum step_state)db_int(&rows, 0),
+				.back = db_int(&rows, 1) != 0,
+				.flags = (unsigned)db_int(&rows, 2),
+				.manifest = db_int(&rows, 3) },
+			err);
+	return code;
 }
 
 enum fl_code step_count_behind(

@@ -6,6 +6,7 @@
 #define STORE_STEP_H
 
 #include "server/rollout/engine.h"
+#include "server/rollout/owner.h"
 #include "server/store/store.h"
 
 /* What a fact about a step sees. */
@@ -36,13 +37,10 @@ enum fl_code step_open(struct store *store, int64_t device_no, struct step_place
 
 /* A step of a device that was delivered, in any rollout. */
 struct step_past {
-	int64_t stage_id, rollout_id, manifest;
+	struct owner_order order;
+	int64_t stage_id;
 	int64_t had; /* as in struct engine_step */
 	int layer, class;
-	enum step_state state;
-	bool back;
-	unsigned flags;
-	enum rollout_state rollout;
 };
 /* At most `max` of a device, the newest order first. */
 enum fl_code step_past(struct store *store, int64_t device_no, struct step_past *out, size_t max,
@@ -62,6 +60,13 @@ enum fl_code step_beside(struct store *store, const struct step_side *side, stru
 /* The same for every device behind the gateway side->device_no. */
 enum fl_code step_behind(struct store *store, const struct step_side *side, struct engine_step *out,
 	size_t max, size_t *n, struct fl_err *err) FL_MUST_CHECK;
+
+/* Call fn for each order that the devices behind a gateway were given by a rollout above a layer; the
+ * rollout's state in it is not set. An error of fn ends it. */
+typedef enum fl_code (*step_order_fn)(
+	void *context, const struct owner_order *order, struct fl_err *err);
+enum fl_code step_orders_behind(struct store *store, const struct step_side *side, step_order_fn fn,
+	void *context, struct fl_err *err) FL_MUST_CHECK;
 
 /* How many devices behind the same gateway as this one hold an order; 0 without a gateway. */
 enum fl_code step_count_behind(

@@ -323,3 +323,35 @@ def test_orders_of_the_higher_priority_come_first(story):
     assert fleet[0].order["step"]["rollout"] == "t"
     fleet[0].confirms()
     story.work(fleet, "a", "completed")
+
+
+def test_a_gateway_waits_for_those_behind_it_when_two_rollouts_go_back(story):
+    """A hotfix and the rollout that it overtook are taken back while a device installs the older one's version:
+    the gateway keeps what that needs until the device is back."""
+    for n in (1, 2, 3):
+        story.module("base", f"{n}.0.0", tier="gateway")
+        story.module("leaf", f"{n}.0.0", requires={"base": f">={n}.0"})
+    for name, version in (("two", "2.0.0"), ("three", "3.0.0")):
+        story.release(name, base=version, leaf=version)
+    gateway = story.device("gw", tier="gateway", base="1.0.0")
+    one = story.device("d", gateway="gw", leaf="1.0.0")
+    story.rollout("old", "two", start=False)
+    story.rollout("fix", "three", start=False, supersede=True)
+    story.verb("old", "start")
+    gateway.asks()
+    gateway.confirms()
+    one.asks()
+    one.says("installing")
+    story.verb("fix", "start", accept_drift=True)
+    gateway.asks()
+    assert gateway.wants()["base"] == "3.0.0"
+    gateway.order = None
+    story.verb("old", "rollback")
+    story.verb("fix", "rollback")
+    until("the hotfix goes back", lambda: story.steps("fix")[("gw", 0)] == "queued")
+    assert story.idle([gateway])
+    one.take(one.order)
+    one.order = None
+    story.work([one, gateway], "fix", "rolled_back")
+    assert (one.installed, gateway.installed) == ({"leaf": "1.0.0"}, {"base": "1.0.0"})
+    story.verify()

@@ -2,6 +2,7 @@
  *
  * Every state that a small rollout can reach, breadth first, with every invariant checked in each; and
  * engines that are broken on purpose, which must be found out. Prints the number of states. */
+#include "tests/sim/search.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -9,25 +10,14 @@
 #include <string.h>
 #include <time.h>
 
-struct search {
+#define STATES 3000000 /* that there is room for */
+
+struct exploration {
 	const struct world_setup *setup;
-	size_t key_bytes;
-	uint8_t *keys;    /* states in the order of discovery */
-	uint32_t *parent; /* the state that each was reached from */
-	uint32_t *table;  /* open hash: index + 1 */
-	size_t n, max, table_size;
+	struct search search;
 	size_t transitions;
 	const char *broken;
 };
-
-static uint64_t hash(const uint8_t *p, size_t n)
-{
-	uint64_t h = 1469598103934665603u;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 1099511628211u;
-	return h ^ h >> 29;
-}
 
 static void *need(void *p)
 {
@@ -35,31 +25,12 @@ static void *need(void *p)
 	return p;
 }
 
-/* Add a state unless it is known. */
-static void visit(struct search *s, const uint8_t *key, uint32_t from)
-{
-	size_t at = (size_t)hash(key, s->key_bytes) & (s->table_size - 1);
-
-	while (s->table[at] != 0) {
-		if (memcmp(s->keys + (s->table[at] - 1) * s->key_bytes, key, s->key_bytes) == 0)
-			return;
-		at = (at + 1) & (s->table_size - 1);
-	}
-	if (s->n == s->max) {
-		s->broken = "there are more states than this test has room for";
-		return;
-	}
-	memcpy(s->keys + s->n * s->key_bytes, key, s->key_bytes);
-	s->parent[s->n] = from;
-	s->table[at] = (uint32_t)++s->n;
-}
-
 /* Print how a state was reached: the actions are found again by trying them. */
-static void trace(const struct search *s, uint32_t state)
+static void trace(const struct exploration *s, uint32_t state)
 {
 	struct world_action *actions = need(calloc(WORLD_ACTIONS, sizeof(*actions)));
 	uint8_t key[WORLD_KEY];
-	uint32_t from = s->parent[state];
+	uint32_t from = s->search.parent[state];
 
 	if (state == from) {
 		free(actions);
@@ -69,14 +40,14 @@ static void trace(const struct search *s, uint32_t state)
 	struct world w;
 	int n;
 
-	world_decode(s->setup, s->keys + from * s->key_bytes, &w);
+	world_decode(s->setup, search_key(&s->search, from), &w);
 	n = world_actions(s->setup, &w, actions);
 	for (int i = 0; i < n; i++) {
-		world_decode(s->setup, s->keys + from * s->key_bytes, &w);
+		world_decode(s->setup, search_key(&s->search, from), &w);
 		if (world_apply(s->setup, &w, &actions[i]) != NULL)
 			continue;
 		world_encode(s->setup, &w, key);
-		if (memcmp(key, s->keys + state * s->key_bytes, s->key_bytes) == 0) {
+		if (memcmp(key, search_key(&s->search, state), s->search.key_bytes) == 0) {
 			world_print(&actions[i]);
 			break;
 		}
@@ -84,13 +55,13 @@ static void trace(const struct search *s, uint32_t state)
 	free(actions);
 }
 
-static void expand(struct search *s, uint32_t state, struct world_action *actions, bool tell)
+static void expand(struct exploration *s, uint32_t state, struct world_action *actions, bool tell)
 {
 	uint8_t key[WORLD_KEY];
 	struct world w, start;
 	int n;
 
-	world_decode(s->setup, s->keys + state * s->key_bytes, &start);
+	world_decode(s->setup, search_key(&s->search, state), &start);
 	n = world_actions(s->setup, &start, actions);
 	for (int i = 0; i < n && s->broken == NULL; i++) {
 		const char *broken;
@@ -100,7 +71,8 @@ static void expand(struct search *s, uint32_t state, struct world_action *action
 		s->transitions++;
 		if (broken == NULL) {
 			world_encode(s->setup, &w, key);
-			visit(s, key, state);
+			if (!search_add(&s->search, key, state))
+				s->broken = "there are more states than this test has room for";
 			continue;
 		}
 		s->broken = broken;
@@ -120,25 +92,20 @@ static const char *explore(const char *name, const struct world_setup *setup, bo
 	if (only != NULL && strstr(name, only) == NULL)
 		return NULL;
 	struct world_action *actions = need(calloc(WORLD_ACTIONS, sizeof(*actions)));
-	struct search s = { .setup = setup, .max = 3000000, .table_size = 1 << 23 };
+	struct exploration s = { .setup = setup };
 	struct world w;
 	uint8_t key[WORLD_KEY];
 	clock_t began = clock();
 
 	world_init(setup, &w);
-	s.key_bytes = world_encode(setup, &w, key);
-	s.keys = need(malloc(s.max * s.key_bytes));
-	s.parent = need(malloc(s.max * sizeof(*s.parent)));
-	s.table = need(calloc(s.table_size, sizeof(*s.table)));
-	visit(&s, key, 0);
-	for (uint32_t i = 0; i < s.n && s.broken == NULL; i++)
+	search_init(&s.search, world_encode(setup, &w, key), STATES);
+	(void)search_add(&s.search, key, 0);
+	for (uint32_t i = 0; i < s.search.n && s.broken == NULL; i++)
 		expand(&s, i, actions, tell);
-	printf("%-38s %8zu states %9zu transitions %6.1f s  %s\n", name, s.n, s.transitions,
+	printf("%-38s %8zu states %9zu transitions %6.1f s  %s\n", name, s.search.n, s.transitions,
 		(double)(clock() - began) / CLOCKS_PER_SEC, s.broken == NULL ? "holds" : s.broken);
 	(void)fflush(stdout);
-	free(s.keys);
-	free(s.parent);
-	free(s.table);
+	search_fini(&s.search);
 	free(actions);
 	return s.broken;
 }

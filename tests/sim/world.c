@@ -16,7 +16,8 @@ void world_init(const struct world_setup *setup, struct world *w)
 			.layer = i % setup->rules.layers,
 			.state = STAGE_PENDING };
 		for (int d = 0; d < setup->devices; d++)
-			w->stages[i].expected += setup->wave_of[d] == w->stages[i].wave;
+			w->stages[i].expected += setup->wave_of[d] == w->stages[i].wave &&
+				world_takes_part(setup, d, w->stages[i].layer);
 		memset(w->steps[i], 0, devices * sizeof(w->steps[i][0]));
 		memset(w->present[i], 0, devices * sizeof(w->present[i][0]));
 		memset(w->cursor[i], 0, sizeof(w->cursor[i]));
@@ -70,48 +71,67 @@ static bool gateway_ready(const struct world *w, int stage)
 	return true;
 }
 
-static void do_job(struct turn *t, int stage, unsigned job, int device, enum engine_fit fit)
+/* Whether a layer above has the device as one that took itself back: then it is not counted again. */
+static bool counted_above(const struct turn *t, int stage, int device)
 {
-	struct engine_fact fact = { .kind = job == ENGINE_REACH ? FACT_REACH_DUE
-			: job == ENGINE_CANCEL                  ? FACT_CANCEL
-			: job == ENGINE_BACK                    ? FACT_BACK
-			: job == ENGINE_RETRY                   ? FACT_AGAIN
-			: fit == ENGINE_NOT_OURS                ? FACT_OVERTAKEN
-								: FACT_REVIEWED,
-		.fit = fit,
-		.causes = t->w->stages[stage].retry_causes };
+	int above = t->setup->rules.layers - t->w->stages[stage].layer;
 
-	if (job == ENGINE_BACK && fit != ENGINE_NOT_OURS) {
-		enum engine_fit above = look_above(t->setup, t->w, stage, device);
-
-		fact.fit = above == ENGINE_FITS ? fit : above;
-	}
-	/* as the runner does: who took itself back above is not counted again */
-	for (int l = t->w->stages[stage].layer + 1, i = stage + 1; l < t->setup->rules.layers;
-		l++, i++)
-		if (t->w->present[i][device])
-			fact.flags |= (t->w->steps[i][device].flags &
-					      (ENGINE_BACK_BY_DEVICE | ENGINE_BACK_COUNTED)) != 0
-				? ENGINE_BACK_COUNTED
-				: 0;
-	if (job == ENGINE_OPEN && t->setup->wave_of[device] == t->w->stages[stage].wave)
-		world_make(t, stage, device, fit);
-	else if (job != ENGINE_OPEN && t->w->present[stage][device])
-		world_give_step(t, stage, device, &fact);
+	for (int i = stage + 1; i < stage + above; i++)
+		if (t->w->present[i][device] &&
+			(t->w->steps[i][device].flags &
+				(ENGINE_BACK_BY_DEVICE | ENGINE_BACK_COUNTED)) != 0)
+			return true;
+	return false;
 }
 
-static void slice(struct turn *t, int stage, unsigned job, enum engine_fit fit)
+/* How a job's device stands to its step. */
+static enum engine_fit job_fit(struct turn *t, const struct world_action *a)
 {
-	int *cursor = &t->w->cursor[stage][__builtin_ctz(job)];
+	enum engine_fit above;
+
+	if (t->setup->look != NULL)
+		return t->setup->look(t->w, a);
+	if (a->job != ENGINE_BACK || a->fact.fit == ENGINE_NOT_OURS)
+		return a->fact.fit;
+	above = look_above(t->setup, t->w, a->stage, a->device);
+	return above == ENGINE_FITS ? a->fact.fit : above;
+}
+
+/* A part of a job: one device. */
+static void do_job(struct turn *t, const struct world_action *a)
+{
+	const struct engine_stage *g = &t->w->stages[a->stage];
+	enum engine_fit fit = job_fit(t, a);
+	struct engine_fact fact = { .kind = a->job == ENGINE_REACH ? FACT_REACH_DUE
+			: a->job == ENGINE_CANCEL                  ? FACT_CANCEL
+			: a->job == ENGINE_BACK                    ? FACT_BACK
+			: a->job == ENGINE_RETRY                   ? FACT_AGAIN
+			: fit == ENGINE_NOT_OURS                   ? FACT_OVERTAKEN
+								   : FACT_REVIEWED,
+		.fit = fit,
+		.flags = counted_above(t, a->stage, a->device) ? ENGINE_BACK_COUNTED : 0,
+		.causes = g->retry_causes };
+
+	if (a->job == ENGINE_OPEN && t->setup->wave_of[a->device] == g->wave)
+		world_make(t, a->stage, a->device, fit);
+	else if (a->job != ENGINE_OPEN && t->w->present[a->stage][a->device])
+		world_give_step(t, a->stage, a->device, &fact);
+}
+
+static void slice(struct turn *t, const struct world_action *a)
+{
+	int *cursor = &t->w->cursor[a->stage][__builtin_ctz(a->job)];
+	struct world_action one = *a;
 
 	while (*cursor < t->setup->devices) {
-		do_job(t, stage, job, (*cursor)++, fit);
-		if ((t->w->stages[stage].jobs & job) == 0 || t->broken != NULL)
+		one.device = (*cursor)++;
+		do_job(t, &one);
+		if ((t->w->stages[a->stage].jobs & a->job) == 0 || t->broken != NULL)
 			return;
 		if (t->setup->sliced && *cursor < t->setup->devices)
 			return;
 	}
-	world_count(t, stage, NULL, job);
+	world_count(t, a->stage, NULL, a->job);
 }
 
 int world_chosen(
@@ -171,7 +191,6 @@ static void act(struct turn *t, const struct world_action *a)
 	case WORLD_POLL:
 		fact.kind = FACT_POLLED;
 		fact.in_flight = flying(t->setup, w);
-		fact.manifest = 1;
 		world_give_step(t, a->stage, a->device, &fact);
 		break;
 	case WORLD_REPORT:
@@ -191,7 +210,7 @@ static void act(struct turn *t, const struct world_action *a)
 		world_give(t, a->stage, &fact);
 		break;
 	case WORLD_SLICE:
-		slice(t, a->stage, a->job, a->fact.fit);
+		slice(t, a);
 		break;
 	case WORLD_RETIRE:
 		fact.kind = FACT_REMOVED;

@@ -21,6 +21,9 @@
 typedef void (*world_engine_fn)(
 	const struct engine_view *view, const struct engine_fact *fact, struct engine_out *out);
 
+struct world;
+struct world_action;
+
 /* What does not change in an exploration. */
 struct world_setup {
 	struct engine_rules rules;
@@ -37,7 +40,13 @@ struct world_setup {
 	bool every_word; /* devices may report every state */
 	bool windows;    /* maintenance windows may be open or closed at any moment */
 	bool causes;     /* failures have causes that count and others */
+	bool distinct;   /* no two devices are alike */
 	int attempts;    /* retries are asked for below so many attempts */
+	unsigned
+		parts[WORLD_DEVICES]; /* layers in which a device changes something, bits; 0: all */
+	/* How the device of an action, a job's, stands to its step; NULL: as the action says. It may change
+	 * what is around this world. */
+	enum engine_fit (*look)(struct world *w, const struct world_action *a);
 	world_engine_fn engine;
 };
 
@@ -73,6 +82,21 @@ struct world_action {
 static inline int world_stages(const struct world_setup *s)
 {
 	return s->rules.layers * s->rules.waves;
+}
+
+/* Whether the device changes something in the layer. */
+static inline bool world_takes_part(const struct world_setup *s, int device, int layer)
+{
+	return s->parts[device] == 0 || (s->parts[device] >> layer & 1) != 0;
+}
+
+/* The next layer above (by 1) or below (by -1) in which the device does; -1: none. */
+static inline int world_next_layer(const struct world_setup *s, int device, int layer, int by)
+{
+	for (layer += by; layer >= 0 && layer < s->rules.layers; layer += by)
+		if (world_takes_part(s, device, layer))
+			return layer;
+	return -1;
 }
 
 /* Whether the device is behind the gateway. */

@@ -125,7 +125,9 @@ static void add_polls(
 {
 	enum engine_fit fit;
 	int stage = world_chosen(setup, w, device, &fit);
-	struct world_action a = { .kind = WORLD_POLL, .stage = stage, .device = device };
+	struct world_action a = {
+		.kind = WORLD_POLL, .stage = stage, .device = device, .fact.manifest = 1
+	};
 
 	if (setup->retire)
 		add(c, (struct world_action){ .kind = WORLD_RETIRE, .device = device });

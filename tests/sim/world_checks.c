@@ -103,7 +103,8 @@ void world_check_starved(struct turn *t, int i)
 	for (int d = 0; d < t->setup->devices; d++) {
 		const struct engine_step *s = &t->w->steps[i][d];
 
-		if (t->setup->wave_of[d] != t->w->stages[i].wave)
+		if (t->setup->wave_of[d] != t->w->stages[i].wave ||
+			!world_takes_part(t->setup, d, t->w->stages[i].layer))
 			continue;
 		/* who never came is missing too */
 		if (!t->w->present[i][d] ||

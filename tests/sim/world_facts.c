@@ -159,23 +159,29 @@ void world_give_step(struct turn *t, int stage, int device, const struct engine_
 		world_check_offer(t, stage, device);
 	world_count(t, stage, &sums, 0);
 	if (out.follow)
-		world_make(t, stage + 1, device, ENGINE_FITS);
+		world_make(t,
+			stage - view.stage->layer +
+				world_next_layer(t->setup, device, view.stage->layer, 1),
+			device, ENGINE_FITS);
 }
 
 /* The row of a device in a stage, if it is time for it. */
 void world_make(struct turn *t, int stage, int device, enum engine_fit fit)
 {
 	const struct engine_stage *g = &t->w->stages[stage];
-	const struct engine_step *lower = g->layer == 0 ? NULL : &t->w->steps[stage - 1][device];
+	int below = world_next_layer(t->setup, device, g->layer, -1);
+	int under = stage - g->layer + below;
+	const struct engine_step *lower = below < 0 ? NULL : &t->w->steps[under][device];
 	struct engine_step *s = &t->w->steps[stage][device];
 
-	if (t->w->present[stage][device] || g->state == STAGE_PENDING || g->state == STAGE_SKIPPED)
+	if (t->w->present[stage][device] || g->state == STAGE_PENDING ||
+		g->state == STAGE_SKIPPED || !world_takes_part(t->setup, device, g->layer))
 		return;
-	if (lower != NULL && (!t->w->present[stage - 1][device] || !engine_ready_for_next(lower)))
+	if (lower != NULL && (!t->w->present[under][device] || !engine_ready_for_next(lower)))
 		return;
 	*s = (struct engine_step){ .stage_id = g->id,
 		.device_no = device + 1,
-		.flags = g->layer == t->setup->rules.layers - 1 ? ENGINE_LAST : 0 };
+		.flags = world_next_layer(t->setup, device, g->layer, 1) < 0 ? ENGINE_LAST : 0 };
 	if (lower != NULL && (lower->flags & (ENGINE_SWITCHED | ENGINE_SWITCHED_BEFORE)) != 0)
 		s->flags |= ENGINE_SWITCHED_BEFORE;
 	world_give_step(t, stage, device, &(struct engine_fact){ .kind = FACT_MADE, .fit = fit });

@@ -148,7 +148,7 @@ size_t world_encode(const struct world_setup *setup, const struct world *w, uint
 		for (int l = 0; l < layers; l++)
 			encode_step(setup, w, setup->wave_of[d] * layers + l, d,
 				key + n + (size_t)d * block + (size_t)l * STEP_BYTES);
-	if (!between)
+	if (!between && !setup->distinct)
 		sort_devices(setup, key + n, block);
 	n += (size_t)setup->devices * block;
 	FL_BUG_IF(n > WORLD_KEY);
