@@ -266,11 +266,14 @@ static void add_count(struct table *t, double n)
 
 static void add_share(struct table *t, double share)
 {
+	double percent = round(share * 100);
+
 	if (share < 0)
 		table_add(t, NULL);
+	else if (share > 0 && percent < 1)
+		table_add(t, "<1%");
 	else /* never round to a perfect figure that is none */
-		table_addf(t, TERMINAL_PLAIN, "%.0f%%",
-			share >= 1 ? 100 : fmin(ceil(share * 100 - 0.5), 99));
+		table_addf(t, TERMINAL_PLAIN, "%.0f%%", share < 1 && percent > 99 ? 99 : percent);
 }
 
 /* In few letters, so that all columns fit a terminal. */
@@ -307,7 +310,7 @@ static void result_row(struct table *t, const json_t *r)
 	add_amount(t, value_real(r, "max_s"), times);
 	add_amount(t, value_real(r, "bytes"), sizes);
 	add_amount(t, value_real(r, "bytes_full"), sizes);
-	add_count(t, value_real(r, "peak_requests_s"));
+	table_addf(t, TERMINAL_PLAIN, "%lld", (long long)value_int(r, "peak_requests_s"));
 }
 
 /* A table of strategies in one case. */

@@ -44,6 +44,7 @@ def test_a_described_fleet_by_name_within_80_columns(real):
     cells = dict(zip(columns.split(), row.replace("all at once", "all").split()))
     assert 1400 < int(cells["HARM"]) < 2600, "a tenth of the gateways, each with nine devices"
     assert (cells["BYTES"], cells["FULL"]) == ("168G", "1.6T"), cells
+    assert cells["PASS"] in ("0%", "100%") and cells["RQ/S"].isdigit(), cells
 
 
 def test_gates_on_the_command_line(real, fleetd):
