@@ -445,7 +445,7 @@ def decode_component(old, r):
 
 def sets(back, size):
     """Of 64 slots, that the model of a back end has (models 3)."""
-    return min(max(size // 24, 1 << 14), 1 << (10, 12, 16)[back - 1])
+    return min(max(size // 32, 1 << 15), 1 << (10, 12, 16)[back - 1])
 
 
 def decode(old, delta, nested=False):

@@ -20,8 +20,8 @@ struct adaptive;
 
 /* How many sets of slots, 256 bytes each, a model of that size has for a new module of so many bytes: one
  * for each ADAPTIVE_SET_BYTES of it, but not less than ADAPTIVE_SETS_LEAST, nor more than the size allows. */
-#define ADAPTIVE_SET_BYTES  24
-#define ADAPTIVE_SETS_LEAST (1u << 14)
+#define ADAPTIVE_SET_BYTES  32
+#define ADAPTIVE_SETS_LEAST (1u << 15)
 uint32_t adaptive_sets(enum adaptive_size size, uint64_t bytes);
 
 /* A coder with an empty model. Encoding appends to `out` (borrowed); decoding (out NULL) reads `in`

@@ -11,7 +11,7 @@
 #include "lib/delta/wasm/module.h"
 
 #define OLD_CODE_WINDOW  64  /* tokens */
-#define OLD_CODE_WINDOWS 256 /* that are kept */
+#define OLD_CODE_WINDOWS 128 /* that are kept */
 
 /* Where a window begins that is not the first one of its body. */
 struct old_code_point {
