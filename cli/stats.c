@@ -109,6 +109,7 @@ static const struct figure figures[] = {
 	{ "P95", "time_p95_s", SECONDS },
 	{ "SENT", "bytes_sent", BYTES },
 	{ "SAVED", "bytes_saved", BYTES },
+	{ "RETRIED", "retried", COUNT },
 };
 /* Where the parts begin that a terminal of 80 columns gets: how it went, what went back, how fast. */
 static const size_t parts[] = { 0, 7, 11, FL_COUNT(figures) };

@@ -44,15 +44,15 @@ static json_t *figures_json(const struct figures_sums *sums, int64_t devices)
 
 	figures_derive(sums, devices, FIGURES_WAVE, &f);
 	return json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:I, s:I}",
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:I, s:I}",
 		"devices", (json_int_t)f.devices, "targets", (json_int_t)f.targets, "confirmed",
 		(json_int_t)f.confirmed, "failed", (json_int_t)f.failed, "timed_out",
-		(json_int_t)f.timed_out, "completion", real(f.completion), "failure",
-		real(f.failure), "rollback", real(f.rollback), "rolled_back_by_device",
-		(json_int_t)f.back_by_device, "rolled_back_by_server", (json_int_t)f.back_by_server,
-		"rollback_failure", real(f.rollback_failure), "time_median_s",
-		real(f.time_median_s), "time_p95_s", real(f.time_p95_s), "bytes_sent",
-		(json_int_t)f.bytes_sent, "bytes_saved", (json_int_t)f.bytes_saved);
+		(json_int_t)f.timed_out, "retried", (json_int_t)f.retried, "completion",
+		real(f.completion), "failure", real(f.failure), "rollback", real(f.rollback),
+		"rolled_back_by_device", (json_int_t)f.back_by_device, "rolled_back_by_server",
+		(json_int_t)f.back_by_server, "rollback_failure", real(f.rollback_failure),
+		"time_median_s", real(f.time_median_s), "time_p95_s", real(f.time_p95_s),
+		"bytes_sent", (json_int_t)f.bytes_sent, "bytes_saved", (json_int_t)f.bytes_saved);
 }
 
 static json_t *stage_json(

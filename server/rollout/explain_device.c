@@ -237,6 +237,12 @@ static void say_end(struct explain *e, const struct place *at, enum step_state e
 		EXPLAIN_SAY(e, WILL_BE_INELIGIBLE, stage);
 }
 
+static void say_detail(struct explain *e, const struct explain_part *p)
+{
+	if (p->detail != NULL && p->detail[0] != '\0')
+		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", p->detail));
+}
+
 static void say_frozen(struct explain *e, const struct explain_part *p, enum explain_code code)
 {
 	const struct explain_arg freeze = EXPLAIN_T("freeze", p->freeze);
@@ -299,8 +305,10 @@ static void say_hold(struct explain *e, const struct place *at, enum engine_hold
 								      : "gateway"));
 		break;
 	case ENGINE_HOLD_BACKOFF:
-		EXPLAIN_SAY(e, BACKOFF, EXPLAIN_N("attempt", at->step->attempt),
+		EXPLAIN_SAY(e, BACKOFF, EXPLAIN_N("before", at->step->attempt - 1),
+			EXPLAIN_N("attempt", at->step->attempt),
 			EXPLAIN_FOR("left", explain_left(&p->in, at->step->retry_at)));
+		say_detail(e, p);
 		break;
 	case ENGINE_HOLD_FROZEN:
 		say_frozen(e, p, EXPLAIN_FROZEN);
@@ -398,8 +406,9 @@ static void say_flying(struct explain *e, const struct place *at)
 
 	explain_say(
 		e, at->step->back ? EXPLAIN_BACK_ORDER : EXPLAIN_HAS_ORDER, args, FL_COUNT(args));
-	if (at->p->detail != NULL && at->p->detail[0] != '\0')
-		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", at->p->detail));
+	if (at->step->attempt > 1)
+		EXPLAIN_SAY(e, ATTEMPT, EXPLAIN_N("attempt", at->step->attempt));
+	say_detail(e, at->p);
 	if (at->p->freeze != NULL && !begun) {
 		say_frozen(e, at->p, EXPLAIN_FROZEN_ORDER);
 		return;
@@ -441,8 +450,7 @@ static void say_failure(struct explain *e, const struct place *at)
 			EXPLAIN_N("attempt", at->step->attempt));
 	if ((at->step->flags & ENGINE_WITH_GATEWAY) != 0)
 		EXPLAIN_SAY_ONLY(e, WITH_GATEWAY);
-	if (at->p->detail != NULL && at->p->detail[0] != '\0')
-		EXPLAIN_SAY(e, DEVICE_SAYS, EXPLAIN_T("detail", at->p->detail));
+	say_detail(e, at->p);
 	if (may_retry(at->p))
 		EXPLAIN_SAY_ONLY(e, CAN_RETRY);
 }

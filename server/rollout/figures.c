@@ -29,6 +29,7 @@ static const char *const names[] = {
 	[offsetof(struct figures_sums, back_failed) / 8] = "back_failed",
 	[offsetof(struct figures_sums, back_ended) / 8] = "back_ended",
 	[offsetof(struct figures_sums, steps_switched) / 8] = "steps_switched",
+	[offsetof(struct figures_sums, retried) / 8] = "retried",
 	[offsetof(struct figures_sums, steps_back) / 8] = "steps_back",
 	[offsetof(struct figures_sums, bytes_sent) / 8] = "bytes_sent",
 	[offsetof(struct figures_sums, bytes_saved) / 8] = "bytes_saved",
@@ -124,6 +125,7 @@ void figures_add_step(struct figures_sums *into, const struct engine_step *s, in
 	add_switches(into, s, sign);
 	into->bytes_sent += sign * s->sent;
 	into->bytes_saved += sign * s->saved;
+	into->retried += sign * (s->attempt > 1 ? s->attempt - 1 : 0);
 }
 
 void figures_add(struct figures_sums *into, const struct figures_sums *sums, int sign)
@@ -214,6 +216,7 @@ void figures_derive(const struct figures_sums *s, int64_t devices, enum figures_
 		.time_p95_s = figures_time(s, 0.95),
 		.bytes_sent = s->bytes_sent,
 		.bytes_saved = s->bytes_saved,
+		.retried = s->retried,
 	};
 	out->completion = ratio(out->confirmed, out->targets);
 }

@@ -42,6 +42,7 @@ struct figures_sums {
 	int64_t steps_switched;          /* steps that switched, */
 	int64_t steps_back;              /* and those of them that were taken back, by whomever */
 	int64_t bytes_sent, bytes_saved; /* as devices reported them */
+	int64_t retried;                 /* attempts behind the first ones */
 	int64_t times[FIGURES_BUCKETS];  /* delivery to confirmed */
 };
 #define FIGURES_N (sizeof(struct figures_sums) / sizeof(int64_t))
@@ -51,6 +52,7 @@ struct figures {
 	int64_t devices; /* assigned to the wave */
 	int64_t targets;
 	int64_t confirmed, failed, timed_out;
+	int64_t retried;
 	int64_t back_by_device, back_by_server;
 	double completion, failure, rollback, rollback_failure;
 	double time_median_s, time_p95_s;

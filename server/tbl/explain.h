@@ -49,7 +49,7 @@ EXPLAIN(SLOTS, "slots", "the rollout has {in_flight:device} under way and may ha
 EXPLAIN(FLEET, "fleet", "it waits for a slot of the fleet: {in_use} of {max} are in use; this rollout has {mine}, and its share is {share}")
 EXPLAIN(RATE, "rate", "it was offered to {recent:device} within the last minute, and may be to {max}")
 EXPLAIN(GROUP, "group", "of its {group} only {max} may be under way at once")
-EXPLAIN(BACKOFF, "backoff", "it failed; attempt {attempt} comes in {left}")
+EXPLAIN(BACKOFF, "backoff", "attempt {before} failed; attempt {attempt} comes in {left}")
 EXPLAIN(FIRST_SLICE, "first_slice", "the first {slice:device} of {stage} must be back before the others follow")
 EXPLAIN(TURNING_ROUND, "turning_round", "the steps of {stage} are being turned round")
 EXPLAIN(WINDOW, "window", "window opens {opens}, in {left}: it is offered nothing before")
@@ -70,6 +70,7 @@ EXPLAIN(REACH_UNTIL, "reach_until", "if it does not ask within {left} (until {at
 
 /* ---- an order that it holds */
 EXPLAIN(HAS_ORDER, "has_order", "it was offered {stage} {ago} ago and is {state}")
+EXPLAIN(ATTEMPT, "attempt", "it is its attempt {attempt}: those before failed")
 EXPLAIN(FROZEN_ORDER, "frozen_order", "freeze {freeze} holds for it: it may download, but not switch before that ends or is lifted; its time to install stands still")
 EXPLAIN(MUST_END, "must_end", "it must have ended within {left}, until {at}; else it counts as timed out")
 EXPLAIN(FROZEN_TOO_LATE, "frozen_too_late", "freeze {freeze} holds for it, but it had begun to switch and goes on")

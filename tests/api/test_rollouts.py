@@ -314,19 +314,31 @@ def test_devices_of_a_group_are_not_all_away_at_once(story):
     story.work(fleet, "l", "completed")
 
 
+def explained(story, device):
+    """What explain says of the device in rollout r: {code: text}."""
+    part = ok(story.api.get(f"/api/v1/devices/{device.id}/explain?rollout=r"))["rollouts"][0]
+    return {line["code"]: line["text"] for line in part["lines"]}
+
+
 def test_failures_are_tried_again_by_kind(story):
     """A failure of a kind with a rule is offered again after its back-off and does not count; when the
     attempts are used up, and for other kinds, it does."""
     fleet = story.devices(2, app="1.0.0", lib="1.0.0")
     story.rollout("r", "next", gate=ONE_IS_ENOUGH, retries=[
         {"type": "failed", "causes": ["network"], "attempts": 3, "backoff_s": 1, "factor": 1}])
-    for _ in range(2):
+    for attempt in range(1, 3):
         fleet[0].asks()
-        fleet[0].fails(cause="network")
+        fleet[0].says("failed", cause="network", detail="no route")
+        fleet[0].order = None
         assert story.steps("r")[("d0", 0)] == "queued"
         assert not fleet[0].poll()
+        told = explained(story, fleet[0])
+        assert told["backoff"].startswith(f"attempt {attempt} failed; attempt {attempt + 1} comes in")
+        assert told["device_says"] == "the device says: no route"
     fleet[0].asks()
+    assert explained(story, fleet[0])["attempt"] == "it is its attempt 3: those before failed"
     fleet[0].fails(cause="network")
+    assert story.stats("r")["total"]["retried"] == 2
     story.ends("r", fleet[0], 0, "failed")
     fleet[1].asks()
     fleet[1].fails(cause="release")

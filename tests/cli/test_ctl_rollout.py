@@ -194,15 +194,15 @@ def test_stats_is_the_table_of_waves(ctl, rollout):
     """stats prints each figure of the design per wave; a figure without a base is '-'."""
     rollout.stats = [{**figures("completed"), "waves": [
         a_wave(0, confirmed=9, failed=1, completion=0.9, failure=0.1, rollback=0.1, rolled_back_by_device=1,
-               rollback_failure=0.0, time_median_s=12.4, time_p95_s=75, bytes_sent=2048, bytes_saved=1048576),
+               rollback_failure=0.0, time_median_s=12.4, time_p95_s=75, bytes_sent=2048, bytes_saved=1048576, retried=3),
         a_wave(1)], "stages": [a_stage(0, 0, "failed", gate="2 of 10 failed, 0.5 allowed", failed=2, confirmed=8)]}]
     out = ctl("rollout", "stats", "r").out
     lines = out.splitlines()
     assert re.split(r" {2,}", lines[0]) == ["WAVE", "DEVICES", "TARGETS", "CONFIRMED", "FAILED", "TIMED OUT", "COMPLETION",
                                              "FAILURE", "ROLLBACK", "BY DEVICE", "BY SERVER", "RB FAILURE", "MEDIAN", "P95",
-                                             "SENT", "SAVED"]
+                                             "SENT", "SAVED", "RETRIED"]
     assert re.split(r" {2,}", lines[1].strip()) == ["0", "10", "10", "9", "1", "0", "90 %", "10 %", "10 %", "1", "0", "0 %",
-                                                     "12 s", "1 min 15 s", "2.0 KiB", "1.0 MiB"]
+                                                     "12 s", "1 min 15 s", "2.0 KiB", "1.0 MiB", "3"]
     assert re.split(r" {2,}", lines[2].strip())[6:9] == ["0 %", "-", "-"]
     assert lines[3].strip().startswith("all")
     assert "2 of 10 failed, 0.5 allowed" in ctl("rollout", "stats", "r", "--stages").out

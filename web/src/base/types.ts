@@ -160,6 +160,7 @@ export interface Figures {
   confirmed: number
   failed: number
   timed_out: number
+  retried: number
   completion: number | null
   failure: number | null
   rollback: number | null
