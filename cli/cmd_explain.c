@@ -48,12 +48,13 @@ static void say_part(const struct cli *cli, const json_t *part)
 {
 	const char *stage = value_text(part, "stage"), *step = value_text(part, "step");
 	FL_AUTO_BUF struct fl_buf head = { 0 };
+	char words[FL_WORDS];
 
-	fl_buf_printf(
-		&head, "rollout %s (%s)", value_text(part, "rollout"), value_text(part, "state"));
+	fl_buf_printf(&head, "rollout %s (%s)", value_text(part, "rollout"),
+		value_words(part, "state", words));
 	if (stage != NULL)
 		fl_buf_printf(&head, ", %s%s%s", stage, step != NULL ? ": " : "",
-			step != NULL ? step : "");
+			step != NULL ? value_words(part, "step", words) : "");
 	text_check(&head);
 	cli_say(cli, "%s", (const char *)head.p);
 	say_lines(cli, part, "  ", false);
@@ -106,13 +107,14 @@ static enum fl_code explain_one(struct cli *cli, const char *rollout, int64_t la
 	FL_AUTOFREE char *path =
 		api_path("/api/v1/rollouts/{}/stages/{}/{}/explain", rollout, l, w);
 	json_t *told = NULL;
+	char words[FL_WORDS];
 	enum fl_code code = cli_get(cli, path, &told, err);
 
 	if (code != FL_OK)
 		return code;
 	if (!cli->globals.json) {
-		cli_say(cli, "%s (%s): %s", value_text(told, "stage"), value_text(told, "state"),
-			value_text(told, "summary"));
+		cli_say(cli, "%s (%s): %s", value_text(told, "stage"),
+			value_words(told, "state", words), value_text(told, "summary"));
 		say_lines(cli, told, "  ", true);
 	}
 	if (json_array_append_new(all, told) != 0)

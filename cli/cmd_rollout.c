@@ -188,11 +188,11 @@ static enum fl_code wait_planned(
 
 static void say_created(const struct cli *cli, const json_t *rollout, bool created)
 {
-	const char *state = value_text(rollout, "state"), *name = cli_operand(cli, 0);
-	char devices[TEXT_SHORT], waves[TEXT_SHORT], layers[TEXT_SHORT];
+	const char *name = cli_operand(cli, 0);
+	char devices[TEXT_SHORT], waves[TEXT_SHORT], layers[TEXT_SHORT], words[FL_WORDS];
 
 	cli_say(cli, "rollout %s %s: %s", name, created ? "is created" : "was created before",
-		state != NULL ? state : "?");
+		value_words(rollout, "state", words));
 	if (value_int(rollout, "waves") > 0)
 		cli_say(cli, "%s, %s, %s",
 			text_plural(devices, value_int(rollout, "targets"), "device"),

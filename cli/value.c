@@ -11,6 +11,13 @@ const char *value_text(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
+const char *value_words(const json_t *object, const char *key, char out[FL_WORDS])
+{
+	const char *state = value_text(object, key);
+
+	return fl_words(state != NULL ? state : "?", out);
+}
+
 int64_t value_int(const json_t *object, const char *key)
 {
 	const json_t *value = json_object_get(object, key);

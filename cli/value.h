@@ -5,9 +5,12 @@
 #define CLI_VALUE_H
 
 #include "lib/json.h"
+#include "lib/words.h"
 
 /* A string; NULL if it is absent, null or something else. Borrowed. */
 const char *value_text(const json_t *object, const char *key);
+/* A state, in words; "?" if it is absent. Returns `out`. */
+const char *value_words(const json_t *object, const char *key, char out[FL_WORDS]);
 /* A number; -1 if it is absent, null or something else. */
 int64_t value_int(const json_t *object, const char *key);
 double value_real(const json_t *object, const char *key);

@@ -15,6 +15,8 @@
 #include "server/store/approval.h"
 #include "server/store/rollout.h"
 
+#include "lib/words.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,11 +71,11 @@ static enum fl_code check(const struct act *a, struct fl_err *err)
 {
 	const struct rollout *r = &a->rollout;
 	const char *name = a->rq->who.name;
-	char hex[65], words[MODEL_WORDS];
+	char hex[65], words[FL_WORDS];
 
 	if (r->engine.state != ROLLOUT_WAITING_APPROVAL)
 		return fl_fail(err, FL_CONFLICT, "rollout \"%s\" is %s; nothing waits for approval",
-			r->name, model_words(rollout_state_text(r->engine.state), words));
+			r->name, fl_words(rollout_state_text(r->engine.state), words));
 	(void)sodium_bin2hex(hex, sizeof(hex), r->plan_digest, sizeof(r->plan_digest));
 	if (a->body.plan_digest != NULL && strcmp(a->body.plan_digest, hex) != 0)
 		return fl_fail(err, FL_PRECONDITION, "the plan's digest is %s; read it again", hex);

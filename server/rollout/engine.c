@@ -3,6 +3,8 @@
 
 #include "server/rollout/engine_turn.h"
 
+#include "lib/words.h"
+
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -169,10 +171,10 @@ void engine_turn_say(struct engine_turn *t, enum engine_did did, const char *fmt
 
 void engine_turn_same(struct engine_turn *t)
 {
-	char words[MODEL_WORDS];
+	char words[FL_WORDS];
 
 	engine_turn_say(t, ENGINE_NOTHING, "it is %s already; nothing changed",
-		model_words(rollout_state_text(engine_turn_rollout(t)->state), words));
+		fl_words(rollout_state_text(engine_turn_rollout(t)->state), words));
 }
 
 /* ---- moving states */

@@ -3,6 +3,8 @@
  * The way back: of a wave or of all, by hand or because a gate has failed. */
 #include "server/rollout/engine_turn.h"
 
+#include "lib/words.h"
+
 #include <stdio.h>
 
 void engine_back_begin(struct engine_turn *t, int wave, const char *reason)
@@ -113,7 +115,7 @@ void engine_back_verb(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	const char *why = t->fact->text;
-	char words[MODEL_WORDS];
+	char words[FL_WORDS];
 
 	if (r->state == ROLLOUT_ROLLING_BACK ||
 		(r->state == ROLLOUT_PAUSED && r->resume_to == ROLLOUT_ROLLING_BACK)) {
@@ -127,7 +129,7 @@ void engine_back_verb(struct engine_turn *t)
 	if (engine_rollout_edge(r->state, ROLLOUT_ROLLING_BACK) == NULL) {
 		engine_turn_say(t, ENGINE_REFUSED,
 			"it is %s: it has delivered nothing that could be taken back",
-			model_words(rollout_state_text(r->state), words));
+			fl_words(rollout_state_text(r->state), words));
 		return;
 	}
 	if (opened_stages(t, t->fact->wave, false) == 0) {

@@ -4,12 +4,14 @@
  * the runner brings the sums up to date afterwards and says so (FACT_COUNTED). */
 #include "server/rollout/engine_turn.h"
 
+#include "lib/words.h"
+
 #include <stdio.h>
 
 /* The rollout's state in words. */
-static const char *state_of(const struct engine_turn *t, char out[MODEL_WORDS])
+static const char *state_of(const struct engine_turn *t, char out[FL_WORDS])
 {
-	return model_words(rollout_state_text(engine_turn_rollout(t)->state), out);
+	return fl_words(rollout_state_text(engine_turn_rollout(t)->state), out);
 }
 
 /* What there is to do about a rollout whose state has just refused a verb. */
@@ -41,7 +43,7 @@ static const char *way_out(const struct engine_rollout *r)
 
 static void refuse(struct engine_turn *t, const char *verb)
 {
-	char words[MODEL_WORDS];
+	char words[FL_WORDS];
 
 	engine_turn_say(t, ENGINE_REFUSED, "it is %s and cannot %s: %s", state_of(t, words), verb,
 		way_out(engine_turn_rollout(t)));
@@ -219,7 +221,7 @@ static void resume(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	int waits = undecided(t);
-	char words[MODEL_WORDS];
+	char words[FL_WORDS];
 
 	if (r->state == ROLLOUT_RUNNING || r->state == ROLLOUT_STARTING ||
 		r->state == ROLLOUT_ROLLING_BACK) {

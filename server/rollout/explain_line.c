@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/explain_line.h"
 
-#include "server/rollout/model.h"
-
 #include "lib/envelope.h" /* fl_utc_write */
+#include "lib/words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,7 +60,7 @@ static void write_moment(struct fl_buf *b, int64_t ms)
 
 static void write_value(struct fl_buf *b, const struct explain_arg *a)
 {
-	char words[MODEL_WORDS];
+	char words[FL_WORDS];
 
 	switch (a->type) {
 	case EXPLAIN_IS_NUMBER:
@@ -71,7 +70,7 @@ static void write_value(struct fl_buf *b, const struct explain_arg *a)
 		fl_buf_str(b, a->text == NULL ? "" : a->text);
 		break;
 	case EXPLAIN_IS_STATE:
-		fl_buf_str(b, model_words(a->text, words));
+		fl_buf_str(b, fl_words(a->text, words));
 		break;
 	case EXPLAIN_IS_MOMENT:
 		write_moment(b, a->n);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/rollout/model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define TEXT_(code, text) text,
@@ -43,14 +42,3 @@ ENUM_TEXT(rollout_state, rollout_texts, "state of a rollout", ROLLOUT_STATE_MAX)
 ENUM_TEXT(stage_state, stage_texts, "state of a stage", STAGE_STATE_MAX)
 ENUM_TEXT(step_state, step_texts, "state of a step", STEP_STATE_MAX)
 ENUM_TEXT(step_cause, cause_texts, "cause of a failure", CAUSE_MAX)
-
-const char *model_words(const char *text, char out[MODEL_WORDS])
-{
-	if (strcmp(text, rollout_state_text(ROLLOUT_WAITING_APPROVAL)) == 0)
-		text = "waiting for approval";
-	(void)snprintf(out, MODEL_WORDS, "%s", text);
-	for (char *c = out; *c != '\0'; c++)
-		if (*c == '_')
-			*c = ' ';
-	return out;
-}

@@ -96,10 +96,6 @@ enum fl_code step_state_parse(
 enum fl_code step_cause_parse(
 	const char *s, enum step_cause *out, struct fl_err *err) FL_MUST_CHECK;
 
-#define MODEL_WORDS 40
-/* A state's text as it stands in a sentence: "rolling back", "waiting for approval". Returns `out`. */
-const char *model_words(const char *text, char out[MODEL_WORDS]);
-
 /* Whether a step in this state has ended. */
 static inline bool step_ended(enum step_state s)
 {

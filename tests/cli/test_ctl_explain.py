@@ -43,6 +43,16 @@ def test_a_device_and_a_stage(real, story):
     assert "has done its part" in real("explain", "d1").out
 
 
+def test_states_are_words(real, story):
+    """Sentences say "waiting for approval", never the wire's word."""
+    story.devices(1, app="1.0.0")
+    made = real("rollout", "create", "w", "--release", "next", "--wave", "100%", "--approvals", "1")
+    assert "rollout w is created: waiting for approval" in made.out, made
+    told = real("rollout", "start", "w")
+    assert told.code == 6 and "it is waiting for approval and cannot start" in told.err, told
+    assert "rollout w (waiting for approval)" in real("explain", "d0").out
+
+
 def test_block_tells_what_it_did(real, story):
     """version block names the rollouts that it paused and the devices that run the version."""
     d = story.devices(2, app="1.0.0")
