@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Vectors are passed between functions of this file alone. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 #define OPEN  5               /* a new piece must win this much */
 #define NEVER (INT16_MIN / 2) /* score of what cannot be */
 #define LANES 8
