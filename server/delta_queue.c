@@ -165,14 +165,17 @@ struct delta_job *delta_queue_put(struct delta_queue *q, const struct delta_want
 
 bool delta_queue_has(const struct delta_queue *q, bool background)
 {
-	return background ? q->lists[DELTA_IMPROVED].n > 0
-			  : q->lists[DELTA_ASKED].n + q->lists[DELTA_WARMED].n > 0;
+	if (background)
+		return q->lists[DELTA_IMPROVED].n > 0 && q->lists[DELTA_ASKED].n == 0;
+	return q->lists[DELTA_ASKED].n + q->lists[DELTA_WARMED].n > 0;
 }
 
 struct delta_job *delta_queue_take(struct delta_queue *q, bool background)
 {
-	struct delta_job *j = background ? first_of(q, DELTA_IMPROVED) : first_of(q, DELTA_ASKED);
+	struct delta_job *j = NULL;
 
+	if (delta_queue_has(q, background))
+		j = first_of(q, background ? DELTA_IMPROVED : DELTA_ASKED);
 	if (j == NULL && !background)
 		j = first_of(q, DELTA_WARMED);
 	if (j != NULL)

@@ -9,7 +9,8 @@
  *   IMPROVED  best tiers, by rank, then by devices times the bytes that each may save
  *   RUNNING   taken by a builder
  * Ranks say which stage of a plan needs a pair: a lower one first; 0 for those who ask now. The first
- * two places feed the quick builders, the third the background ones. Each place is bounded; a better
+ * two places feed the quick builders, the third the background ones while no device waits for its turn:
+ * what processors a storm leaves are for it. Each place is bounded; a better
  * one in IMPROVED displaces the worst.
  *
  * Not locked: its owner does that (delta_service.c). */

@@ -201,12 +201,17 @@ static struct delta_job *next_job(struct delta_service *d, bool background)
 {
 	struct timespec until = { .tv_sec = fl_clock_ms(CLOCK_MONOTONIC) / 1000 + FLUSH_S };
 	pthread_cond_t *come = background ? &d->improve : &d->filled;
+	struct delta_job *j;
 
 	while (!d->stopping && !delta_queue_has(&d->queue, background) &&
 		(background || d->turned == d->turned_done))
 		if (pthread_cond_timedwait(come, &d->lock, &until) == ETIMEDOUT)
 			return NULL;
-	return d->stopping ? NULL : delta_queue_take(&d->queue, background);
+	j = d->stopping ? NULL : delta_queue_take(&d->queue, background);
+	if (delta_queue_has(&d->queue,
+		    true)) /* this was the last that a device waited for, or there is more */
+		(void)pthread_cond_signal(&d->improve);
+	return j;
 }
 
 /* Before a pair its target alone: whether the pair pays is judged by it. NULL if another builder is

@@ -140,6 +140,7 @@ static void each_place_has_a_bound(void **state)
 	more.gain = 11;
 	assert_non_null(put(&q, more));
 	assert_int_equal(q.lists[DELTA_IMPROVED].n, 2);
+	assert_int_equal(next(&q, false), 1);
 	assert_int_equal(next(&q, true), 5);
 	delta_queue_fini(&q);
 	delta_queue_fini(&q);
@@ -153,17 +154,35 @@ static void quick_and_best_are_two_jobs(void **state)
 
 	(void)state;
 	delta_queue_init(&q, 4, 4);
-	(void)put(&q, want(1, DELTA_ASKED));
 	(void)put(&q, want(1, DELTA_IMPROVED));
+	assert_non_null(delta_queue_take(&q, true));
+	(void)put(&q, want(1, DELTA_ASKED));
 	(void)put(&q, want(2, DELTA_WARMED));
 	assert_ptr_not_equal(delta_queue_find(&q, (struct delta_pair){ 1, 100 }, false),
 		delta_queue_find(&q, (struct delta_pair){ 1, 100 }, true));
-	assert_non_null(delta_queue_take(&q, true));
 	assert_int_equal(delta_queue_list(&q, seen, 8), 3);
 	assert_int_equal(seen[0].place, DELTA_RUNNING);
 	assert_int_equal(seen[1].place, DELTA_ASKED);
 	assert_int_equal(seen[2].place, DELTA_WARMED);
 	assert_int_equal(delta_queue_list(&q, seen, 2), 2);
+	delta_queue_fini(&q);
+}
+
+static void the_background_begins_nothing_while_devices_wait(void **state)
+{
+	/* What is queued for later waits for the asked pairs to be taken, not for those that plans announced. */
+	struct delta_queue q;
+
+	(void)state;
+	delta_queue_init(&q, 4, 4);
+	(void)put(&q, want(1, DELTA_IMPROVED));
+	(void)put(&q, want(2, DELTA_ASKED));
+	(void)put(&q, want(3, DELTA_WARMED));
+	assert_false(delta_queue_has(&q, true));
+	assert_int_equal(next(&q, true), 0);
+	assert_int_equal(next(&q, false), 2);
+	assert_true(delta_queue_has(&q, true));
+	assert_int_equal(next(&q, true), 1);
 	delta_queue_fini(&q);
 }
 
@@ -268,6 +287,7 @@ int main(void)
 		cmocka_unit_test(the_background_goes_where_most_is_saved),
 		cmocka_unit_test(each_place_has_a_bound),
 		cmocka_unit_test(quick_and_best_are_two_jobs),
+		cmocka_unit_test(the_background_begins_nothing_while_devices_wait),
 		cmocka_unit_test(a_wish_is_for_what_the_device_can_decode),
 		cmocka_unit_test(a_stated_memory_is_kept),
 		cmocka_unit_test(bytes_or_time_decide),
