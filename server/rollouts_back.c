@@ -275,7 +275,13 @@ static enum fl_code works_back(struct way *w, struct fl_err *err)
 		.planned = rollouts_set_is(
 			&w->o->then, rollouts_plan_goal(w->o->parsed, w->view, true)) };
 	enum rollouts_unmet unmet = ROLLOUTS_ALL_MET;
-	enum fl_code code = rollouts_requires_met(w->lane, &shift, &unmet, err);
+	enum fl_code code = FL_OK;
+
+	if (!shift.planned)
+		code = rollouts_gateway_state(
+			w->lane->store, &w->o->device, &shift.gateway_state, err);
+	if (code == FL_OK)
+		code = rollouts_requires_met(w->lane, &shift, &unmet, err);
 
 	if (unmet != ROLLOUTS_ALL_MET)
 		w->o->fit = unmet == ROLLOUTS_UNMET_HERE && another_goes_back(w) ? ENGINE_LATER

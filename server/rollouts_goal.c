@@ -106,15 +106,10 @@ static enum fl_code works(const struct rollouts_lane *lane, const struct step_vi
 {
 	struct rollouts_shift shift = { .outlook = o,
 		.planned = rollouts_set_is(&o->then, rollouts_plan_goal(o->parsed, view, false)) };
-	struct device gateway = { 0 };
 	enum rollouts_unmet unmet = ROLLOUTS_ALL_MET;
-	enum fl_code code = FL_OK;
+	enum fl_code code =
+		rollouts_gateway_state(lane->store, &o->device, &shift.gateway_state, err);
 
-	if (o->device.gateway_no != 0) {
-		code = device_by_no(lane->store, o->device.gateway_no, &gateway, err);
-		shift.gateway_state = gateway.state_id;
-		device_fini(&gateway);
-	}
 	if (code == FL_OK)
 		code = rollouts_requires_met(lane, &shift, &unmet, err);
 	if (unmet == ROLLOUTS_UNMET_HERE)

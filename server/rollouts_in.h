@@ -326,6 +326,9 @@ struct rollouts_shift {
 	bool planned;          /* the plan has seen to it that the device works by itself */
 	int64_t gateway_state; /* what its gateway has; 0: not looked at */
 };
+/* `gateway_state` of a device; 0: it has no gateway. */
+enum fl_code rollouts_gateway_state(struct store *store, const struct device *device,
+	int64_t *state_id, struct fl_err *err) FL_MUST_CHECK;
 /* Who would not get what it requires; what it does not get now either is no matter. */
 enum rollouts_unmet { ROLLOUTS_ALL_MET, ROLLOUTS_UNMET_HERE, ROLLOUTS_UNMET_AROUND };
 /* Whether, after the change, the requirements of the device and of those behind it are met by what is

@@ -91,6 +91,21 @@ static enum fl_code check_behind(void *context, const struct version_demand *d, 
 	return FL_OK;
 }
 
+enum fl_code rollouts_gateway_state(
+	struct store *store, const struct device *device, int64_t *state_id, struct fl_err *err)
+{
+	struct device gateway = { 0 };
+	enum fl_code code = FL_OK;
+
+	*state_id = 0;
+	if (device->gateway_no == 0)
+		return FL_OK;
+	code = device_by_no(store, device->gateway_no, &gateway, err);
+	*state_id = gateway.state_id;
+	device_fini(&gateway);
+	return code;
+}
+
 enum fl_code rollouts_requires_met(const struct rollouts_lane *lane,
 	const struct rollouts_shift *shift, enum rollouts_unmet *unmet, struct fl_err *err)
 {

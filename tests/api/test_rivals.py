@@ -325,9 +325,9 @@ def test_orders_of_the_higher_priority_come_first(story):
     story.work(fleet, "a", "completed")
 
 
-def test_a_gateway_waits_for_those_behind_it_when_two_rollouts_go_back(story):
-    """A hotfix and the rollout that it overtook are taken back while a device installs the older one's version:
-    the gateway keeps what that needs until the device is back."""
+@pytest.fixture(name="behind")
+def fixture_behind(story):
+    """A gateway and a device behind it, which installs what one rollout has brought when a hotfix starts."""
     for n in (1, 2, 3):
         story.module("base", f"{n}.0.0", tier="gateway")
         story.module("leaf", f"{n}.0.0", requires={"base": f">={n}.0"})
@@ -343,6 +343,13 @@ def test_a_gateway_waits_for_those_behind_it_when_two_rollouts_go_back(story):
     one.asks()
     one.says("installing")
     story.verb("fix", "start", accept_drift=True)
+    return gateway, one
+
+
+def test_a_gateway_waits_for_those_behind_it_when_two_rollouts_go_back(story, behind):
+    """A hotfix and the rollout that it overtook are taken back while a device installs the older one's version:
+    the gateway keeps what that needs until the device is back."""
+    gateway, one = behind
     gateway.asks()
     assert gateway.wants()["base"] == "3.0.0"
     gateway.order = None
@@ -354,4 +361,17 @@ def test_a_gateway_waits_for_those_behind_it_when_two_rollouts_go_back(story):
     one.order = None
     story.work([one, gateway], "fix", "rolled_back")
     assert (one.installed, gateway.installed) == ({"leaf": "1.0.0"}, {"base": "1.0.0"})
+    story.verify()
+
+
+def test_a_device_behind_a_gateway_goes_back_to_what_another_rollout_brought(story, behind):
+    """A hotfix over another rollout is taken back: the device and then its gateway go back to the version in between,
+    which no plan had them go back to, since the gateway still meets what that requires."""
+    gateway, one = behind
+    one.confirms()
+    one.order = None
+    story.work([one, gateway], "fix", "completed")
+    story.verb("fix", "rollback")
+    story.work([one, gateway], "fix", "rolled_back")
+    assert (one.installed, gateway.installed) == ({"leaf": "2.0.0"}, {"base": "2.0.0"})
     story.verify()
