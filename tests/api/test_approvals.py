@@ -52,7 +52,7 @@ def test_two_of_three_must_agree(fleet):
     got = ask(people["ann"], "two", approvals=2, approvers=["bob", "eve", "kim"])
     digest = got["plan_digest"]
     start = people["ann"].post(f"{API}/rollouts/two/start", {})
-    assert start.status == 409 and "waiting_approval" in start.json()["detail"]
+    assert start.status == 409 and "waiting for approval" in start.json()["detail"]
     one = approve(people["bob"], "two", digest, why="looks right").json()
     assert (one["did"], one["changed"], one["rollout"]["state"]) == ("approved by 1 of 2", True, "waiting_approval")
     again = approve(people["bob"], "two", digest).json()
