@@ -120,7 +120,7 @@ static void say_builds(const struct cli *cli, const json_t *builds)
 	int64_t all = value_int(builds, "built") + value_int(builds, "useless") +
 		value_int(builds, "failed");
 
-	cli_say(cli, "since the start %s in %s; %s parsed, %lld found parsed",
+	cli_say(cli, "since the start %s in %s; %s parsed, which was spared %lld times",
 		text_plural(made, all, "build"),
 		text_plural(workers, value_int(builds, "processes"), "worker"),
 		text_plural(parsed, value_int(builds, "parsed"), "module"),
@@ -146,7 +146,7 @@ static enum fl_code stats(struct cli *cli, const void *options, struct fl_err *e
 	say_summary(cli, json_object_get(all, "summary"));
 	say_builds(cli, json_object_get(all, "since_start"));
 	cache = json_object_get(all, "cache");
-	cli_say(cli, "the cache has %s of %s; %lld went since the start",
+	cli_say(cli, "the cache has %s of %s; %lld removed for space since the start",
 		text_bytes(bytes, value_int(cache, "bytes")),
 		text_bytes(limit, value_int(cache, "limit")),
 		(long long)value_int(cache, "evicted"));

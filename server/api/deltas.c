@@ -99,7 +99,10 @@ static json_t *render_tiers(delta_mask tiers)
 	for (size_t i = 0; i < DELTA_TIERS && list != NULL; i++)
 		if ((tiers >> i & 1) != 0)
 			(void)json_array_append_new(list,
-				json_sprintf("%s/%d", delta_tiers[i].codec, delta_tiers[i].level));
+				delta_tiers[i].level == 0
+					? json_string(delta_tiers[i].codec)
+					: json_sprintf("%s/%d", delta_tiers[i].codec,
+						  delta_tiers[i].level));
 	return list;
 }
 
