@@ -185,4 +185,49 @@ static inline const char *small_text(const struct small *s, uint32_t version)
 	return version == UNIVERSE_NONE ? "-" : s->u.versions[version].text;
 }
 
+/* The hops as "lib 1.0.0>2.0.0 | app 1.0.0>2.0.0 + x ->1.0.0": units between bars; with a gateway
+ * "@0" names the place. A refusal: its sentence, then " / " and its chain. */
+static inline void small_describe(
+	const struct small *s, const struct resolve_result *r, struct fl_buf *b)
+{
+	if (r->outcome != RESOLVE_OK) {
+		fl_buf_printf(b, "%s: %s",
+			r->outcome == RESOLVE_CONFLICT ? "conflict" : "incompatible", r->reason);
+		for (uint32_t i = 0; i < r->n_chain; i++)
+			fl_buf_printf(b, " / %s", r->chain[i]);
+		return;
+	}
+	for (uint32_t i = 0; i < r->n_hops; i++) {
+		const struct resolve_hop *h = &r->hops[i];
+
+		if (i > 0)
+			fl_buf_str(b, h->unit == h[-1].unit ? " + " : " | ");
+		fl_buf_str(b, s->u.modules[h->module].name);
+		if (s->gateway)
+			fl_buf_printf(b, "@%u", h->place);
+		fl_buf_printf(b, " %s>%s", small_text(s, h->from), small_text(s, h->to));
+	}
+}
+
+/* Resolve and compare with small_describe; ends the universe. */
+static inline void small_expect(struct small *s, const char *wanted)
+{
+	struct resolve_problem p;
+	struct resolve_result r = { 0 };
+	struct fl_err err;
+	FL_AUTO_BUF struct fl_buf b = { 0 };
+
+	small_seal(s);
+	p = small_problem(s);
+	if (resolve(&p, &r, &err) != FL_OK)
+		fail_msg("%s", err.msg);
+	fl_buf_str(&b, "");
+	small_describe(s, &r, &b);
+	fl_buf_byte(&b, '\0');
+	if (strcmp((char *)b.p, wanted) != 0)
+		fail_msg("\n got:    %s\n wanted: %s", (char *)b.p, wanted);
+	resolve_fini(&r);
+	universe_fini(&s->u);
+}
+
 #endif

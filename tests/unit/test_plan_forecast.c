@@ -2,71 +2,37 @@
  *
  * The forecast of a plan: from how long devices have been silent to how long stages will take, against
  * figures worked out by hand. */
-#include "server/rollout/plan.h"
-
-#include "tests/unit/small_universe.h"
+#include "tests/unit/small_fleet.h"
 
 #define DEVICES 1000
 
-struct fleet {
-	struct small s;
-	struct strategy strategy;
-	struct plan_input in;
-	int64_t no[DEVICES];
-	uint32_t state[DEVICES], zeros[DEVICES], gateway[DEVICES], silent[DEVICES];
-	uint8_t flags[DEVICES];
-};
+static struct small_fleet f;
+static uint32_t silent[DEVICES];
 
-/* A thousand devices with app 1 and lib 1, both to be replaced. */
-static void make(struct fleet *f, const char *strategy, struct plan *p)
+/* A thousand devices with app 1 and lib 1, both to be replaced; what else a test has put into f.in holds. */
+static void make(const char *strategy, struct plan *p)
 {
-	FL_AUTO_JSON json_t *json = json_loads(strategy, 0, NULL);
-	uint32_t state;
+	const struct plan_input given = f.in;
 
-	assert_non_null(json);
-	assert_int_equal(strategy_read(json, 7, &f->strategy, NULL), FL_OK);
-	small_publish(&f->s, "app 1.0.0", "");
-	small_publish(&f->s, "app 2.0.0", "lib ^2");
-	small_publish(&f->s, "lib 1.0.0", "");
-	small_publish(&f->s, "lib 2.0.0", "");
-	small_release(&f->s, "app 2.0.0, lib 2.0.0");
-	state = small_state(&f->s, "app 1.0.0, lib 1.0.0");
-	for (size_t i = 0; i < DEVICES; i++) {
-		f->no[i] = (int64_t)i + 1;
-		f->state[i] = state;
-		f->gateway[i] = PLAN_NO_DEVICE;
-		f->flags[i] = PLAN_SELECTED;
-	}
-	small_seal(&f->s);
-	f->in.universe = &f->s.u;
-	f->in.release = "spring";
-	f->in.entries = f->s.entries;
-	f->in.n_entries = f->s.n_entries;
-	f->in.strategy = &f->strategy;
-	f->in.n_signatures = 1;
-	f->in.devices = (struct plan_devices){ .n = DEVICES,
-		.no = f->no,
-		.state = f->state,
-		.signature = f->zeros,
-		.gateway = f->gateway,
-		.stratum = f->zeros,
-		.held = f->zeros,
-		.flags = f->flags,
-		.silent_s = f->silent };
-	memset(p, 0, sizeof(*p));
-	assert_int_equal(plan_make(&f->in, p, NULL), FL_OK);
+	small_fleet_begin(&f, strategy);
+	f.in = given;
+	small_publish(&f.s, "app 1.0.0", "");
+	small_publish(&f.s, "app 2.0.0", "lib ^2");
+	small_publish(&f.s, "lib 1.0.0", "");
+	small_publish(&f.s, "lib 2.0.0", "");
+	small_release(&f.s, "app 2.0.0, lib 2.0.0");
+	(void)small_fleet_add(&f, DEVICES, "app 1.0.0, lib 1.0.0", PLAN_NO_DEVICE);
+	f.in.devices.silent_s = silent;
+	small_fleet_make(&f, p);
 	assert_int_equal(p->n_layers, 2);
 }
 
-static void end(struct fleet *f, struct plan *p)
+static void end(struct plan *p)
 {
-	plan_fini(p);
-	universe_fini(&f->s.u);
-	strategy_fini(&f->strategy);
-	memset(f, 0, sizeof(*f));
+	small_fleet_end(&f, p);
+	memset(&f, 0, sizeof(f));
+	memset(silent, 0, sizeof(silent));
 }
-
-static struct fleet f;
 
 /* Behaviour: a fleet that polls each minute is reached within a minute, whatever phase it is in; the load
  * is that of the first seconds. */
@@ -78,9 +44,8 @@ static void follows_the_polls(void **state)
 	(void)state;
 	f.in.history = (struct plan_history){ 4000, 9000, 2500, 50 };
 	for (uint32_t i = 0; i < DEVICES; i++)
-		f.silent[i] = i % 60;
-	make(&f, "{\"waves\":[{\"percent\":100}],\"soak_s\":30,\"reach_s\":500,\"install_s\":100}",
-		&p);
+		silent[i] = i % 60;
+	make("{\"waves\":[{\"percent\":100}],\"soak_s\":30,\"reach_s\":500,\"install_s\":100}", &p);
 	x = &plan_stage(&p, 0, 0)->forecast;
 	assert_in_range(x->reach_p95_s, 55, 59);
 	assert_int_equal(x->never_seen, 0);
@@ -93,7 +58,7 @@ static void follows_the_polls(void **state)
 	assert_int_equal(p.time_s, 2 * x->time_s);
 	assert_int_equal(p.time_max_s, 2 * x->time_max_s);
 	assert_true(p.observed);
-	end(&f, &p);
+	end(&p);
 }
 
 /* Behaviour: devices that never spoke count as such, and when they are too many the stage is expected to
@@ -105,21 +70,21 @@ static void counts_the_silent(void **state)
 	(void)state;
 	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
 	for (uint32_t i = 0; i < DEVICES; i++)
-		f.silent[i] = i % 10 == 0 ? PLAN_NEVER_SEEN : 3600;
-	make(&f, "{\"waves\":[{\"percent\":100}],\"reach_s\":86400,\"install_s\":100}", &p);
+		silent[i] = i % 10 == 0 ? PLAN_NEVER_SEEN : 3600;
+	make("{\"waves\":[{\"percent\":100}],\"reach_s\":86400,\"install_s\":100}", &p);
 	assert_int_equal(plan_stage(&p, 0, 0)->forecast.never_seen, DEVICES / 10);
 	assert_int_equal(plan_stage(&p, 0, 0)->forecast.reach_p95_s, 86400);
 	assert_int_equal(plan_stage(&p, 0, 0)->forecast.downtime_ms, -1);
 	assert_false(p.observed);
-	end(&f, &p);
+	end(&p);
 	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
 	for (uint32_t i = 0; i < DEVICES; i++)
-		f.silent[i] = i % 50 == 0 ? PLAN_NEVER_SEEN : 3600;
-	make(&f, "{\"waves\":[{\"percent\":100}],\"reach_s\":86400}", &p);
+		silent[i] = i % 50 == 0 ? PLAN_NEVER_SEEN : 3600;
+	make("{\"waves\":[{\"percent\":100}],\"reach_s\":86400}", &p);
 	/* 98 % come; a bucket is at most an eighth wide. */
 	assert_in_range(plan_stage(&p, 0, 0)->forecast.reach_p95_s, 3600, 3600 * 9 / 8);
 	assert_int_equal(plan_stage(&p, 0, 0)->forecast.peak_offers_s, 0);
-	end(&f, &p);
+	end(&p);
 }
 
 /* Behaviour: a limit of devices in flight makes the stage longer and its peak lower. */
@@ -130,19 +95,19 @@ static void limits_make_it_longer(void **state)
 
 	(void)state;
 	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
-	make(&f, "{\"waves\":[{\"percent\":100}],\"max_in_flight\":50}", &p);
+	make("{\"waves\":[{\"percent\":100}],\"max_in_flight\":50}", &p);
 	x = &plan_stage(&p, 0, 0)->forecast;
 	/* All ask at once: 20 rounds of 50, of which 19 must be waited for; 50 in 10 s are 5 a second. */
 	assert_int_equal(x->time_s, 0 + 19 * 10 + 20);
 	assert_int_equal(x->peak_offers_s, 5);
-	end(&f, &p);
+	end(&p);
 	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
-	make(&f, "{\"waves\":[{\"percent\":100}],\"pace\":{\"max_per_minute\":30}}", &p);
+	make("{\"waves\":[{\"percent\":100}],\"pace\":{\"max_per_minute\":30}}", &p);
 	x = &plan_stage(&p, 0, 0)->forecast;
 	/* 1000 devices, 30 of them at once and then as many a minute. */
 	assert_int_equal(x->time_s, 33 * 60 + 20);
 	assert_int_equal(x->peak_offers_s, 30);
-	end(&f, &p);
+	end(&p);
 }
 
 /* Behaviour: with a ramp the rate grows from stage to stage. */
@@ -152,15 +117,14 @@ static void a_ramp_makes_it_shorter(void **state)
 
 	(void)state;
 	f.in.history = (struct plan_history){ 10000, 20000, -1, -1 };
-	make(&f,
-		"{\"waves\":[{\"count\":100},{\"percent\":100}],\"pace\":{\"max_per_minute\":400,"
-		"\"ramp\":{\"base_per_minute\":50,\"increment_factor\":2,\"notified\":100}}}",
+	make("{\"waves\":[{\"count\":100},{\"percent\":100}],\"pace\":{\"max_per_minute\":400,"
+	     "\"ramp\":{\"base_per_minute\":50,\"increment_factor\":2,\"notified\":100}}}",
 		&p);
 	/* 50, then 50; the next layer of the wave: 100 at once; wave 1: 200 (of 400), then 400, then 300 */
 	assert_int_equal(plan_stage(&p, 0, 0)->forecast.time_s, 60 + 20);
 	assert_int_equal(plan_stage(&p, 1, 0)->forecast.time_s, 0 + 20);
 	assert_int_equal(plan_stage(&p, 0, 1)->forecast.time_s, 2 * 60 + 20);
-	end(&f, &p);
+	end(&p);
 }
 
 /* Behaviour: the time of the whole follows the order: pipelined stages run beside each other. */
@@ -180,12 +144,12 @@ static void adds_up_by_order(void **state)
 			"\"soak_s\":100}",
 			orders[i]);
 		f.in.history = (struct plan_history){ 1000, 2000, -1, -1 };
-		make(&f, text, &p);
+		make(text, &p);
 		each = plan_stage(&p, 0, 0)->forecast.time_s;
 		assert_int_equal(each, 102);
 		/* 3 waves, 2 layers: six in a row, or a way of four */
 		assert_int_equal(p.time_s, (i == 2 ? 4 : 6) * each);
-		end(&f, &p);
+		end(&p);
 	}
 }
 
@@ -199,7 +163,7 @@ static void stands_beside_the_digest(void **state)
 
 	(void)state;
 	f.in.history = (struct plan_history){ 1000, 2000, 3000, 2000000 };
-	make(&f, "{}", &p);
+	make("{}", &p);
 	memcpy(digest, p.digest, 32);
 	assert_int_equal(plan_stage(&p, 0, 0)->deltas_to_build, 1);
 	/* lib 2.0.0 was published fourth: 1004 bytes are not a KiB */
@@ -211,13 +175,13 @@ static void stands_beside_the_digest(void **state)
 	assert_int_equal(p.time_s, q.time_s);
 	assert_int_equal(p.observed, q.observed);
 	plan_fini(&q);
-	end(&f, &p);
+	end(&p);
 	f.in.history = (struct plan_history){ -1, -1, -1, -1 };
 	for (uint32_t i = 0; i < DEVICES; i++)
-		f.silent[i] = 77;
-	make(&f, "{}", &p);
+		silent[i] = 77;
+	make("{}", &p);
 	assert_memory_equal(digest, p.digest, 32);
-	end(&f, &p);
+	end(&p);
 }
 
 int main(void)

@@ -1,62 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Which class of a plan a later device can join, and what two plans do differently. */
-#include "server/rollout/plan.h"
 #include "server/rollout/plan_diff.h"
 
-#include "tests/unit/small_universe.h"
-
-struct fleet {
-	struct small s;
-	struct strategy strategy;
-	struct plan_input in;
-	int64_t no[4];
-	uint32_t state[4], zeros[4], gateway[4];
-	uint8_t flags[4];
-};
+#include "tests/unit/small_fleet.h"
 
 /* Plan up to four devices, each with what it has installed. */
-static void make(struct fleet *f, const char *const *installed, struct plan *p)
+static void make(struct small_fleet *f, const char *const *installed, struct plan *p)
 {
-	assert_int_equal(strategy_read(NULL, 7, &f->strategy, NULL), FL_OK);
+	small_fleet_begin(f, "{}");
 	small_publish(&f->s, "app 1.0.0", "");
 	small_publish(&f->s, "app 2.0.0", "lib ^2");
 	small_publish(&f->s, "lib 1.0.0", "");
 	small_publish(&f->s, "lib 1.5.0", "");
 	small_publish(&f->s, "lib 2.0.0", "");
 	small_release(&f->s, "app 2.0.0, lib 2.0.0");
-	for (size_t i = 0; installed[i] != NULL; i++) {
-		f->no[i] = (int64_t)i + 1;
-		f->state[i] = small_state(&f->s, installed[i]);
-		f->gateway[i] = PLAN_NO_DEVICE;
-		f->flags[i] = PLAN_SELECTED;
-		f->in.devices.n = i + 1;
-	}
-	small_seal(&f->s);
-	f->in.universe = &f->s.u;
-	f->in.release = "spring";
-	f->in.entries = f->s.entries;
-	f->in.n_entries = f->s.n_entries;
-	f->in.strategy = &f->strategy;
-	f->in.n_signatures = 1;
-	f->in.devices.no = f->no;
-	f->in.devices.state = f->state;
-	f->in.devices.signature = f->in.devices.stratum = f->in.devices.held = f->zeros;
-	f->in.devices.gateway = f->gateway;
-	f->in.devices.flags = f->flags;
-	memset(p, 0, sizeof(*p));
-	assert_int_equal(plan_make(&f->in, p, NULL), FL_OK);
+	for (size_t i = 0; installed[i] != NULL; i++)
+		(void)small_fleet_add(f, 1, installed[i], PLAN_NO_DEVICE);
+	small_fleet_make(f, p);
 }
 
-static void end(struct fleet *f, struct plan *p)
-{
-	plan_fini(p);
-	universe_fini(&f->s.u);
-	strategy_fini(&f->strategy);
-	memset(f, 0, sizeof(*f));
-}
-
-static struct fleet f, g;
+static struct small_fleet f, g;
 static const char *const first[] = { "app 1.0.0, lib 1.0.0", "app 2.0.0, lib 2.0.0", NULL };
 static const char *const later[] = { "app 1.0.0, lib 1.5.0", "app 1.0.0, lib 1.0.0",
 	"app 2.0.0, lib 2.0.0", NULL };
@@ -74,8 +38,8 @@ static void joins_the_same_way(void **state)
 	assert_int_equal(plan_class_like(&p, &q, q.class_of[0]), UINT32_MAX);
 	/* It has everything: nothing to join. */
 	assert_int_equal(plan_class_like(&p, &q, q.class_of[2]), UINT32_MAX);
-	end(&f, &p);
-	end(&g, &q);
+	small_fleet_end(&f, &p);
+	small_fleet_end(&g, &q);
 }
 
 /* Behaviour: other bytes under the same version are another way. */
@@ -100,8 +64,8 @@ static void bytes_count(void **state)
 		}
 	}
 	assert_int_equal(plan_class_like(&p, &q, q.class_of[0]), UINT32_MAX);
-	end(&f, &p);
-	end(&g, &q);
+	small_fleet_end(&f, &p);
+	small_fleet_end(&g, &q);
 }
 
 static bool tells(const json_t *diff, const char *what)
@@ -138,8 +102,8 @@ static void tells_differences(void **state)
 	assert_true(tells(diff, "update from app 1.0.0, lib 1.5.0: devices"));
 	assert_false(tells(diff, "update from app 1.0.0, lib 1.0.0: devices"));
 	assert_false(tells(diff, "release"));
-	end(&f, &p);
-	end(&g, &q);
+	small_fleet_end(&f, &p);
+	small_fleet_end(&g, &q);
 }
 
 int main(void)
