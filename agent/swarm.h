@@ -66,6 +66,7 @@ struct swarm_options {
 	double until_s; /* 0: no end by time */
 	enum swarm_bench bench;
 	int64_t bench_requests; /* 0: until_s decides */
+	int64_t bench_rate;     /* requests a second; 0: as fast as they are answered */
 	const char *ask_file;   /* of --bench offers: digests, the wanted one first */
 	char peer[8];           /* port that gets the same requests afterwards; empty: none */
 };
@@ -96,7 +97,7 @@ struct exchange {
 	struct bench *bench; /* while it measures */
 	size_t lane,
 		shots; /* of it: which devices are its own, and how many requests it has started */
-	struct exchange *next_free, *next_all;
+	struct exchange *next_free, *next_all; /* of a bench: next_free is the next that is idle */
 };
 
 /* An order that is being carried out. */

@@ -31,6 +31,8 @@ struct bench {
 	size_t n, cap;  /* of latencies */
 	int64_t wanted; /* requests; 0: by time */
 	int64_t errors, refused;
+	struct exchange *idle; /* those that have had their answer */
+	int64_t sent;
 	int64_t begin_us, end_us;
 	struct shot *shots; /* pre-built; NULL: built when sent */
 	size_t n_shots;
@@ -194,7 +196,7 @@ static void note(struct bench *b, const struct pool_call *call)
 	b->latencies_us[b->n++] = (uint32_t)(call->ended_us - call->sent_us);
 }
 
-static void shoot(struct bench *b, struct exchange *x);
+static void send_due(struct bench *b);
 
 static void hit(struct pool_call *call)
 {
@@ -216,7 +218,9 @@ static void hit(struct pool_call *call)
 			b->refused++;
 	}
 	b->end_us = fl_clock_us(CLOCK_MONOTONIC);
-	shoot(b, x);
+	x->next_free = b->idle;
+	b->idle = x;
+	send_due(b);
 }
 
 /* Which request x sends next. Each connection has devices of its own and asks for one after the other:
@@ -237,6 +241,7 @@ static void shoot(struct bench *b, struct exchange *x)
 	if (i < 0 || over(b, i))
 		return;
 	x->shots++;
+	b->sent++;
 	x->device = &b->swarm->devices[(size_t)i % b->swarm->n];
 	if (b->shots != NULL) {
 		x->message.nonce = b->shots[i].nonce;
@@ -247,6 +252,30 @@ static void shoot(struct bench *b, struct exchange *x)
 		render(b->swarm, &x->message, &x->call.request);
 	}
 	pool_start(b->swarm->pool, &x->call);
+}
+
+/* How long until the next request is due, in milliseconds; 0: now. */
+static int wait_ms(const struct bench *b)
+{
+	int64_t rate = b->swarm->options.bench_rate,
+		left = rate == 0
+		? 0
+		: b->begin_us + b->sent * 1000000 / rate - fl_clock_us(CLOCK_MONOTONIC);
+
+	if (b->idle == NULL || left > 100000)
+		return 100;
+	return left <= 0 ? 0 : (int)(left / 1000) + 1;
+}
+
+/* Idle ones send what is due; one that has nothing more to send is idle no more. */
+static void send_due(struct bench *b)
+{
+	while (b->idle != NULL && wait_ms(b) == 0) {
+		struct exchange *x = b->idle;
+
+		b->idle = x->next_free;
+		shoot(b, x);
+	}
 }
 
 static int by_size(const void *a, const void *b)
@@ -297,10 +326,15 @@ static enum fl_code measure(struct bench *b, const volatile int *stop, struct fl
 		x->bench = b;
 		x->lane = i;
 		x->call.done = hit;
-		shoot(b, x);
+		x->next_free = b->idle;
+		b->idle = x;
 	}
-	while (!*stop && pool_busy(s->pool) > 0)
-		pool_run(s->pool, 100);
+	send_due(b);
+	while (!*stop && (pool_busy(s->pool) > 0 || b->idle != NULL)) {
+		pool_run(s->pool, wait_ms(b));
+		send_due(b);
+	}
+	b->idle = NULL;
 	return print(b, err);
 }
 
@@ -321,6 +355,7 @@ static enum fl_code measure_peer(struct bench *b, const volatile int *stop, stru
 
 	b->peer = true;
 	b->n = 0;
+	b->sent = 0;
 	b->errors = b->refused = 0;
 	return code == FL_OK ? measure(b, stop, err) : code;
 }

@@ -49,6 +49,7 @@ static const char usage[] =
 	"is\n"
 	"                                asked for, then those that the devices have, in turn\n"
 	"      --requests N              of --bench: stop after N instead of after seconds:N\n"
+	"      --rate N                  of --bench: send N a second, whatever the answers take\n"
 	"      --peer PORT               of --bench polls: then the same requests to this port\n"
 	"  -h, --help  -V, --version\n";
 
@@ -75,6 +76,7 @@ enum {
 	OPT_JSON,
 	OPT_BENCH,
 	OPT_REQUESTS,
+	OPT_RATE,
 	OPT_PEER,
 	OPT_ASK,
 };
@@ -105,6 +107,7 @@ static const struct option long_options[] = {
 	{ "ask", required_argument, NULL, OPT_ASK },
 	{ "bench", required_argument, NULL, OPT_BENCH },
 	{ "requests", required_argument, NULL, OPT_REQUESTS },
+	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "peer", required_argument, NULL, OPT_PEER },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -307,6 +310,8 @@ static enum fl_code take_number(
 		return read_real("--cut", v, 1, &o->cut, err);
 	case OPT_REQUESTS:
 		return read_count("--requests", v, 100000000, &o->bench_requests, err);
+	case OPT_RATE:
+		return read_count("--rate", v, 1000000, &o->bench_rate, err);
 	default:
 		return fl_fail(err, FL_INVALID, "see fleet-swarm --help");
 	}

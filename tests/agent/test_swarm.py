@@ -207,6 +207,13 @@ def test_the_bench_of_polls_counts_and_times(mock, swarm):
     assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["max_ms"]
 
 
+def test_bench_at_a_rate(swarm):
+    """--rate: so many requests a second and no more, over all connections together."""
+    figures = swarm("-n", 20, "-c", 4, "--bench", "polls", "--requests", 100, "--rate", 200).end(stop=False)
+    assert figures["requests"] == 100 and figures["errors"] == 0 and figures["mac_errors"] == 0
+    assert figures["seconds"] >= 99 / 200
+
+
 def test_the_bench_sends_the_same_requests_to_a_peer(mock, swarm):
     """--peer repeats all requests to another port and prints a second object."""
     port = mock.url.rsplit(":", 1)[1].strip("/")
