@@ -374,6 +374,7 @@ def test_the_swarm_rides_through_kills_of_the_server(fleet, tmp_path):
         fleet.api.start()
     fleet.wait("next", "completed")
     until("all run it", lambda: fleet.versions() == {both("2.0.0", "1.1.0"): 30})
+    until("the devices know it", lambda: s.journal.read_text().count('"confirmed"') == 60)
     assert s.end()["reports_waiting"] == 0
     # What was acknowledged is there: each journal line has its row.
     have = set()
