@@ -12,8 +12,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/delta/apply.h"
 #include "lib/delta/wasm/parses.h"
 #include "lib/file.h"
@@ -62,15 +64,16 @@ static enum fl_code limit_all(int64_t memory, pid_t parent, int nice, struct fl_
 	return FL_OK;
 }
 
-/* Allow one build so much processor time, in whole seconds. */
+/* Allow one build so much processor time, rounded up to whole seconds; a limit that the server itself has
+ * stays. */
 static enum fl_code limit_cpu(int64_t cpu_ms, struct fl_err *err)
 {
-	struct rusage used;
+	rlim_t most = (rlim_t)(fl_clock_ms(CLOCK_PROCESS_CPUTIME_ID) + cpu_ms + 999) / 1000;
+	struct rlimit now;
 
-	(void)getrusage(RUSAGE_SELF, &used);
-	return limit(RLIMIT_CPU,
-		(rlim_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec + (cpu_ms + 999) / 1000),
-		RLIM_INFINITY, err);
+	if (getrlimit(RLIMIT_CPU, &now) != 0)
+		return fl_fail_errno(err, errno, "cannot limit the worker");
+	return limit(RLIMIT_CPU, most < now.rlim_max ? most : now.rlim_max, now.rlim_max, err);
 }
 
 /* ---- files */

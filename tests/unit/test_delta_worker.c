@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "lib/clock.h"
 #include "lib/delta/codec.h"
 #include "lib/file.h"
 #include "tests/lib/wasm_build.h"
@@ -306,6 +307,28 @@ static void builds_with_a_file_in_common_need_one_process(void **state)
 		drop(versions[i]);
 }
 
+static void each_of_many_builds_has_its_whole_time(void **state)
+{
+	/* Builds in a row may take a second of processor time each, whatever those before them took: one process
+	 * makes more than a second of them. */
+	struct fl_bytes old = make_bytes(1 << 20, 1), new = make_bytes(1 << 20, 2);
+	struct delta_build b = build_of(old, new);
+	struct delta_worker w = worker_with(1LL << 30);
+
+	(void)state;
+	b.level = 9;
+	b.cpu_ms = 1000;
+	do {
+		empty(&b);
+		assert_int_equal(delta_worker_run(&w, &b, NULL), FL_OK);
+	} while (fl_clock_ms(w.cpu) < 1100);
+	assert_int_equal(w.counts.processes, 1);
+	delta_worker_end(&w);
+	close_build(&b);
+	drop(old);
+	drop(new);
+}
+
 static void a_refusal_goes_on_and_a_crash_is_tried_again(void **state)
 {
 	/* A codec that is not for these files leaves the process as it is. One that dies between two builds
@@ -345,6 +368,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(failures_come_back_with_their_sentence),
 		cmocka_unit_test(full_artifacts_need_no_old_file),
 		cmocka_unit_test(builds_with_a_file_in_common_need_one_process),
+		cmocka_unit_test(each_of_many_builds_has_its_whole_time),
 		cmocka_unit_test(a_refusal_goes_on_and_a_crash_is_tried_again),
 	};
 
