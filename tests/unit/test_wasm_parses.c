@@ -145,6 +145,20 @@ static void what_is_forgotten_is_parsed_again(void **state)
 	free(place);
 }
 
+static void without_keeping_the_next_pair_is_still_right(void **state)
+{
+	/* Parses that keep no more than the present pair needs give the same deltas of pairs that follow. */
+	struct wasm_parses parses = { 0 };
+
+	(void)state;
+	check(&parses, "wasm-delta", 0, 2);
+	check(&parses, "wasm-delta", 0, 2);
+	check(&parses, "wasm-delta", 1, 2);
+	check(&parses, "wasm-delta", 2, 1);
+	check_counts(&parses, 3, 5);
+	wasm_parses_fini(&parses);
+}
+
 static void a_refusal_leaves_nothing_behind(void **state)
 {
 	/* A file that is no module is refused, each time, and what was kept is gone; the next pair works. */
@@ -183,6 +197,7 @@ int main(void)
 		cmocka_unit_test(a_new_version_is_parsed_once_for_all_old_ones),
 		cmocka_unit_test(the_way_back_parses_nothing),
 		cmocka_unit_test(what_is_forgotten_is_parsed_again),
+		cmocka_unit_test(without_keeping_the_next_pair_is_still_right),
 		cmocka_unit_test(a_refusal_leaves_nothing_behind),
 		cmocka_unit_test(codecs_that_keep_nothing_take_no_harm),
 	};

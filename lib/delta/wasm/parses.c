@@ -19,7 +19,10 @@ static void forget(struct wasm_parse *p)
 
 static enum fl_code find_symbols(struct wasm_parse *p, struct fl_err *err)
 {
-	return p->symbols.start != NULL ? FL_OK : wasm_symbols_of(&p->symbols, &p->module, err);
+	if (p->symbols.bytes.p != NULL)
+		return FL_OK;
+	wasm_symbols_fini(&p->symbols); /* they may have been dropped */
+	return wasm_symbols_of(&p->symbols, &p->module, err);
 }
 
 /* ---- a pair */
