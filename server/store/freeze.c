@@ -12,7 +12,9 @@
 #define COLUMNS                                                                                  \
 	"f.id, f.name, f.selector, f.why, f.from_at, f.until_at, f.every, f.zone, f.lifted_at, " \
 	"f.created_at, f.created_by, s.from_at, s.until_at, s.told "
-#define OF_SPANS "SELECT " COLUMNS "FROM freeze_span s JOIN freeze f ON f.id = s.freeze_id "
+/* Spans come first (CROSS JOIN keeps the order): those that are over are many. */
+#define OF_SPANS \
+	"SELECT " COLUMNS "FROM freeze_span s CROSS JOIN freeze f WHERE f.id = s.freeze_id AND "
 /* the span that holds at $1 or comes next */
 #define WITH_NEXT                                                                        \
 	"SELECT " COLUMNS "FROM freeze f LEFT JOIN freeze_span s ON s.freeze_id = f.id " \
@@ -21,11 +23,11 @@
 
 DB_SQL(freeze_select, WITH_NEXT "WHERE f.name = $2");
 DB_SQL(freeze_select_all, WITH_NEXT "WHERE f.id > $2 ORDER BY f.id LIMIT $3");
-DB_SQL(freeze_select_active, OF_SPANS "WHERE s.until_at > $1 AND s.from_at <= $1 ORDER BY f.id");
+DB_SQL(freeze_select_active, OF_SPANS "s.until_at > $1 AND s.from_at <= $1 ORDER BY f.id");
 DB_SQL(freeze_select_since,
-	OF_SPANS "WHERE s.until_at > $1 AND s.from_at <= $2 ORDER BY f.id, s.from_at");
+	OF_SPANS "s.until_at > $1 AND s.from_at <= $2 ORDER BY f.id, s.from_at");
 DB_SQL(freeze_select_turned,
-	OF_SPANS "WHERE s.told < 2 AND s.from_at <= $1 AND (s.told = 0 OR s.until_at <= $1) "
+	OF_SPANS "s.told < 2 AND s.from_at <= $1 AND (s.told = 0 OR s.until_at <= $1) "
 		 "ORDER BY CASE s.told WHEN 0 THEN s.from_at ELSE s.until_at END LIMIT 1");
 DB_SQL(freeze_select_due,
 	"SELECT " COLUMNS "FROM freeze f LEFT JOIN freeze_span s ON s.freeze_id = f.id AND "

@@ -27,7 +27,7 @@ DB_SQL(rollout_select_engine, "SELECT " ROLLOUT_ROW_COLUMNS " FROM rollout r WHE
 DB_SQL(rollout_select_active,
 	"SELECT id FROM rollout WHERE state IN "
 	"('starting', 'running', 'paused', 'stopping', 'rolling_back') "
-	"UNION SELECT rollout_id FROM stage WHERE due_at IS NOT NULL ORDER BY 1 LIMIT $1");
+	"OR id IN (SELECT rollout_id FROM stage WHERE due_at IS NOT NULL) ORDER BY id LIMIT $1");
 DB_SQL(rollout_select_open,
 	"SELECT id FROM rollout WHERE state NOT IN "
 	"('denied', 'stopped', 'rolled_back', 'completed', 'failed') ORDER BY id LIMIT $1");

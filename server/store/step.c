@@ -37,15 +37,16 @@ DB_SQL(step_select_upper,
 DB_SQL(step_select_lower,
 	"SELECT " STEP_ROW_COLUMNS " FROM stage g JOIN step s ON s.stage_id = g.id AND "
 	"s.device_no = $1 WHERE g.rollout_id = $2 AND g.wave = $3 AND g.layer < $4 LIMIT $5");
+/* Devices come first (CROSS JOIN keeps the order): who is behind a gateway are few, steps of a stage many. */
 DB_SQL(step_select_behind,
-	"SELECT " STEP_ROW_COLUMNS " FROM device d JOIN stage g ON g.rollout_id = $1 AND "
-	"g.wave = $2 AND g.layer > $3 JOIN step s ON s.stage_id = g.id AND s.device_no = d.no "
-	"WHERE d.gateway_no = $4 AND s.back = 1 AND s.state <> 18 LIMIT $5");
+	"SELECT " STEP_ROW_COLUMNS " FROM device d CROSS JOIN stage g CROSS JOIN step s WHERE "
+	"g.rollout_id = $1 AND g.wave = $2 AND g.layer > $3 AND s.stage_id = g.id AND "
+	"s.device_no = d.no AND d.gateway_no = $4 AND s.back = 1 AND s.state <> 18 LIMIT $5");
 _Static_assert(STEP_ROLLED_BACK == 18, "the number in step_select_behind");
 DB_SQL(step_select_orders_behind,
-	"SELECT s.state, s.back, s.flags, s.manifest FROM device d JOIN stage g ON "
-	"g.rollout_id = $1 AND g.layer > $2 JOIN step s ON s.stage_id = g.id AND "
-	"s.device_no = d.no WHERE d.gateway_no = $3 AND s.manifest <> 0");
+	"SELECT s.state, s.back, s.flags, s.manifest FROM device d CROSS JOIN step s CROSS JOIN "
+	"stage g WHERE s.device_no = d.no AND s.manifest <> 0 AND g.id = s.stage_id AND "
+	"g.rollout_id = $1 AND g.layer > $2 AND d.gateway_no = $3");
 DB_SQL(step_select_slice,
 	"SELECT " STEP_ROW_COLUMNS " FROM step s WHERE s.stage_id = $1 AND s.device_no > $2 "
 	"ORDER BY s.device_no LIMIT $3");
@@ -66,8 +67,8 @@ _Static_assert(STEP_FAILED == 10 && STEP_TIMED_OUT == 11, "the numbers in EARLIE
 _Static_assert(ENGINE_WITH_GATEWAY == 64, "the number in EARLIER_FAILURE");
 DB_SQL(step_select_loss,
 	"SELECT EXISTS (SELECT 1 FROM step o WHERE " EARLIER_FAILURE
-	" = 0 AND o.device_no = $3) OR EXISTS (SELECT 1 FROM device d JOIN step o ON "
-	"o.device_no = d.no WHERE " EARLIER_FAILURE " <> 0 AND d.gateway_no = $3)");
+	" = 0 AND o.device_no = $3) OR EXISTS (SELECT 1 FROM device d CROSS JOIN step o "
+	"WHERE o.device_no = d.no AND " EARLIER_FAILURE " <> 0 AND d.gateway_no = $3)");
 DB_SQL(step_select_gateway, "SELECT coalesce(gateway_no, 0) FROM device WHERE no = $1");
 DB_SQL(step_select_candidate,
 	"SELECT d.retired_at, EXISTS (SELECT 1 FROM step s WHERE s.device_no = d.no AND " OPEN(
@@ -91,7 +92,7 @@ DB_SQL(step_select_count_behind,
 /* those in flight are few: their labels are looked at, not everybody's */
 DB_SQL(step_select_count_label,
 	"SELECT count(DISTINCT s.device_no) FROM stage g JOIN step s ON s.stage_id = g.id AND "
-	"s.deadline IS NOT NULL JOIN device_profile i ON i.device_no = s.device_no WHERE "
+	"s.deadline > 0 JOIN device_profile i ON i.device_no = s.device_no WHERE "
 	"g.rollout_id = $1 AND " IN_FLIGHT("s") " AND json_extract(i.labels, '$.' || "
 						"json_quote($2)) = (SELECT json_extract(o.labels, "
 						"'$.' || json_quote($2)) FROM "
