@@ -482,15 +482,17 @@ static void away(struct engine_turn *t)
 {
 	const struct engine_rollout *r = t->view->rollout;
 	struct engine_rollout *e;
-	int64_t shown = engine_clock(r, t->fact->from);
+	int64_t began = r->started_at + r->stood_ms, from = t->fact->from;
 
 	if (r->started_at == 0)
 		return;
+	if (from < began)
+		from = began; /* the heartbeat is older: what was before concerns others */
 	e = engine_turn_edit(t);
-	e->clock_floor = shown;
+	e->clock_floor = engine_clock(r, from);
 	e->stood_ms += t->fact->grace_ms;
 	if (r->paused_at == 0)
-		e->stood_ms += t->view->now_ms - t->fact->from;
+		e->stood_ms += t->view->now_ms - from;
 }
 
 void engine_rollout_fact(struct engine_turn *t)

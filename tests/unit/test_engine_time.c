@@ -283,6 +283,22 @@ static void a_slot_of_the_fleet_is_needed_for_an_order_alone(void **unused)
 	assert_int_equal(at(&s, NOON, fact)->hold, ENGINE_HOLD_NONE);
 }
 
+/* A rollout does not stand still for a time in which it had not started, although nobody was there. */
+static void an_absence_that_began_before_the_start_is_one_since_the_start(void **unused)
+{
+	const struct engine_fact away = {
+		.kind = FACT_AWAY, .from = NOON - 500 * HOUR, .grace_ms = MINUTE
+	};
+	struct scene s;
+
+	(void)unused;
+	set(&s);
+	s.rollout.started_at = NOON;
+	(void)at(&s, NOON + HOUR, away);
+	assert_int_equal(engine_clock(&s.rollout, NOON + HOUR + MINUTE), NOON);
+	assert_int_equal(engine_clock(&s.rollout, NOON + 2 * HOUR + MINUTE), NOON + HOUR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +315,7 @@ int main(void)
 		cmocka_unit_test(a_way_back_waits_for_windows_only_if_it_is_told_to),
 		cmocka_unit_test(a_way_back_obeys_the_limit_and_rates_if_it_is_told_to),
 		cmocka_unit_test(a_slot_of_the_fleet_is_needed_for_an_order_alone),
+		cmocka_unit_test(an_absence_that_began_before_the_start_is_one_since_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
