@@ -362,6 +362,37 @@ static void layers_come_back(void **state)
 	}
 }
 
+/* What the delta from old to new states; *n gets its size. */
+static size_t stated(const struct fl_buf *old, const struct fl_buf *new, size_t *n)
+{
+	FL_AUTO_BUF struct fl_buf data = { 0 };
+
+	assert_int_equal(encode(bytes_of(old), bytes_of(new), &data), FL_OK);
+	*n = data.n;
+	return (size_t)fl_codec_find("layer-patch")->stated_memory(bytes_of(&data));
+}
+
+static void the_stated_memory_holds_all_that_is_there(void **state)
+{
+	/* While a large new member is unpacked there are the delta, which has it packed, and a window of its
+	 * size. A packed old layer is unpacked to a buffer that may be larger than it. */
+	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, packed = { 0 }, unpacked = { 0 };
+	size_t large = 8 << 20, n;
+
+	(void)state;
+	add_noise(&old, "a", 5000, 1);
+	end_archive(&old);
+	add_noise(&new, "a", 5000, 1);
+	add_noise(&new, "b", large + 1, 2);
+	end_archive(&new);
+	assert_true(stated(&old, &new, &n) >= n + large);
+	assert_true(n > large / 2);
+	pack_zstd(bytes_of(&new), 3, 0, &packed);
+	assert_int_equal(pack_open(bytes_of(&packed), &unpacked, NULL), FL_OK);
+	assert_true(unpacked.cap > unpacked.n + large / 4);
+	assert_true(stated(&packed, &old, &n) >= unpacked.cap);
+}
+
 static void other_files_are_refused(void **state)
 {
 	/* What is no archive, or more than one stream, is for another codec. */
@@ -427,6 +458,7 @@ int main(void)
 		cmocka_unit_test(another_compressors_gzip_has_a_track),
 		cmocka_unit_test(a_track_is_for_its_bytes),
 		cmocka_unit_test(layers_come_back),
+		cmocka_unit_test(the_stated_memory_holds_all_that_is_there),
 		cmocka_unit_test(other_files_are_refused),
 		cmocka_unit_test(damaged_data_are_borne),
 	};

@@ -178,18 +178,20 @@ static enum fl_code put_plan(const struct making *m, struct fl_buf *out, struct 
 	return fl_buf_check(out, err);
 }
 
-/* Everything behind the settings of the compressor, and with it the head: the memory is known last. */
-static enum fl_code put_all(struct making *m, const struct pack *p, bool old_packed,
+/* Everything behind the settings of the compressor, and with it the head: the memory is known last.
+ * `unpacked`: bytes of the buffer that the old archive took. */
+static enum fl_code put_all(struct making *m, const struct pack *p, size_t unpacked,
 	struct fl_buf *out, struct fl_err *err)
 {
 	FL_AUTO_BUF struct fl_buf rest = { 0 };
 	const struct fl_sink sink = fl_sink_buf(&rest);
-	uint64_t memory = OVERHEAD + m->memory + (old_packed ? m->old.n : 0) + m->plan.n +
+	uint64_t memory = OVERHEAD + m->memory + unpacked + m->plan.n +
 		fl_codec_zstd_patch.decode_memory(m->old.n, m->rest.n) + pack_memory(p, m->new.n) +
 		m->nested.n;
 	enum fl_code code =
 		fl_codec_zstd_patch.encode(m->old, fl_buf_bytes(&m->rest), m->level, &sink, err);
 
+	memory += rest.n; /* the delta is there as long as what comes out of it */
 	if (p->kind == PACK_TRACK)
 		memory += m->old_track.n +
 			fl_codec_zstd_patch.decode_memory(m->old_track.n, p->track.n);
@@ -236,7 +238,7 @@ enum fl_code layer_encode(struct fl_bytes old, struct fl_bytes new, int level,
 	if (code == FL_OK)
 		code = make_plan(&m, err);
 	if (code == FL_OK)
-		code = put_all(&m, &p, old_raw.n > 0, &data, err);
+		code = put_all(&m, &p, old_raw.cap, &data, err);
 	if (code == FL_OK)
 		code = out->write(out->ctx, (struct fl_bytes){ data.p, data.n }, err);
 	pack_fini(&p);
