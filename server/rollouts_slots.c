@@ -11,6 +11,7 @@
 #include "server/store/rollout.h"
 
 #define FRESH_POLLS 2
+#define AHEAD_MS    1000 /* another lane looked at the clock a little later */
 
 /* ---- who wants one */
 
@@ -41,6 +42,15 @@ static struct rollouts_wish *wish_of(struct rollouts_wishes *w, int64_t rollout_
 	return oldest;
 }
 
+/* Who was noted then is still of interest. What lies ahead was noted before the wall clock was set back. */
+static bool is_fresh(const struct rollouts_lane *lane, int64_t noted_ms)
+{
+	int64_t now = lane->store->now_ms;
+
+	return noted_ms >= now - FRESH_POLLS * lane->server->settings->poll_interval &&
+		noted_ms <= now + AHEAD_MS;
+}
+
 void rollouts_slots_note(const struct rollouts_lane *lane, const struct step_view *view,
 	int64_t priority, const struct engine_out *out)
 {
@@ -52,6 +62,8 @@ void rollouts_slots_note(const struct rollouts_lane *lane, const struct step_vie
 		return;
 	(void)pthread_mutex_lock(&w->lock);
 	wish = wish_of(w, view->rollout.id);
+	if (wish->noted_ms > lane->store->now_ms + AHEAD_MS)
+		*wish = (struct rollouts_wish){ .rollout_id = view->rollout.id };
 	wish->weight = share_weight(priority);
 	wish->noted_ms = lane->store->now_ms;
 	if (waits)
@@ -103,17 +115,17 @@ static enum fl_code add_flight(void *context, const struct stage_flight *f, stru
 static void add_wishes(const struct rollouts_lane *lane, struct claims *c)
 {
 	struct rollouts_wishes *w = &lane->server->rollouts->wishes;
-	int64_t since = lane->store->now_ms - FRESH_POLLS * lane->server->settings->poll_interval;
 
 	(void)pthread_mutex_lock(&w->lock);
 	for (size_t i = 0; i < FL_COUNT(w->of); i++) {
 		const struct rollouts_wish *wish = &w->of[i];
-		struct share_claim *claim =
-			wish->noted_ms < since ? NULL : claim_of(c, wish->rollout_id, wish->weight);
+		struct share_claim *claim = is_fresh(lane, wish->noted_ms)
+			? claim_of(c, wish->rollout_id, wish->weight)
+			: NULL;
 
 		if (claim == NULL)
 			continue;
-		claim->wants = claim->wants || wish->wanted_ms >= since;
+		claim->wants = claim->wants || is_fresh(lane, wish->wanted_ms);
 		claim->served = wish->served_ms;
 	}
 	(void)pthread_mutex_unlock(&w->lock);

@@ -17,14 +17,18 @@ def fixture_conf(tmp_path):
     return path
 
 
-@pytest.fixture(name="story")
-def fixture_story(new_fleetd, conf):
-    story = Story(new_fleetd().start(config=conf))
+def make(fleetd):
+    story = Story(fleetd)
     story.module("app", "1.0.0", "2.0.0")
     story.module("tool", "1.0.0", "2.0.0")
     story.release("apps", app="2.0.0")
     story.release("tools", tool="2.0.0")
     return story
+
+
+@pytest.fixture(name="story")
+def fixture_story(new_fleetd, conf):
+    return make(new_fleetd().start(config=conf))
 
 
 def two(story, high=3, low=1):
@@ -112,3 +116,16 @@ def test_who_may_not_go_yet_wants_no_slot(story):
     assert not ask(apps)
     ask(tools)[0].confirms()
     until("no slot is kept", lambda: len(ask(tools)) == 4)
+
+
+def test_no_slot_is_kept_when_the_clock_is_set_back(new_fleetd, conf, clock):
+    """What a rollout wanted by a clock that was ahead is not kept for it until that time comes."""
+    story = make(new_fleetd().start(config=conf, env=clock.env))
+    apps, tools = two(story, high=0, low=0)
+    clock.forward(apps + tools, hours=5)
+    until("all slots are taken", lambda: len(ask(apps)) == 4)
+    assert not ask(tools)
+    story.verb("low", "stop")
+    clock.forward(apps + tools, hours=-5)
+    ask(apps)[0].confirms()
+    until("the slots are the other one's", lambda: len(ask(apps)) == 4)
