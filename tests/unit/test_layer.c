@@ -183,7 +183,9 @@ static void pack_otherwise(
 	(void)deflateEnd(&z);
 }
 
-static void pack_zstd(struct fl_bytes raw, int level, int checksum, struct fl_buf *out)
+/* `window_log` 0: that of the level. */
+static void pack_window(
+	struct fl_bytes raw, int level, int checksum, int window_log, struct fl_buf *out)
 {
 	ZSTD_CCtx *c = ZSTD_createCCtx();
 	size_t room = ZSTD_compressBound(raw.n);
@@ -192,12 +194,18 @@ static void pack_zstd(struct fl_bytes raw, int level, int checksum, struct fl_bu
 
 	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level);
 	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, checksum);
+	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, window_log);
 	/* as a program does that reads from a pipe */
 	while (in.pos < in.size)
 		assert_false(ZSTD_isError(ZSTD_compressStream2(c, &o, &in, ZSTD_e_continue)));
 	assert_int_equal(ZSTD_compressStream2(c, &o, &in, ZSTD_e_end), 0);
 	out->n += o.pos;
 	(void)ZSTD_freeCCtx(c);
+}
+
+static void pack_zstd(struct fl_bytes raw, int level, int checksum, struct fl_buf *out)
+{
+	pack_window(raw, level, checksum, 0, out);
 }
 
 static void settings_are_found(void **state)
@@ -375,7 +383,8 @@ static size_t stated(const struct fl_buf *old, const struct fl_buf *new, size_t 
 static void the_stated_memory_holds_all_that_is_there(void **state)
 {
 	/* While a large new member is unpacked there are the delta, which has it packed, and a window of its
-	 * size. A packed old layer is unpacked to a buffer that may be larger than it. */
+	 * size. A packed old layer is unpacked to a buffer that may be larger than it, through a window that
+	 * its compressor chose. */
 	FL_AUTO_BUF struct fl_buf old = { 0 }, new = { 0 }, packed = { 0 }, unpacked = { 0 };
 	size_t large = 8 << 20, n;
 
@@ -391,6 +400,9 @@ static void the_stated_memory_holds_all_that_is_there(void **state)
 	assert_int_equal(pack_open(bytes_of(&packed), &unpacked, NULL), FL_OK);
 	assert_true(unpacked.cap > unpacked.n + large / 4);
 	assert_true(stated(&packed, &old, &n) >= unpacked.cap);
+	fl_buf_reset(&packed);
+	pack_window(bytes_of(&new), 1, 0, 24, &packed);
+	assert_true(stated(&packed, &old, &n) >= unpacked.cap + (16U << 20));
 }
 
 static void other_files_are_refused(void **state)

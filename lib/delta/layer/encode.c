@@ -20,9 +20,10 @@ struct making {
 	struct fl_bytes old, new; /* archives */
 	struct fl_buf plan, rest, nested;
 	struct fl_buf old_track;
-	size_t old_end;  /* of the last piece */
-	size_t new_end;  /* what is behind it has no piece yet */
-	uint64_t memory; /* most that a nested delta takes */
+	size_t old_end;   /* of the last piece */
+	size_t new_end;   /* what is behind it has no piece yet */
+	uint64_t memory;  /* most that a nested delta takes */
+	uint64_t opening; /* what unpacking the old layer takes besides it */
 	int level;
 };
 
@@ -185,9 +186,10 @@ static enum fl_code put_all(struct making *m, const struct pack *p, size_t unpac
 {
 	FL_AUTO_BUF struct fl_buf rest = { 0 };
 	const struct fl_sink sink = fl_sink_buf(&rest);
-	uint64_t memory = OVERHEAD + m->memory + unpacked + m->plan.n +
-		fl_codec_zstd_patch.decode_memory(m->old.n, m->rest.n) + pack_memory(p, m->new.n) +
-		m->nested.n;
+	uint64_t following = m->memory + m->plan.n + pack_memory(p, m->new.n) +
+		fl_codec_zstd_patch.decode_memory(m->old.n, m->rest.n);
+	uint64_t memory = OVERHEAD + unpacked + m->nested.n +
+		(following > m->opening ? following : m->opening);
 	enum fl_code code =
 		fl_codec_zstd_patch.encode(m->old, fl_buf_bytes(&m->rest), m->level, &sink, err);
 
@@ -234,6 +236,7 @@ enum fl_code layer_encode(struct fl_bytes old, struct fl_bytes new, int level,
 		code = pack_find(new, m.new, &p, err);
 	if (code == FL_OK && p.kind == PACK_TRACK)
 		pack_track(old, &m.old_track);
+	m.opening = pack_open_memory(old);
 	m.level = level_for(&m, level);
 	if (code == FL_OK)
 		code = make_plan(&m, err);

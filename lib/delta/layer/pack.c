@@ -5,19 +5,21 @@
 #include <string.h>
 
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY /* estimates of memory */
 #include <zstd.h>
 
 #include "lib/delta/layer/track.h"
 
-#define PIECE       65536
-#define ZSTD_LEVEL  19 /* above it nobody packs layers */
-#define GZIP_MAX    9
-#define EXPANDS_MAX 1032 /* times: what deflate reaches at most */
-#define TRAILER     8    /* of gzip: checksum and size */
-#define FHCRC       2    /* RFC 1952 2.3.1: bits of FLG */
-#define FEXTRA      4
-#define FNAME       8
-#define FCOMMENT    16
+#define PIECE          65536
+#define ZSTD_LEVEL     19 /* above it nobody packs layers */
+#define GZIP_MAX       9
+#define EXPANDS_MAX    1032 /* times: what deflate reaches at most */
+#define INFLATE_MEMORY (64U << 10)
+#define TRAILER        8 /* of gzip: checksum and size */
+#define FHCRC          2 /* RFC 1952 2.3.1: bits of FLG */
+#define FEXTRA         4
+#define FNAME          8
+#define FCOMMENT       16
 
 /* ---- opening */
 
@@ -115,6 +117,15 @@ enum fl_code pack_open(struct fl_bytes bytes, struct fl_buf *out, struct fl_err 
 	default:
 		return FL_OK;
 	}
+}
+
+uint64_t pack_open_memory(struct fl_bytes bytes)
+{
+	size_t n = ZSTD_estimateDStreamSize_fromFrame(bytes.p, bytes.n);
+
+	if (pack_guess(bytes) != PACK_ZSTD)
+		return INFLATE_MEMORY;
+	return ZSTD_isError(n) ? 0 : n; /* then it does not open */
 }
 
 /* ---- packing */

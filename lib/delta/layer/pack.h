@@ -39,6 +39,8 @@ enum pack_kind pack_guess(struct fl_bytes bytes);
 /* Unpack a whole layer; at most out->max bytes. PACK_NONE: nothing is done. FL_REFUSED: damaged, or more
  * than one stream; FL_TOO_LARGE. */
 enum fl_code pack_open(struct fl_bytes bytes, struct fl_buf *out, struct fl_err *err) FL_MUST_CHECK;
+/* Heap that unpacking them takes besides `out`, at most; it is free again afterwards. */
+uint64_t pack_open_memory(struct fl_bytes bytes);
 /* Append the track of a gzip stream; nothing if it is none, or has none below track->max. */
 void pack_track(struct fl_bytes packed, struct fl_buf *track);
 /* Find what makes `packed` of `raw`; the caller owns *out. FL_REFUSED: there is nothing. */
