@@ -266,6 +266,8 @@ struct thawing {
 	const struct rollouts_thaw *of;
 	struct engine_step *steps; /* some of the stage's; NULL: it is about one device */
 	size_t n;
+	int64_t freeze_id; /* whose spans are looked at, one after the other */
+	bool covered;      /* what came of it */
 };
 
 /* Whether the freeze is about the device, or about all of the stage that are looked at. */
@@ -287,10 +289,10 @@ static enum fl_code cut(void *context, const struct freeze *f, struct fl_err *er
 	struct thawing *t = context;
 	struct window *w = &t->parsed->thawed;
 	int64_t now = t->lane->store->now_ms, end = now + STILL_MS;
-	bool all = false;
-	enum fl_code code = covers(t, f, &all, err);
+	enum fl_code code = f->id == t->freeze_id ? FL_OK : covers(t, f, &t->covered, err);
 
-	if (code != FL_OK || !all)
+	t->freeze_id = f->id;
+	if (code != FL_OK || !t->covered)
 		return code;
 	if (f->span.until_ms != 0 && f->span.until_ms < end)
 		end = f->span.until_ms;
