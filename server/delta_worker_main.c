@@ -271,7 +271,8 @@ static bool receive(struct delta_task *task, int fds[DELTA_TASK_FILES])
 		n = recvmsg(DELTA_TASK_FD, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	files = CMSG_FIRSTHDR(&m);
-	if (n != (ssize_t)sizeof(*task) || files == NULL)
+	/* cut short: files that the builder sent are not there */
+	if (n != (ssize_t)sizeof(*task) || files == NULL || (m.msg_flags & MSG_CTRUNC) != 0)
 		return false;
 	memcpy(fds, CMSG_DATA(files), files->cmsg_len - CMSG_LEN(0));
 	return true;
