@@ -195,7 +195,7 @@ static const struct command cmd_create = {
 	.prose = "What a device holds already is not taken away; nothing new is offered, forward "
 		 "or back. With --from it is planned: it begins then by itself. With --every it "
 		 "holds again and "
-		 "again, from --from until --until.\n\n",
+		 "again, from --from until --until. Once it has held it keeps its selector.\n\n",
 	.examples =
 		"fleetctl freeze create sale --selector label.site==shop --until 8h\n"
 		"fleetctl freeze create holidays --from 2026-12-24T12:00:00Z --until 72h\n"

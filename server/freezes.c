@@ -94,6 +94,25 @@ bool freezes_alike(const struct freeze *a, const struct freeze *b)
 		strcmp(a->zone, b->zone) == 0;
 }
 
+/* The clocks of its devices stood still while it held, and are asked about that later on. */
+static enum fl_code check_selector(struct store *store, const struct freeze *wanted,
+	const struct freeze *there, struct fl_err *err)
+{
+	int64_t begun = 0;
+	enum fl_code code = FL_OK;
+
+	if (there->name == NULL || strcmp(wanted->selector, there->selector) == 0)
+		return FL_OK;
+	code = freeze_count_begun(store, there->id, &begun, err);
+	if (code == FL_OK && begun > 0)
+		code = fl_fail(err, FL_CONFLICT,
+			"freeze \"%s\" has held for the devices of \"%s\" and keeps them; lift it "
+			"and "
+			"make one of another name",
+			there->name, there->selector);
+	return code;
+}
+
 /* Take away what the spans of `there` say of the time that comes. */
 static enum fl_code clear(struct store *store, const struct freeze *wanted,
 	const struct freeze *there, bool goes_on, struct fl_err *err)
@@ -101,7 +120,7 @@ static enum fl_code clear(struct store *store, const struct freeze *wanted,
 	if (there->name == NULL)
 		return FL_OK;
 	if (strcmp(wanted->selector, there->selector) != 0)
-		return freeze_forget(store, there->id, 0, err); /* they were about others */
+		return freeze_forget(store, there->id, 0, err); /* they are about others */
 	return goes_on ? freeze_forget(store, there->id, store->now_ms + 1, err)
 		       : freeze_cut(store, there->id, err);
 }
@@ -115,10 +134,12 @@ enum fl_code freezes_put(struct store *store, const struct freeze *wanted,
 		freezes_alike(wanted, there);
 	struct freeze f = *wanted;
 	bool some = true;
-	enum fl_code code = freeze_put(store, wanted, &f.id, err);
+	enum fl_code code = check_selector(store, wanted, there, err);
 
 	if (goes_on)
 		from = there->span.from_ms;
+	if (code == FL_OK)
+		code = freeze_put(store, wanted, &f.id, err);
 	if (code == FL_OK)
 		code = clear(store, wanted, there, goes_on, err);
 	if (code == FL_OK && f.every[0] != '\0')

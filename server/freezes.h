@@ -21,7 +21,8 @@ enum fl_code freezes_expand(const struct freeze *f, const struct opening_horizon
 
 /* Store what is wanted in place of what is `there` (zeroed: nothing), with its spans. A span that holds and
  * goes on stays what it is. wanted->from_ms lies not in the past, or is that of `there`. FL_INVALID with a
- * sentence when the rules or the zone are wrong, or would never begin. Write lane. */
+ * sentence when the rules or the zone are wrong, or would never begin; FL_CONFLICT when it has held for the
+ * devices of another selector. Write lane. */
 enum fl_code freezes_put(struct store *store, const struct freeze *wanted,
 	const struct freeze *there, struct fl_err *err) FL_MUST_CHECK;
 

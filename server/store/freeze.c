@@ -33,6 +33,8 @@ DB_SQL(freeze_select_due,
 	"SELECT " COLUMNS "FROM freeze f LEFT JOIN freeze_span s ON s.freeze_id = f.id AND "
 	"s.from_at = (SELECT max(from_at) FROM freeze_span WHERE freeze_id = f.id) "
 	"WHERE f.look_at <= $1 LIMIT 1");
+DB_SQL(freeze_select_begun,
+	"SELECT count(*) FROM freeze_span WHERE freeze_id = $1 AND from_at <= $2");
 DB_SQL(freeze_select_id, "SELECT id FROM freeze WHERE name = $1");
 DB_SQL(freeze_upsert,
 	"INSERT INTO freeze (name, selector, why, from_at, until_at, every, zone, created_at, "
@@ -122,6 +124,12 @@ enum fl_code freeze_turned(struct store *store, struct freeze *out, struct fl_er
 enum fl_code freeze_due(struct store *store, struct freeze *out, struct fl_err *err)
 {
 	return one(store, freeze_select_due, DB_ARGS(DB_I(store->now_ms)), out, err);
+}
+
+enum fl_code freeze_count_begun(struct store *store, int64_t id, int64_t *n, struct fl_err *err)
+{
+	return db_number(
+		store->db, freeze_select_begun, DB_ARGS(DB_I(id), DB_I(store->now_ms)), n, err);
 }
 
 /* ---- many */

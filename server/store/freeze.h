@@ -44,6 +44,9 @@ void freeze_fini(struct freeze *f);
  * freeze_fini it. */
 enum fl_code freeze_get(struct store *store, const char *name, struct freeze *out,
 	struct fl_err *err) FL_MUST_CHECK;
+/* How many of its spans have begun at the store's time. */
+enum fl_code freeze_count_begun(
+	struct store *store, int64_t id, int64_t *n, struct fl_err *err) FL_MUST_CHECK;
 /* Those with ids above `after`, by id, with the same span. */
 enum fl_code freeze_each(struct store *store, int64_t after, int64_t limit, freeze_fn fn,
 	void *context, struct fl_err *err) FL_MUST_CHECK;

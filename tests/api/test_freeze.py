@@ -310,6 +310,19 @@ def test_the_way_back_is_frozen_too(story):
     story.work(d, "r", "rolled_back")
 
 
+def test_what_has_held_keeps_its_selector(story):
+    """Another selector would let clocks that stood still count after all; one that has not begun may have it."""
+    later = {"from": "2098-01-01T00:00:00Z"}
+    freeze(story, selector="id==d0", **later)
+    freeze(story, selector="id==d1", **later)
+    freeze(story, selector="id==d1")
+    refused = story.api.put(f"{API}/freezes/sale", {"selector": "id==d2"})
+    assert refused.status == 409 and "of another name" in refused.json()["detail"]
+    ok(story.api.delete(f"{API}/freezes/sale"))
+    assert story.api.put(f"{API}/freezes/sale", {"selector": "id==d2"}).status == 409
+    assert freeze(story, selector="id==d1")["changed"]
+
+
 def test_refusals(story):
     """Wrong selectors, times and names; unknown ones; who may."""
     for body in ({"selector": "id=="}, {"until": "2020-01-01T00:00:00Z"}, {"until": "soon"}, {"x": 1},
